@@ -1,0 +1,67 @@
+# Needs python3 and make; everything else is installed into .venv*/ from here.
+
+PYTHON ?= python3
+ARGS ?=
+TF_CPP_MIN_LOG_LEVEL ?= 2
+export TF_CPP_MIN_LOG_LEVEL
+
+BIN := .venv/bin
+DEMO := .venv-quickstart/bin
+
+.NOTPARALLEL:
+.PHONY: help quickstart test lint format test-keras3 test-tf-keras \
+	wheel wheel-check clean
+
+help:  ## Show this list.
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 16
+
+quickstart: .venv-quickstart/stamp  ## Run the quickstart; flags in ARGS="...".
+	$(DEMO)/python examples/quickstart.py $(ARGS)
+
+test: lint test-keras3 test-tf-keras  ## Check everything under both Kerases.
+
+lint: .venv/stamp  ## Check format, style and types.
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy tfrobust
+
+format: .venv/stamp  ## Format the code and mend what can be mended.
+	$(BIN)/ruff check --fix --exit-zero --quiet
+	$(BIN)/ruff format
+
+test-keras3: .venv/stamp  ## Run the tests under Keras 3; flags in ARGS="...".
+	TF_USE_LEGACY_KERAS=0 $(BIN)/python -m pytest $(ARGS)
+
+test-tf-keras: .venv/stamp  ## Run the tests under tf_keras.
+	TF_USE_LEGACY_KERAS=1 $(BIN)/python -m pytest $(ARGS)
+
+wheel: .venv/stamp  ## Build dist/tfrobust-*.whl.
+	rm -rf build dist
+	$(BIN)/python -m build --wheel --no-isolation
+
+wheel-check: wheel  ## Run the quickstart on the wheel, away from this tree.
+	room=$$(mktemp -d) && trap 'rm -rf "$$room"' EXIT && \
+	$(PYTHON) -m venv "$$room/venv" && \
+	"$$room/venv/bin/pip" install -qq "$$(ls dist/*.whl)[examples]" && \
+	cp -r examples "$$room" && cd "$$room" && \
+	venv/bin/python examples/quickstart.py $(ARGS)
+
+clean:  ## Remove everything that make made.
+	rm -rf .venv .venv-quickstart build dist *.egg-info
+	rm -rf .mypy_cache .pytest_cache .ruff_cache
+	find tfrobust tests examples -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/stamp: EXTRAS := dev,tfmot,examples
+.venv-quickstart/stamp: EXTRAS := examples
+
+# Editable, so that the second call runs the code as it is now.
+.venv/stamp .venv-quickstart/stamp: pyproject.toml
+	@$(PYTHON) -c "import ensurepip, sys, venv; \
+	sys.exit(sys.version_info < (3, 10))" 2> /dev/null || { \
+	echo "tfrobust needs Python 3.10 or newer with the venv module:" \
+	"install it, or name one with make PYTHON=/path/to/python3." >&2; exit 1; }
+	@echo "Installing into $(@D), once; this may take a few minutes."
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install -qq --upgrade pip
+	@$(@D)/bin/python -m pip install -qq --editable ".[$(EXTRAS)]"
+	@touch $@

@@ -1,0 +1,51 @@
+"""What is built from this tree is what a user should get."""
+
+import importlib.metadata
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+import tfrobust
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel of a clean copy of the tree, as an installed distribution."""
+    room = tmp_path_factory.mktemp("wheel")
+    leftovers = (".*", "build", "dist", "*.egg-info", "__pycache__")
+    shutil.copytree(
+        ROOT, room / "tree", ignore=shutil.ignore_patterns(*leftovers)
+    )
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation"]
+    subprocess.run([*build, "--outdir", room, room / "tree"], check=True)
+    (path,) = room.glob("*.whl")
+    (distribution,) = importlib.metadata.distributions(path=[str(path)])
+    return distribution
+
+
+def test_the_wheel_holds_every_file_of_the_package_and_no_other(wheel):
+    held = {str(file) for file in wheel.files if ".dist-info" not in str(file)}
+    package = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "tfrobust").rglob("*.py")
+    }
+    assert held == package | {"tfrobust/py.typed"}
+
+
+def test_the_wheel_carries_its_licence(wheel):
+    assert wheel.metadata["License-Expression"] == "Apache-2.0"
+    assert any(file.name == "LICENSE" for file in wheel.files)
+
+
+def test_the_wheel_offers_every_extra(wheel):
+    extras = set(wheel.metadata.get_all("Provides-Extra"))
+    assert extras == {"tfmot", "examples", "serving", "litert", "dev", "all"}
+
+
+def test_the_wheel_and_the_package_have_the_same_version(wheel):
+    assert wheel.version == tfrobust.__version__

@@ -1,0 +1,22 @@
+"""tfrobust: adversarially robust Keras models.
+
+Train against the worst case of a threat, evaluate under attack, and ship.
+"""
+
+from tfrobust import attacks, losses, objectives, schedules, threats
+from tfrobust.adversary import Adversary, Attack, Verifier
+from tfrobust.model import RobustModel
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Adversary",
+    "Attack",
+    "RobustModel",
+    "Verifier",
+    "attacks",
+    "losses",
+    "objectives",
+    "schedules",
+    "threats",
+]

@@ -1,0 +1,117 @@
+"""Adversaries: which logits are the worst that a threat allows?"""
+
+import abc
+
+import tensorflow as tf
+
+from tfrobust.configurable import Configurable
+
+
+class Adversary(Configurable, abc.ABC):
+    """Answers with the worst logits: `adversary(model, x, y)`.
+
+    An attack answers from below, by showing a point; a verifier answers from
+    above, by proving a bound. The answer comes in two parts, so that an
+    objective can search once and read the logits several times.
+
+    Call arguments:
+        model: Any callable `model(x, training=False) -> logits`.
+        x: Inputs in the threat's valid range, shape `[batch, ...]`, float32.
+        y: Labels, shape `[batch]`.
+        training: Whether the logits are read in training mode.
+
+    Returns:
+        Logits, shape `[batch, classes]`.
+    """
+
+    @abc.abstractmethod
+    def search(self, model, x, y):
+        """Returns the points, of x's shape, at which `logits` are read."""
+
+    @abc.abstractmethod
+    def logits(self, model, point, y, training=False):
+        """Returns the worst logits, read at what `search` found."""
+
+    def __call__(self, model, x, y, training=False):
+        return self.logits(model, self.search(model, x, y), y, training)
+
+
+class Attack(Adversary):
+    """Searches for a point of the threat that maximises a loss.
+
+    An attack changes no variable and sends no gradient to any. Its random
+    numbers depend on the example, on `seed` and on the training step alone,
+    never on the batch.
+    """
+
+    step = 0  # The training step, set by `at`; keys the random numbers.
+
+    def perturb(self, model, x, y):
+        """Returns the worst points found, shape and range of x, float32."""
+        x = self.threat.checked(x)
+        return tf.stop_gradient(self._perturb(model, x, y))
+
+    def search(self, model, x, y):
+        return self.perturb(model, x, y)
+
+    def logits(self, model, point, y, training=False):
+        return tf.cast(model(point, training=training), tf.float32)
+
+    def at(self, step):
+        return super().at(step).replace(step=step)
+
+    @abc.abstractmethod
+    def _perturb(self, model, x, y):
+        """Searches from x, which is checked and float32."""
+
+
+class Verifier(Adversary):
+    """Bounds the logits over a whole threat."""
+
+    @abc.abstractmethod
+    def margins(self, model, x, y):
+        """Lower bounds on `logit_y - logit_j`, shape `[batch, classes]`.
+
+        Entry y is exactly 0.
+        """
+
+    def search(self, model, x, y):
+        return self.threat.checked(x)
+
+    def logits(self, model, point, y, training=False):
+        return -self.margins(model, point, y)
+
+
+def input_gradient(model, x, loss):
+    """Evaluates a model and the gradient of its loss by the input.
+
+    Args:
+        model: Any callable `model(x, training=False) -> logits`.
+        x: Inputs, shape `[batch, ...]`, float32.
+        loss: Maps logits to per-example losses, shape `[batch]`. They are
+            summed, so that examples don't interact.
+
+    Returns:
+        Losses `[batch]`, logits `[batch, classes]` and the gradient, all
+        float32.
+
+    Raises:
+        ValueError: If no gradient reaches the input.
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(x)
+        logits = tf.cast(model(x, training=False), tf.float32)
+        values = loss(logits)
+        # A power of two: exact, and keeps float16 layers from flushing small
+        # gradients to zero.
+        total = 256.0 * tf.reduce_sum(values)
+    gradient = tape.gradient(total, x)
+    if gradient is None:
+        raise ValueError(
+            "No gradient reaches the model's input, so a gradient attack can "
+            "find nothing. Look for a layer that rounds, takes an arg max, "
+            "stops the gradient or calls Python (tf.py_function), and replace "
+            "it by a differentiable stand-in."
+        )
+    return values, logits, gradient / 256.0
+

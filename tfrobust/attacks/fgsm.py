@@ -1,0 +1,45 @@
+"""The fast gradient method."""
+
+from tfrobust.adversary import Attack
+from tfrobust.attacks.pgd import PGD
+from tfrobust.backend import register
+
+
+@register
+class FGSM(Attack):
+    """One steepest step, the fast gradient sign method under linf.
+
+    With `step_size=1.25, random_start=1.0` it is FGSM-RS.
+
+    Args:
+        threat: The set to search, a `Threat`.
+        step_size: Length of the step as a fraction of the threat's epsilon.
+        random_start: How far to start from x, as a fraction of the way to a
+            random point of the threat.
+        targeted: Whether `y` names the class to reach.
+        loss: What to ascend, as in `PGD`.
+        seed: Integer that keys the random start.
+
+    Reference: Goodfellow et al., 2015, arXiv 1412.6572, section 4; FGSM-RS:
+    Wong et al., 2020, arXiv 2001.03994, algorithm 3.
+    """
+
+    def __init__(
+        self,
+        threat,
+        step_size=1.0,
+        random_start=0.0,
+        targeted=False,
+        loss="cross_entropy",
+        seed=0,
+    ):
+        self.threat = threat
+        self.step_size, self.random_start = step_size, random_start
+        self.targeted, self.loss, self.seed = targeted, loss, seed
+        self._single_step()
+
+    def _perturb(self, model, x, y):
+        return self._single_step().replace(step=self.step).perturb(model, x, y)
+
+    def _single_step(self):
+        return PGD(**self._arguments(), steps=1, best=False)

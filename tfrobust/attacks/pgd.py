@@ -1,0 +1,139 @@
+"""Projected gradient descent."""
+
+import tensorflow as tf
+
+from tfrobust import losses, streams
+from tfrobust.adversary import Attack, input_gradient
+from tfrobust.backend import register
+
+
+@register
+class PGD(Attack):
+    """Projected gradient descent.
+
+    Args:
+        threat: The set to search, a `Threat`.
+        steps: Number of ascent steps, at least 1.
+        step_size: Length of a step as a fraction of the threat's epsilon, so
+            that it follows an epsilon that moves.
+        random_start: How far to start from x, as a fraction of the way to a
+            random point of the threat; 0 starts at x.
+        restarts: Number of runs, of which the worst point is kept.
+        momentum: Decay of the accumulated gradients, each divided by its mean
+            magnitude; 0 uses the current gradient alone.
+        targeted: Whether `y` names the class to reach instead of the true
+            one, so that the loss is descended.
+        best: Whether to return the iterate of largest loss, final one
+            included, at the price of one more forward pass; otherwise the
+            last iterate. More than one restart needs it.
+        loss: What to ascend: `"cross_entropy"`, `"margin"`, `"dlr"`, a Keras
+            loss on the model's outputs (for regression, say) or any function
+            `(y, outputs) -> [batch]`.
+        seed: Integer that keys the random starts.
+
+    Call arguments:
+        x: Inputs in `[threat.low, threat.high]`, shape `[batch, ...]`, float32.
+        y: Integer labels, shape `[batch]`, or what `loss` compares with.
+
+    Raises:
+        ValueError: If an argument is out of its range, or no gradient reaches
+            the model's input.
+
+    Example:
+        `tfr.attacks.PGD(tfr.threats.Linf(8 / 255), steps=20)`
+
+    Reference: Madry et al., 2018, arXiv 1706.06083, equation 2.1; momentum:
+    Dong et al., 2018, arXiv 1710.06081, equation 6.
+    """
+
+    def __init__(
+        self,
+        threat,
+        steps=10,
+        step_size=0.25,
+        random_start=1.0,
+        restarts=1,
+        momentum=0.0,
+        targeted=False,
+        best=True,
+        loss="cross_entropy",
+        seed=0,
+    ):
+        _require(steps >= 1, "steps", "be at least 1", steps)
+        _require(step_size > 0, "step_size", "be positive", step_size)
+        _require(
+            0 <= random_start <= 1, "random_start", "lie in [0, 1]", random_start
+        )
+        _require(restarts >= 1, "restarts", "be at least 1", restarts)
+        _require(momentum >= 0, "momentum", "not be negative", momentum)
+        _require(
+            best or restarts == 1, "restarts", "be 1 if best=False", restarts
+        )
+        losses.get(loss)
+        self.threat = threat
+        self.steps, self.step_size = steps, step_size
+        self.random_start, self.restarts = random_start, restarts
+        self.momentum, self.targeted, self.best = momentum, targeted, best
+        self.loss, self.seed = loss, seed
+
+    def _perturb(self, model, x, y):
+        def ascended(outputs):
+            values = losses.per_example(losses.get(self.loss), y, outputs)
+            return -values if self.targeted else values
+
+        seed = streams.fold(self.seed, self.step)
+        found = None
+        for restart in range(self.restarts):
+            start = self._start(x, streams.fold(seed, restart))
+            found = _worse(found, self._climb(model, x, start, ascended))
+        return found[0]
+
+    def _start(self, x, seed):
+        if self.random_start == 0:
+            return x
+        return x + self.random_start * (self.threat.sample(x, seed) - x)
+
+    def _climb(self, model, x, start, ascended):
+        """Returns a point, and its loss if `best`, from one start."""
+
+        def step(point, velocity, *found):
+            values, _, gradient = input_gradient(model, point, ascended)
+            if self.best:
+                found = _worse(found, (point, values))
+            if self.momentum:
+                axes = list(range(1, x.shape.rank))
+                size = tf.reduce_mean(tf.abs(gradient), axes, keepdims=True)
+                gradient = tf.math.divide_no_nan(gradient, size)
+                gradient += self.momentum * velocity
+                velocity = gradient
+            point = self.threat.ascend(x, point, gradient, self.step_size)
+            point = tf.ensure_shape(self.threat.project(x, point), x.shape)
+            return point, velocity, *found
+
+        state = (start, tf.zeros_like(x) if self.momentum else ())
+        if self.best:
+            state += (start, tf.fill(tf.shape(x)[:1], -float("inf")))
+        point, _, *found = tf.while_loop(
+            lambda *_: True, step, state, maximum_iterations=self.steps
+        )
+        if not self.best:
+            return (point,)
+        last = tf.cast(model(point, training=False), tf.float32)
+        return _worse(found, (point, ascended(last)))
+
+
+def _worse(incumbent, candidate):
+    """Keeps for each example the point of larger loss."""
+    if incumbent is None or len(candidate) == 1:
+        return candidate
+    wins = candidate[1] > incumbent[1]
+    shape = tf.concat([[-1], tf.ones([tf.rank(candidate[0]) - 1], tf.int32)], 0)
+    point = tf.where(tf.reshape(wins, shape), candidate[0], incumbent[0])
+    return point, tf.where(wins, candidate[1], incumbent[1])
+
+
+def _require(condition, name, expected, received):
+    if not condition:
+        raise ValueError(
+            f"`{name}` must {expected}. Received: {name}={received}"
+        )

@@ -1,0 +1,62 @@
+"""Checks of what the user hands in: one sentence each.
+
+On eager values they raise ValueError. Inside a compiled step, where values
+aren't known yet, they add an assertion with the same sentence.
+"""
+
+import tensorflow as tf
+
+from tfrobust import losses
+
+
+def inputs(x, low, high, tolerance=1e-6):
+    """Returns x as float32 after checking that it lies in `[low, high]`."""
+    x = tf.convert_to_tensor(x)
+    if not x.dtype.is_floating:
+        raise ValueError(
+            f"`x` must be floating point in [{low}, {high}]. Received dtype "
+            f"{x.dtype.name}. Convert it: x.astype('float32') / 255."
+        )
+    x = tf.cast(x, tf.float32)
+    # Written so that NaN, which compares false, counts as outside.
+    inside = (x >= low - tolerance) & (x <= high + tolerance)
+    return _require(
+        tf.reduce_all(inside),
+        f"`x` must lie in the threat's valid range [{low}, {high}] and hold no "
+        "NaN. Scale images to it (x / 255.0 for bytes); normalisation must be "
+        "a layer inside the model. Received minimum and maximum",
+        x,
+        lambda: [tf.reduce_min(x), tf.reduce_max(x)],
+    )
+
+
+def labels(y, logits):
+    """Returns class labels as int32 `[batch]` after checking their range."""
+    y = tf.convert_to_tensor(y)
+    whole, logits = losses.class_labels(y, logits)
+    if not whole.shape.is_compatible_with(logits.shape[:1]):
+        raise ValueError(
+            "`x` and `y` must have the same length. Received: "
+            f"{logits.shape[0]} inputs and {whole.shape[0]} labels."
+        )
+    fine = (whole >= 0) & (whole < logits.shape[-1])
+    fine &= tf.cast(whole, y.dtype) == tf.reshape(y, [-1])
+    return _require(
+        tf.reduce_all(fine),
+        "`y` must hold whole class labels from 0 to "
+        f"{logits.shape[-1] - 1}. Received minimum and maximum",
+        whole,
+        lambda: [tf.reduce_min(y), tf.reduce_max(y)],
+    )
+
+
+def _require(condition, sentence, value, culprits):
+    """Returns `value`, once `condition` holds."""
+    if tf.executing_eagerly():
+        if not condition:
+            found = ", ".join(f"{float(c):g}" for c in culprits())
+            raise ValueError(f"{sentence}: {found}.")
+        return value
+    assertion = tf.debugging.Assert(condition, [sentence, *culprits()])
+    with tf.control_dependencies([assertion]):
+        return tf.identity(value)

@@ -1,0 +1,182 @@
+"""Losses on logits: pure per-example functions and their Keras losses.
+
+Every function maps labels and logits to one loss for each example; larger is
+worse for the model, so attacks ascend and training descends the same number.
+"""
+
+import tensorflow as tf
+
+from tfrobust.backend import keras, register
+
+
+def cross_entropy(y, logits, label_smoothing=0.0):
+    """Cross entropy of integer labels `[batch]` and logits, shape `[batch]`.
+
+    With smoothing s the target is `(1 - s) * onehot + s / classes`.
+    """
+    y, logits = class_labels(y, logits)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
+    if label_smoothing == 0.0:
+        return losses
+    uniform = -tf.reduce_mean(tf.nn.log_softmax(logits), axis=-1)
+    return (1 - label_smoothing) * losses + label_smoothing * uniform
+
+
+def margin(y, logits):
+    """The best wrong logit minus the true one: positive iff misclassified."""
+    y, logits = class_labels(y, logits)
+    true = tf.one_hot(y, logits.shape[-1], on_value=True, off_value=False)
+    correct = tf.reduce_sum(tf.where(true, logits, 0.0), axis=-1)
+    return tf.reduce_max(tf.where(true, -float("inf"), logits), -1) - correct
+
+
+def dlr(y, logits):
+    """Difference of logits ratio.
+
+    Reference: Croce and Hein, 2020, arXiv 2003.01690, equation 6.
+    """
+    if logits.shape[-1] < 3:
+        raise ValueError(
+            "The DLR loss needs at least 3 classes. Received logits of shape "
+            f"{logits.shape}. Use `margin` or `cross_entropy`."
+        )
+    first, _, third = tf.unstack(
+        tf.math.top_k(tf.cast(logits, tf.float32), 3).values, axis=-1
+    )
+    return margin(y, logits) / (first - third + 1e-12)
+
+
+def kl(clean, logits):
+    """KL(softmax(clean) || softmax(logits)), shape `[batch]`."""
+    clean, logits = (tf.cast(z, tf.float32) for z in (clean, logits))
+    gap = tf.nn.log_softmax(clean) - tf.nn.log_softmax(logits)
+    return tf.reduce_sum(tf.nn.softmax(clean) * gap, axis=-1)
+
+
+def class_labels(y, logits):
+    """Returns labels as int32 `[batch]` and logits as float32.
+
+    Raises:
+        ValueError: If the labels are one-hot or soft, or the logits aren't
+            `[batch, classes]` with at least two classes.
+    """
+    y, logits = tf.convert_to_tensor(y), tf.cast(logits, tf.float32)
+    if logits.shape.rank != 2 or logits.shape[-1] == 1:
+        raise ValueError(
+            "A classification loss needs logits of shape [batch, classes] with "
+            f"at least 2 classes. Received shape {logits.shape}. Give a binary "
+            "model two logits; for regression choose a regression loss."
+        )
+    if y.shape.rank == 2 and y.shape[-1] == 1:
+        y = tf.squeeze(y, -1)
+    if y.shape.rank != 1:
+        raise ValueError(
+            "`y` must hold integer class labels of shape [batch]. Received "
+            f"shape {y.shape}, which looks one-hot or soft. Pass "
+            "np.argmax(y, axis=-1); for regression pass a regression loss, "
+            "such as loss=keras.losses.MeanSquaredError()."
+        )
+    return tf.cast(y, tf.int32), logits
+
+
+def per_example(loss, y, outputs):
+    """Applies a Keras loss or a function without reduction: `[batch]`."""
+    call = loss.call if isinstance(loss, keras.losses.Loss) else loss
+    losses = tf.cast(call(y, outputs), tf.float32)
+    return tf.reduce_mean(losses, axis=list(range(1, losses.shape.rank)))
+
+
+def get(loss):
+    """Resolves `loss`, refusing cross entropies that expect probabilities.
+
+    Args:
+        loss: A Keras loss on logits, a function `(y, logits) -> [batch]`, the
+            name of either, or None for `CrossEntropy()`.
+    """
+    if loss is None:
+        return CrossEntropy()
+    if isinstance(loss, str) and loss in _FUNCTIONS:
+        return _FUNCTIONS[loss]
+    resolved = keras.losses.get(loss) if isinstance(loss, str) else loss
+    name = getattr(resolved, "__name__", type(resolved).__name__)
+    config = (
+        resolved.get_config() if isinstance(resolved, keras.losses.Loss) else {}
+    )
+    by_name = isinstance(loss, str) and "entropy" in name.lower()
+    if config.get("from_logits") is False or by_name:
+        raise ValueError(
+            f"`loss` must read logits. Received: {loss!r}, which reads "
+            "probabilities. Use tfrobust.losses.CrossEntropy() or pass "
+            "from_logits=True."
+        )
+    return resolved
+
+
+def reads_classes(loss):
+    """Whether `loss` compares logits with integer class labels."""
+    sparse = keras.losses.SparseCategoricalCrossentropy
+    functions = (cross_entropy, margin, dlr)
+    return isinstance(loss, (CrossEntropy, Margin, DLR, sparse)) or (
+        any(loss is function for function in functions)
+    )
+
+
+@register
+class CrossEntropy(keras.losses.Loss):
+    """Cross entropy of integer labels and logits, with label smoothing.
+
+    Args:
+        label_smoothing: Weight in [0, 1) of the uniform target.
+    """
+
+    def __init__(self, label_smoothing=0.0, name="cross_entropy", **kwargs):
+        super().__init__(name=name, **kwargs)
+        if not 0.0 <= label_smoothing < 1.0:
+            raise ValueError(
+                "`label_smoothing` must lie in [0, 1). "
+                f"Received: label_smoothing={label_smoothing}"
+            )
+        self.label_smoothing = label_smoothing
+
+    def call(self, y_true, y_pred):
+        return cross_entropy(y_true, y_pred, self.label_smoothing)
+
+    def get_config(self):
+        config = super().get_config()
+        return {**config, "label_smoothing": self.label_smoothing}
+
+
+@register
+class Margin(keras.losses.Loss):
+    """The `margin` function as a Keras loss."""
+
+    def __init__(self, name="margin", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    def call(self, y_true, y_pred):
+        return margin(y_true, y_pred)
+
+
+@register
+class DLR(keras.losses.Loss):
+    """The `dlr` function as a Keras loss."""
+
+    def __init__(self, name="dlr", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    def call(self, y_true, y_pred):
+        return dlr(y_true, y_pred)
+
+
+@register
+class KL(keras.losses.Loss):
+    """The `kl` function as a Keras loss: `y_true` holds reference logits."""
+
+    def __init__(self, name="kl", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    def call(self, y_true, y_pred):
+        return kl(y_true, y_pred)
+
+
+_FUNCTIONS = {f.__name__: f for f in (cross_entropy, margin, dlr, kl)}

@@ -1,0 +1,18 @@
+"""Training objectives: how the worst case is used to learn."""
+
+from tfrobust.objectives.awp import AWP
+from tfrobust.objectives.clean import Clean
+from tfrobust.objectives.mart import MART
+from tfrobust.objectives.objective import Objective, Outcome
+from tfrobust.objectives.trades import TRADES
+from tfrobust.objectives.worst_case import WorstCase
+
+__all__ = [
+    "AWP",
+    "MART",
+    "TRADES",
+    "Clean",
+    "Objective",
+    "Outcome",
+    "WorstCase",
+]

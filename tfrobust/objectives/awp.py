@@ -1,0 +1,74 @@
+"""Adversarial weight perturbation."""
+
+import tensorflow as tf
+
+from tfrobust.backend import register
+from tfrobust.objectives.objective import Objective
+
+
+@register
+class AWP(Objective):
+    """Adversarial weight perturbation, around any objective.
+
+    The losses are those of the inner objective at weights that were moved,
+    each kernel by `gamma * |w| * g / |g|` up the gradient g of its loss. The
+    weights are put back from a copy. Biases and normalisation are not moved,
+    and the search for g runs in inference mode, so that it leaves batch
+    normalisation statistics alone.
+
+    Args:
+        objective: The objective to wrap.
+        gamma: Size of the move relative to the weights, not negative, or a
+            schedule of it: 0 at first gives the warm-up of the paper.
+
+    Raises:
+        ValueError: If `gamma` is negative.
+        NotImplementedError: In a strategy of several replicas, which would
+            have to move their copies of the weights together.
+
+    Reference: Wu et al., 2020, arXiv 2004.05884, equations 8 and 10.
+    """
+
+    def __init__(self, objective, gamma=0.01):
+        if isinstance(gamma, (int, float)) and gamma < 0:
+            raise ValueError(
+                f"`gamma` must not be negative. Received: gamma={gamma}"
+            )
+        self.objective, self.gamma = objective, gamma
+
+    def search(self, model, x, y):
+        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            raise NotImplementedError(
+                "AWP runs on one replica. Received a strategy of "
+                f"{tf.distribute.get_strategy().num_replicas_in_sync} "
+                "replicas. Train on one device, or drop the AWP wrapper."
+            )
+
+        def frozen(inputs, training=False):
+            return model(inputs, training=False)
+
+        found = self.objective.search(model, x, y)
+        kernels = _kernels(model)
+        with tf.GradientTape() as tape:
+            outcome = self.objective.outcome(frozen, x, y, found)
+            loss = tf.reduce_mean(outcome.losses)
+        gradients = tape.gradient(loss, kernels)
+        return found, [
+            self.gamma * tf.norm(w) * tf.math.divide_no_nan(g, tf.norm(g))
+            for w, g in zip(kernels, gradients, strict=True)
+        ]
+
+    def outcome(self, model, x, y, found):
+        found, moves = found
+        kernels = _kernels(model)
+        saved = [tf.identity(w) for w in kernels]
+        for kernel, move in zip(kernels, moves, strict=True):
+            kernel.assign_add(move)
+        outcome = self.objective.outcome(model, x, y, found)
+        for kernel, value in zip(kernels, saved, strict=True):
+            kernel.assign(value)
+        return outcome
+
+
+def _kernels(model):
+    return [w for w in model.trainable_variables if len(w.shape) > 1]

@@ -1,0 +1,49 @@
+"""MART."""
+
+import tensorflow as tf
+
+from tfrobust import losses
+from tfrobust.backend import register
+from tfrobust.objectives.objective import Objective, Outcome
+
+
+@register
+class MART(Objective):
+    """Misclassification-aware adversarial training.
+
+    Boosted cross entropy at the worst point, plus beta times the divergence
+    from the clean prediction, weighted by how wrong that prediction is.
+
+    Args:
+        attack: An `Attack` on the cross entropy.
+        beta: Weight of the divergence, not negative, or a schedule of it.
+
+    Raises:
+        ValueError: If `beta` is negative.
+
+    Reference: Wang et al., 2020, Improving adversarial robustness requires
+    revisiting misclassified examples, ICLR, equation 11.
+    """
+
+    def __init__(self, attack, beta=6.0):
+        if isinstance(beta, (int, float)) and beta < 0:
+            raise ValueError(
+                f"`beta` must not be negative. Received: beta={beta}"
+            )
+        self.attack, self.beta = attack, beta
+
+    def search(self, model, x, y):
+        return self.attack.search(model, x, y)
+
+    def outcome(self, model, x, y, found):
+        clean = model(x, training=True)
+        worst = model(found, training=True)
+        labels, logits = losses.class_labels(y, worst)
+        true = tf.one_hot(labels, logits.shape[-1])
+        wrong = tf.reduce_max(tf.nn.softmax(logits) * (1 - true), axis=-1)
+        boosted = losses.per_example(self.loss, y, worst)
+        boosted -= tf.math.log(1.0001 - wrong)
+        confidence = tf.nn.softmax(tf.cast(clean, tf.float32))
+        doubt = 1.0000001 - tf.reduce_sum(confidence * true, axis=-1)
+        divergence = losses.kl(clean, worst)
+        return Outcome(boosted + self.beta * divergence * doubt, clean, worst)

@@ -1,0 +1,47 @@
+"""TRADES."""
+
+from tfrobust import losses
+from tfrobust.backend import register
+from tfrobust.objectives.objective import Objective, Outcome
+
+
+@register
+class TRADES(Objective):
+    """Clean loss plus beta times the divergence that an attack can cause.
+
+    The attack maximises `KL(softmax(clean) || softmax(worst))` in place of
+    its own loss. Gradients flow through both sides.
+
+    Args:
+        attack: An `Attack` with a random start: at x the divergence is zero
+            and so is its gradient.
+        beta: Weight of the divergence, not negative, or a schedule of it.
+
+    Raises:
+        ValueError: If `beta` is negative or the attack starts at x.
+
+    Reference: Zhang et al., 2019, arXiv 1901.08573, equation 5.
+    """
+
+    def __init__(self, attack, beta=6.0):
+        if isinstance(beta, (int, float)) and beta < 0:
+            raise ValueError(
+                f"`beta` must not be negative. Received: beta={beta}"
+            )
+        if attack.random_start == 0:
+            raise ValueError(
+                "`attack` must start at random: at x the divergence has no "
+                f"gradient. Received: {attack!r}. Pass random_start=1.0."
+            )
+        self.attack, self.beta = attack, beta
+
+    def search(self, model, x, y):
+        clean = model(x, training=False)
+        return self.attack.replace(loss=losses.kl).search(model, x, clean)
+
+    def outcome(self, model, x, y, found):
+        clean = model(x, training=True)
+        worst = model(found, training=True)
+        divergence = losses.kl(clean, worst)
+        clean_loss = losses.per_example(self.loss, y, clean)
+        return Outcome(clean_loss + self.beta * divergence, clean, worst)

@@ -1,0 +1,43 @@
+"""Training against the worst case."""
+
+from tfrobust import losses
+from tfrobust.backend import register
+from tfrobust.objectives.objective import Objective, Outcome
+
+
+@register
+class WorstCase(Objective):
+    """The loss at the adversary's logits, mixed with the clean loss.
+
+    `(1 - mix) * loss(clean) + mix * loss(worst)`. With an attack it is
+    adversarial training, with a verifier certified training.
+
+    Args:
+        adversary: Gives the worst logits, an `Adversary`.
+        mix: Weight of the worst case in [0, 1], or a schedule of it. At the
+            number 1 the clean loss is not computed.
+
+    Raises:
+        ValueError: If `mix` is a number outside [0, 1].
+
+    Reference: Madry et al., 2018, arXiv 1706.06083, equation 2.1; the
+    mixture: Goodfellow et al., 2015, arXiv 1412.6572, section 6.
+    """
+
+    def __init__(self, adversary, mix=1.0):
+        if isinstance(mix, (int, float)) and not 0 <= mix <= 1:
+            raise ValueError(f"`mix` must lie in [0, 1]. Received: mix={mix}")
+        self.adversary, self.mix = adversary, mix
+
+    def search(self, model, x, y):
+        return self.adversary.search(model, x, y)
+
+    def outcome(self, model, x, y, found):
+        worst = self.adversary.logits(model, found, y, training=True)
+        worst_loss = losses.per_example(self.loss, y, worst)
+        if isinstance(self.mix, (int, float)) and self.mix == 1:
+            return Outcome(worst_loss, worst=worst)
+        clean = model(x, training=True)
+        clean_loss = losses.per_example(self.loss, y, clean)
+        mixture = (1 - self.mix) * clean_loss + self.mix * worst_loss
+        return Outcome(mixture, clean, worst)

@@ -1,0 +1,102 @@
+"""What `RobustModel.compile` decided: objective, adversaries, metrics."""
+
+from tfrobust import losses
+from tfrobust.adversary import Adversary
+from tfrobust.backend import keras
+
+
+class Plan:
+    """Objective, adversaries and a list of metrics for each adversary.
+
+    Args:
+        loss: A resolved loss on logits.
+        objective: The training `Objective`.
+        adversaries: Dictionary of name to `Adversary`, for evaluation.
+        metrics: What `compile` was given.
+    """
+
+    def __init__(self, loss, objective, adversaries, metrics):
+        for name, adversary in adversaries.items():
+            _check_adversary(name, adversary)
+        self.objective = objective.bind(loss)
+        self.adversaries = dict(adversaries)
+        self.loss = keras.metrics.Mean(name="loss")
+        self.clean = [_resolve(metric, loss) for metric in _given(metrics, loss)]
+        # The training adversary and one of the same name share their metrics,
+        # as Keras shares them between training and validation.
+        trained = self.objective.adversaries()
+        self.trained = type(trained[0]).__name__.lower() if trained else None
+        names = [*adversaries, *([self.trained] if trained else [])]
+        shown = self.clean or [_loss_metric(loss)]
+        self.worst = {n: [_renamed(m, n) for m in shown] for n in names}
+
+    def metrics(self):
+        """Every metric, the loss first."""
+        worst = [m for metrics in self.worst.values() for m in metrics]
+        return [self.loss, *self.clean, *worst]
+
+    def threats(self):
+        """The threats of every adversary, for checks of the input range."""
+        owners = [*self.adversaries.values(), *self.objective.adversaries()]
+        return [owner.threat for owner in owners]
+
+
+def _check_adversary(name, adversary):
+    if not isinstance(adversary, Adversary):
+        raise TypeError(
+            "`adversaries` must map names to adversaries, such as "
+            '{"pgd": tfr.attacks.PGD(threat)}. '
+            f"Received: {name!r}: {adversary!r}"
+        )
+    if adversary.schedules():
+        raise ValueError(
+            "An adversary that is evaluated needs one fixed strength. "
+            f"Received: {name!r} with a schedule for {adversary.schedules()}. "
+            "Pass a number, such as threat.replace(epsilon=0.3)."
+        )
+    if getattr(adversary, "targeted", False):
+        raise ValueError(
+            "A targeted attack needs target classes, but `evaluate` has only "
+            f"the true ones. Received: {name!r}: {adversary!r}. Call its "
+            "`perturb` with the targets."
+        )
+
+
+def _given(metrics, loss):
+    if metrics is not None:
+        return metrics
+    return ["accuracy"] if _accuracy(loss) else []
+
+
+def _resolve(metric, loss):
+    if metric in ("accuracy", "acc"):
+        return _accuracy(loss)(name="accuracy")
+    metric = keras.metrics.get(metric)
+    if isinstance(metric, keras.metrics.Metric):
+        return metric
+    return keras.metrics.MeanMetricWrapper(metric, name=metric.__name__)
+
+
+def _accuracy(loss):
+    """The class of accuracy that fits the loss's labels, or None."""
+    if losses.reads_classes(loss):
+        return keras.metrics.SparseCategoricalAccuracy
+    if isinstance(loss, keras.losses.CategoricalCrossentropy):
+        return keras.metrics.CategoricalAccuracy
+    return None
+
+
+def _loss_metric(loss):
+    def mean_loss(y, logits):
+        return losses.per_example(loss, y, logits)
+
+    return keras.metrics.MeanMetricWrapper(mean_loss, name="loss")
+
+
+def _renamed(metric, prefix):
+    """A new metric like `metric`, named for an adversary."""
+    config = metric.get_config()
+    config["name"] = f"{prefix}_{metric.name}"
+    if type(metric) is keras.metrics.MeanMetricWrapper:
+        return keras.metrics.MeanMetricWrapper(metric._fn, name=config["name"])
+    return type(metric).from_config(config)

@@ -1,0 +1,88 @@
+"""Random numbers with one independent stream for each example.
+
+The stream of an example is keyed by the example's own content, the seed and
+the training step. It depends neither on the batch that the example came in,
+nor on its position, nor on the replica that works on it.
+"""
+
+import math
+
+import tensorflow as tf
+
+_MASK = 0xFFFFFFFF
+
+
+def fold(seed, number):
+    """Derives a new scalar seed from `seed` and an integer `number`."""
+    seed, number = (tf.cast(n, tf.int64) & _MASK for n in (seed, number))
+    words = [tf.cast(n, tf.uint32) for n in (seed, number, tf.zeros_like(seed))]
+    return tf.cast(_mix(*words)[0], tf.int64)
+
+
+def uniform(x, seed, stream=0):
+    """Draws from U[0, 1) in the shape of `x`, one stream for each row.
+
+    Args:
+        x: Inputs whose rows key the streams, shape `[batch, ...]`, float32.
+        seed: Scalar integer.
+        stream: Integer that tells apart several draws with one seed.
+    """
+    bits = _mix(*_words(x, fold(seed, stream)))[0]
+    # 24 bits are what float32 holds: every value is exact and below 1.
+    bits = tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32))
+    return tf.reshape(tf.cast(bits, tf.float32) * 2.0**-24, tf.shape(x))
+
+
+def normal(x, seed, stream=0):
+    """Draws from N(0, 1) in the shape of `x`, one stream for each row."""
+    radius = tf.sqrt(-2 * tf.math.log(1 - uniform(x, seed, 2 * stream)))
+    return radius * tf.cos(2 * math.pi * uniform(x, seed, 2 * stream + 1))
+
+
+def per_example(x, seed, stream=0):
+    """Draws one U[0, 1) for each row, shape `[batch, 1, ..., 1]`."""
+    first = tf.reshape(uniform(x, seed, stream), [tf.shape(x)[0], -1])[:, :1]
+    return tf.reshape(first, tf.concat([[-1], tf.ones_like(tf.shape(x))[1:]], 0))
+
+
+def _words(x, seed):
+    """Three uint32 words for every element of x, as shape [batch, features]."""
+    flat = tf.reshape(x, [tf.shape(x)[0], -1])
+    index = tf.cast(tf.range(tf.shape(flat)[1]), tf.uint32)[tf.newaxis]
+    key = _content(flat, index)
+    zeros = tf.zeros(tf.shape(flat), tf.uint32)
+    return index + zeros, key + zeros, tf.cast(seed, tf.uint32) + zeros
+
+
+def _content(flat, index):
+    """Hashes each row to a uint32, shape [batch, 1]: a multilinear hash."""
+    weights = tf.cast(_mix(index, index + 1, index + 2)[0], tf.int64) | 1
+    bits = tf.cast(tf.bitcast(tf.cast(flat, tf.float32), tf.int32), tf.int64)
+    total = tf.reduce_sum(bits * weights, axis=1, keepdims=True)
+    high = tf.bitwise.right_shift(total, tf.constant(32, tf.int64)) & _MASK
+    return tf.cast(high, tf.uint32)
+
+
+def _mix(x, y, z):
+    """The pcg3d hash of three uint32 words.
+
+    Reference: Jarzynski and Olano, 2020, Hash functions for GPU rendering,
+    Journal of Computer Graphics Techniques 9(3).
+    """
+    multiplier = tf.constant(1664525, tf.uint32)
+    increment = tf.constant(1013904223, tf.uint32)
+    half = tf.constant(16, tf.uint32)
+    x, y, z = (word * multiplier + increment for word in (x, y, z))
+    x, y, z = _round(x, y, z)
+    x, y, z = (
+        tf.bitwise.bitwise_xor(word, tf.bitwise.right_shift(word, half))
+        for word in (x, y, z)
+    )
+    return _round(x, y, z)
+
+
+def _round(x, y, z):
+    x = x + y * z
+    y = y + z * x
+    z = z + x * y
+    return x, y, z

@@ -1,0 +1,8 @@
+"""Sets of allowed perturbations."""
+
+from tfrobust.threats.l1 import L1
+from tfrobust.threats.l2 import L2
+from tfrobust.threats.linf import Linf
+from tfrobust.threats.threat import Threat
+
+__all__ = ["L1", "L2", "Linf", "Threat"]

@@ -1,0 +1,97 @@
+"""The l1 threat."""
+
+import tensorflow as tf
+
+from tfrobust import streams
+from tfrobust.backend import register
+from tfrobust.threats.threat import Threat, bisect, flat, normalized
+
+
+@register
+class L1(Threat):
+    """Moves whose absolute values sum to at most epsilon, within the range.
+
+    Projection and steepest step are those of the ball intersected with the
+    range ("mind the box"): a step fills the pixels with the largest gradient
+    up to the range, one after the other, until its length is spent.
+
+    Args:
+        epsilon: Radius: a float, schedule or tensor, see `Threat`.
+        low: Smallest valid value of an input.
+        high: Largest valid value of an input.
+        mask: 1 where an input may be perturbed, 0 elsewhere; None for all.
+
+    Raises:
+        ValueError: If epsilon is negative or not finite.
+
+    Example:
+        `tfr.threats.L1(12.0)`
+
+    Reference: Croce and Hein, 2021, arXiv 2103.01208, section 2.
+    """
+
+    order = 1.0
+
+    def _draw(self, x, seed):
+        u = flat(streams.uniform(x, seed))
+        sizes = -tf.math.log(1 - u)
+        sizes /= tf.maximum(tf.reduce_sum(sizes, axis=1, keepdims=True), 1e-12)
+        sign = tf.where(streams.uniform(x, seed, stream=1) < 0.5, -1.0, 1.0)
+        features = tf.cast(tf.shape(u)[1], tf.float32)
+        radius = streams.per_example(x, seed, stream=2) ** (1 / features)
+        return sign * tf.reshape(sizes, tf.shape(x)) * radius
+
+    def _steepest(self, perturbed, gradient, radius):
+        lower, upper, scale = self._room(perturbed, perturbed, radius)
+        rows, _ = normalized(flat(gradient))
+        gain, room = _gains(rows, lower, upper, scale)
+        failing, passing = _threshold(gain, room)
+        full = tf.where(gain > passing, room, 0.0)
+        # What the full ones leave is shared by those tied at the threshold.
+        tied = tf.where((gain > failing) & (gain <= passing), room, 0.0)
+        left = 1 - tf.reduce_sum(full, axis=1, keepdims=True)
+        share = tf.math.divide_no_nan(
+            left, tf.reduce_sum(tied, axis=1, keepdims=True)
+        )
+        step = tf.sign(rows) * (full + tied * tf.minimum(share, 1.0)) * scale
+        return tf.reshape(step, tf.shape(gradient))
+
+    def _nearest(self, x, perturbed):
+        lower, upper, scale = self._room(x, x, self._epsilon(x))
+        delta = flat(perturbed - x)
+
+        def shrunk(t):
+            size = tf.maximum(tf.abs(delta) - t / scale, 0.0)
+            return tf.clip_by_value(tf.sign(delta) * size, lower, upper)
+
+        largest = tf.reduce_max(tf.abs(delta) * scale, axis=1, keepdims=True)
+        _, t = bisect(lambda t: _norm(shrunk(t) / scale), largest)
+        return x + tf.reshape(shrunk(t), tf.shape(x))
+
+    def _support(self, gradient, lower, upper, scale):
+        rows, size = normalized(gradient)
+        gain, room = _gains(rows, lower, upper, scale)
+        # The dual of the linear programme, an upper bound at any threshold.
+        t = tf.stop_gradient(_threshold(gain, room)[1])
+        spent = tf.reduce_sum(room * tf.maximum(gain - t, 0.0), axis=1)
+        return size[:, 0] * (t[:, 0] + spent)
+
+
+def _gains(gradient, lower, upper, scale):
+    """Gain for each unit of budget, and the budget that a feature can take."""
+    room = tf.where(gradient > 0, upper, -lower) / scale
+    return tf.abs(gradient) * scale, room
+
+
+def _threshold(gain, room):
+    """Brackets the gain above which features are filled completely."""
+
+    def spent(t):
+        full = tf.where(gain > t, room, 0.0)
+        return tf.reduce_sum(full, axis=1, keepdims=True)
+
+    return bisect(spent, tf.reduce_max(gain, axis=1, keepdims=True))
+
+
+def _norm(rows):
+    return tf.reduce_sum(tf.abs(rows), axis=1, keepdims=True)

@@ -1,0 +1,51 @@
+"""The linf threat."""
+
+import math
+
+import tensorflow as tf
+
+from tfrobust import streams
+from tfrobust.backend import register
+from tfrobust.threats.threat import Threat
+
+
+@register
+class Linf(Threat):
+    """Every feature moves by at most epsilon, within the valid range.
+
+    Args:
+        epsilon: Radius: a float, schedule or tensor, see `Threat`.
+        low: Smallest valid value of an input.
+        high: Largest valid value of an input.
+        mask: 1 where an input may be perturbed, 0 elsewhere; None for all.
+
+    Raises:
+        ValueError: If epsilon is negative, not finite, or at least as wide as
+            the valid range.
+
+    Example:
+        `tfr.threats.Linf(8 / 255)`
+    """
+
+    order = math.inf
+
+    def __init__(self, epsilon, low=0.0, high=1.0, mask=None):
+        super().__init__(epsilon, low, high, mask)
+        if isinstance(self.epsilon, float) and self.epsilon >= high - low:
+            raise ValueError(
+                "`epsilon` must be below the width of the valid range "
+                f"[{low}, {high}]. Received: epsilon={epsilon:g}. "
+                f"Did you mean {epsilon:g}/255?"
+            )
+
+    def _draw(self, x, seed):
+        return 2 * streams.uniform(x, seed) - 1
+
+    def _steepest(self, perturbed, gradient, radius):
+        return radius * tf.sign(gradient)
+
+    def _nearest(self, x, perturbed):
+        return perturbed
+
+    def _support(self, gradient, lower, upper, scale):
+        return tf.reduce_sum(tf.maximum(gradient * lower, gradient * upper), 1)

@@ -1,0 +1,215 @@
+"""What every threat shares."""
+
+import abc
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust import checks
+from tfrobust.backend import Schedule
+from tfrobust.configurable import Configurable
+
+
+class Threat(Configurable, abc.ABC):
+    """The set of points that an input may be moved to.
+
+    It is the ball of radius epsilon around x, intersected with the valid
+    range `[low, high]`. A subclass answers for one norm.
+
+    Args:
+        epsilon: Radius in the units of x. A float, a schedule of the step,
+            one radius for each example (shape `[batch]`), or one for each
+            feature (the shape of one input with at least two axes, or any
+            shape of x's rank that broadcasts): then the ball is the one of
+            the norm of `(x' - x) / epsilon`.
+        low: Smallest valid value of an input.
+        high: Largest valid value of an input.
+        mask: 1 where an input may be perturbed and 0 elsewhere, broadcast
+            against x; None perturbs everything.
+
+    Raises:
+        ValueError: If epsilon is negative, infinite or NaN, or the range is
+            empty.
+    """
+
+    order: float  # The p of the norm.
+
+    def __init__(self, epsilon, low=0.0, high=1.0, mask=None):
+        if not low < high:
+            raise ValueError(
+                f"`low` must be below `high`. Received: [{low}, {high}]"
+            )
+        self.epsilon, self.low, self.high = _radius(epsilon), low, high
+        self.mask = None if mask is None else np.asarray(mask, np.float32)
+
+    def sample(self, x, seed=0):
+        """Draws a point for each row: uniform in the ball, then clipped."""
+        point = x + self._draw(x, seed) * self._epsilon(x)
+        return tf.clip_by_value(point, *self.box(x))
+
+    def ascend(self, x, perturbed, gradient, step_size):
+        """Takes the steepest step of norm `step_size` times epsilon.
+
+        The step maximises its product with `gradient` among the steps that
+        end in the valid range. It may leave the ball, so `project` follows.
+
+        Args:
+            x: Inputs, shape `[batch, ...]`.
+            perturbed: Where to step from, of x's shape.
+            gradient: Gradient of what is to grow, of x's shape.
+            step_size: Length of the step as a fraction of epsilon.
+        """
+        radius = self._epsilon(x) * step_size
+        step = self._steepest(perturbed, gradient, radius)
+        return tf.clip_by_value(perturbed + step, self.low, self.high)
+
+    def project(self, x, perturbed):
+        """Returns the nearest point of the set in the Euclidean distance."""
+        return tf.clip_by_value(self._nearest(x, perturbed), *self.box(x))
+
+    def box(self, x):
+        """Returns the smallest box around the set: lower and upper corner."""
+        epsilon = self._epsilon(x)
+        if self.mask is not None:
+            epsilon = tf.where(self.mask > 0, epsilon, 0.0)
+        lower = tf.maximum(x - epsilon, self.low)
+        return lower, tf.minimum(x + epsilon, self.high)
+
+    def support(self, x, coefficients):
+        """The maximum of `sum(coefficients * (x' - x))` over the set.
+
+        Never below the true maximum but for rounding, and differentiable.
+
+        Args:
+            x: Inputs, shape `[batch, ...]`.
+            coefficients: Shape of x, or `[batch, functions, ...]`.
+
+        Returns:
+            Shape `[batch]`, or `[batch, functions]`.
+        """
+        room = self._room(x, x, self._epsilon(x))
+        if coefficients.shape.rank == x.shape.rank:
+            return self._support(flat(coefficients), *room)
+        shape = tf.shape(coefficients)
+        room = (tf.repeat(part, shape[1], axis=0) for part in room)
+        rows = tf.reshape(coefficients, [shape[0] * shape[1], -1])
+        return tf.reshape(self._support(rows, *room), shape[:2])
+
+    def norm(self, x, perturbed):
+        """The norm of `perturbed - x` in the units of x, shape `[batch]`."""
+        delta = tf.cast(flat(perturbed), tf.float64)
+        delta -= tf.cast(flat(x), tf.float64)
+        return tf.cast(tf.norm(delta, self.order, axis=1), tf.float32)
+
+    def contains(self, x, perturbed, tolerance=1e-5):
+        """Whether each point is in the set, up to rounding; shape `[batch]`."""
+        rounding = 1e-7 * max(abs(self.low), abs(self.high))
+        lower, upper = self.box(x)
+        inside = (perturbed >= lower - rounding) & (perturbed >= self.low)
+        inside &= (perturbed <= upper + rounding) & (perturbed <= self.high)
+        # What rounds to the sum of x and its step may be off by `rounding`.
+        excess = tf.maximum(tf.abs(flat(perturbed - x)) - rounding, 0.0)
+        scale = spread(tf.maximum(self._epsilon(x), 1e-15), x)
+        near = tf.norm(excess / scale, self.order, axis=1) <= 1 + tolerance
+        return near & tf.reduce_all(flat(inside), axis=1)
+
+    def checked(self, x):
+        """Returns x as float32 once it is known to lie in the valid range."""
+        return checks.inputs(x, self.low, self.high)
+
+    @abc.abstractmethod
+    def _draw(self, x, seed):
+        """Draws uniformly from the unit ball, in the shape of x."""
+
+    @abc.abstractmethod
+    def _steepest(self, perturbed, gradient, radius):
+        """The maximiser of <d, gradient> over |d / radius| <= 1, in range."""
+
+    @abc.abstractmethod
+    def _nearest(self, x, perturbed):
+        """The nearest point whose clipping to `box` lies in the set."""
+
+    @abc.abstractmethod
+    def _support(self, gradient, lower, upper, scale):
+        """The maximum of <d, gradient>: lower <= d <= upper, |d/scale| <= 1."""
+
+    def _epsilon(self, x):
+        """The radius, broadcastable against x."""
+        if isinstance(self.epsilon, Schedule):
+            raise ValueError(
+                "`epsilon` is a schedule, which has a value only at a step. "
+                f"Received: {self!r}. Evaluate against one number, such as "
+                "threat.replace(epsilon=0.3), or resolve it by .at(step)."
+            )
+        epsilon = tf.cast(self.epsilon, tf.float32)
+        rank = x.shape.rank
+        if epsilon.shape.rank == 1:
+            return tf.reshape(epsilon, [-1] + [1] * (rank - 1))
+        if epsilon.shape.rank not in (0, rank - 1, rank):
+            raise ValueError(
+                "`epsilon` must be a number, one number for each example "
+                f"{x.shape[:1]} or one for each feature {x.shape[1:]}. "
+                f"Received shape {epsilon.shape}."
+            )
+        return epsilon
+
+    def _room(self, x, centre, radius):
+        """How far `centre` may move down and up, and the scale, as rows."""
+        if self.mask is not None:
+            radius = tf.where(self.mask > 0, radius, 0.0)
+        lower = tf.clip_by_value(self.low - centre, -radius, 0.0)
+        upper = tf.clip_by_value(self.high - centre, 0.0, radius)
+        return flat(lower), flat(upper), spread(tf.maximum(radius, 1e-15), x)
+
+
+def flat(value):
+    """Flattens each row: shape `[batch, features]`."""
+    return tf.reshape(value, [tf.shape(value)[0], -1])
+
+
+def spread(value, x):
+    """Broadcasts to the shape of x and flattens each row."""
+    return flat(tf.broadcast_to(value, tf.shape(x)))
+
+
+def normalized(rows):
+    """Returns rows scaled to a largest magnitude of 1, and the magnitudes."""
+    size = tf.reduce_max(tf.abs(rows), axis=1, keepdims=True)
+    return tf.math.divide_no_nan(rows, size), size
+
+
+def bisect(norm, largest, count=40):
+    """Brackets the smallest `t` in `[0, largest]` with `norm(t) <= 1`.
+
+    Args:
+        norm: A decreasing function of `t`; both have shape `[batch, 1]`.
+        largest: A `t` that satisfies the bound, shape `[batch, 1]`.
+        count: Number of halvings; fixed, so that rows never interact.
+
+    Returns:
+        The failing and the passing end of the bracket. Using the passing end
+        never exceeds the budget. Both are 0 where `norm(0) <= 1`.
+    """
+    failing, passing = tf.zeros_like(largest), largest
+    idle = norm(failing) <= 1
+    for _ in range(count):
+        middle = (failing + passing) / 2
+        fits = norm(middle) <= 1
+        passing = tf.where(fits, middle, passing)
+        failing = tf.where(fits, failing, middle)
+    return tf.where(idle, 0.0, failing), tf.where(idle, 0.0, passing)
+
+
+def _radius(epsilon):
+    if isinstance(epsilon, (Schedule, tf.Tensor, tf.Variable)):
+        return epsilon
+    if isinstance(epsilon, (int, float)):
+        epsilon = float(epsilon)
+    else:
+        epsilon = np.asarray(epsilon, np.float32)
+    if not np.all(np.isfinite(epsilon)) or np.min(epsilon) < 0:
+        raise ValueError(
+            "`epsilon` must be finite and not negative. "
+            f"Received: epsilon={epsilon}"
+        )
+    return epsilon
