@@ -58,8 +58,11 @@ def make_problem(
     data_dir, examples, weights, epsilon, step, steps, batch_size, threads
 ):
     """Loads the images and trains the network, unless `weights` exists."""
+    import keras
+
     from examples import datasets, networks
 
+    keras.utils.set_random_seed(0)
     train, (x, y) = datasets.load("mnist", data_dir)
     # Tools that compile would compile again for a smaller last batch.
     count = max(examples // batch_size, 1) * batch_size
@@ -86,23 +89,13 @@ def make_problem(
 
 def _train(network, x, y):
     """Trains against PGD-5 while epsilon grows from 0 to 0.3."""
-    import keras
-
     import tfrobust as tfr
 
-    keras.utils.set_random_seed(0)
-    network.set_weights([w.value for w in _fresh(network)])
     ramp = tfr.schedules.Ramp(0.0, 0.3, begin=0, end=300)
     attack = tfr.attacks.PGD(tfr.threats.Linf(ramp), steps=5, step_size=0.4)
     model = tfr.RobustModel(network)
     model.compile("adam", objective=tfr.objectives.WorstCase(attack))
     model.fit(x, y, batch_size=128, verbose=2)
-
-
-def _fresh(network):
-    import keras
-
-    return keras.models.clone_model(network).weights
 
 
 def _options():
@@ -125,7 +118,9 @@ def _start(name, pool, problem):
 
 
 def _print_versions():
+    load = os.getloadavg()[0]
     print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs")
+    print(f"load before the start {load:.2f}: the figures need an idle machine")
     for package in PACKAGES.split():
         try:
             print(f"{package} {importlib.metadata.version(package)}")

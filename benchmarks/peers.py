@@ -209,6 +209,7 @@ def _keras_network(problem):
     from examples import networks
 
     tf.config.threading.set_intra_op_parallelism_threads(problem.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(problem.threads)
     network = networks.small_cnn()
     network.set_weights(problem.weights)
     return network
@@ -240,7 +241,7 @@ def _torch_network(problem):
     from torch import nn
 
     torch.set_num_threads(problem.threads)
-    # With an even input, Keras's "same" pads 1 on each side here.
+    # On these even sizes Keras's "same" pads 1 on each side.
     network = nn.Sequential(
         nn.Conv2d(1, 16, 4, 2, padding=1),
         nn.ReLU(),
@@ -260,10 +261,12 @@ def _torch_network(problem):
         hidden.reshape(100, -1),
         last.T,
     )
-    values = [w for pair in zip(kernels, problem.weights[1::2]) for w in pair]
+    layers = network[0], network[2], network[5], network[7]
+    biases = problem.weights[1::2]
     with torch.no_grad():
-        for parameter, value in zip(network.parameters(), values, strict=True):
-            parameter.copy_(torch.from_numpy(np.ascontiguousarray(value)))
+        for layer, kernel, bias in zip(layers, kernels, biases, strict=True):
+            layer.weight.copy_(torch.from_numpy(kernel.copy()))
+            layer.bias.copy_(torch.from_numpy(bias))
 
     def predict(x):
         with torch.no_grad():

@@ -24,7 +24,9 @@ import tfrobust as tfr
 from tfrobust.backend import keras
 
 FLAGS = flags.FLAGS
-flags.DEFINE_enum("mode", "train", ["train", "evaluate", "export"], "What to do.")
+flags.DEFINE_enum(
+    "mode", "train", ["train", "evaluate", "export"], "What to do."
+)
 flags.DEFINE_enum("dataset", "digits", list(datasets.SHAPES), "Images.")
 flags.DEFINE_string("data_dir", None, "Folder of <dataset>.npz; else download.")
 flags.DEFINE_enum("network", "digits_cnn", list(networks.NETWORKS), "Network.")
@@ -37,7 +39,9 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_enum("attack", "pgd", ["pgd", "fgsm"], "Training attack.")
 flags.DEFINE_enum("norm", "linf", ["linf", "l2", "l1"], "Norm of the threat.")
-flags.DEFINE_float("epsilon", 0.1, "Radius of the threat, for inputs in [0, 1].")
+flags.DEFINE_float(
+    "epsilon", 0.1, "Radius of the threat, for inputs in [0, 1]."
+)
 flags.DEFINE_integer("steps", 10, "Steps of the training attack.")
 flags.DEFINE_float("step_size", 0.25, "Length of a step, relative to epsilon.")
 flags.DEFINE_enum(
@@ -57,7 +61,9 @@ flags.DEFINE_integer("epochs", 30, "Epochs.")
 flags.DEFINE_integer("batch_size", 128, "Batch size.")
 flags.DEFINE_bool("augment", False, "Random crops and flips.")
 flags.DEFINE_integer("train_examples", None, "Use only the first ones.")
-flags.DEFINE_integer("validation_examples", 500, "Held out of the training set.")
+flags.DEFINE_integer(
+    "validation_examples", 500, "Held out of the training set."
+)
 flags.DEFINE_integer("test_examples", None, "Evaluate only the first ones.")
 flags.DEFINE_integer("test_steps", 100, "Steps of the evaluation's PGD.")
 flags.DEFINE_string("model_dir", None, "Folder of the run.", required=True)
@@ -147,7 +153,11 @@ def train(folder, x, y):
         step=model.optimizer.iterations,
         augment=FLAGS.augment,
     )
-    best = {"monitor": "val_pgd_accuracy", "mode": "max", "save_best_only": True}
+    best = {
+        "monitor": "val_pgd_accuracy",
+        "mode": "max",
+        "save_best_only": True,
+    }
     model.fit(
         batches,
         epochs=FLAGS.epochs,

@@ -5,6 +5,8 @@ Train against the worst case of a threat, evaluate under attack, and ship.
 
 from tfrobust import attacks, losses, objectives, schedules, threats
 from tfrobust.adversary import Adversary, Attack, Verifier
+from tfrobust.evaluation import Report, evaluate
+from tfrobust.export import export
 from tfrobust.model import RobustModel
 
 __version__ = "0.1.0"
@@ -12,9 +14,12 @@ __version__ = "0.1.0"
 __all__ = [
     "Adversary",
     "Attack",
+    "Report",
     "RobustModel",
     "Verifier",
     "attacks",
+    "evaluate",
+    "export",
     "losses",
     "objectives",
     "schedules",

@@ -1,6 +1,7 @@
 """Adversaries: which logits are the worst that a threat allows?"""
 
 import abc
+from typing import Any
 
 import tensorflow as tf
 
@@ -23,6 +24,8 @@ class Adversary(Configurable, abc.ABC):
     Returns:
         Logits, shape `[batch, classes]`.
     """
+
+    threat: Any  # The `Threat` that is searched or bounded.
 
     @abc.abstractmethod
     def search(self, model, x, y):
@@ -110,8 +113,10 @@ def input_gradient(model, x, loss):
         raise ValueError(
             "No gradient reaches the model's input, so a gradient attack can "
             "find nothing. Look for a layer that rounds, takes an arg max, "
-            "stops the gradient or calls Python (tf.py_function), and replace "
-            "it by a differentiable stand-in."
+            "stops the gradient or calls NumPy (tf.numpy_function), and "
+            "replace it by a differentiable stand-in."
         )
+    # One NaN, as from sqrt at 0, would spread over the whole step.
+    gradient = tf.where(tf.math.is_nan(gradient), 0.0, gradient)
+    gradient = tf.clip_by_value(gradient, -1e20, 1e20)
     return values, logits, gradient / 256.0
-

@@ -32,6 +32,40 @@ def is_foreign_model(candidate):
     return ("keras" if LEGACY else "tf_keras") in names
 
 
+def check_network(network):
+    """Refuses what isn't a model of logits of the Keras in use."""
+    if is_foreign_model(network):
+        other = "keras" if LEGACY else "tf_keras"
+        raise TypeError(
+            f"`network` must be a model of {NAME}, the Keras that tfrobust "
+            f"runs on here. Received a model of {other}. Set "
+            f"TF_USE_LEGACY_KERAS={int(not LEGACY)} before Python starts, or "
+            f"build the network with {NAME}."
+        )
+    if not isinstance(network, keras.Model):
+        raise TypeError(
+            "`network` must be a Keras model that maps inputs to logits. "
+            f"Received: {network!r}"
+        )
+    last = network.layers[-1] if network.layers else None
+    activation = getattr(last, "activation", None)
+    if isinstance(last, keras.layers.Softmax) or (
+        activation is keras.activations.softmax
+    ):
+        raise ValueError(
+            "`network` must return logits. Received a network whose last "
+            f"layer, {last.name!r}, applies a softmax. Remove it, or set "
+            "activation=None."
+        )
+
+
+def has_averages(optimizer):
+    """Whether `optimizer` holds averaged weights (`use_ema`) by now."""
+    # A loss scale optimizer of Keras 3 has a `use_ema` of its own: False.
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    return getattr(inner, "use_ema", False) and int(inner.iterations) > 0
+
+
 def minimize(model, loss, tape):
     """Takes one optimizer step of `model` on the scalar `loss`."""
     variables = model.trainable_variables

@@ -81,4 +81,5 @@ def _at(value, step):
 
 def _plain(value):
     """Keras serializes arrays; a tensor is written as the array it holds."""
-    return np.asarray(value) if isinstance(value, tf.Tensor) else value
+    held = isinstance(value, (tf.Tensor, tf.Variable))
+    return np.asarray(value) if held else value

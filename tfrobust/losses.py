@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfrobust.backend import keras, register
 
 
+@register
 def cross_entropy(y, logits, label_smoothing=0.0):
     """Cross entropy of integer labels `[batch]` and logits, shape `[batch]`.
 
@@ -22,6 +23,7 @@ def cross_entropy(y, logits, label_smoothing=0.0):
     return (1 - label_smoothing) * losses + label_smoothing * uniform
 
 
+@register
 def margin(y, logits):
     """The best wrong logit minus the true one: positive iff misclassified."""
     y, logits = class_labels(y, logits)
@@ -30,6 +32,7 @@ def margin(y, logits):
     return tf.reduce_max(tf.where(true, -float("inf"), logits), -1) - correct
 
 
+@register
 def dlr(y, logits):
     """Difference of logits ratio.
 
@@ -46,6 +49,7 @@ def dlr(y, logits):
     return margin(y, logits) / (first - third + 1e-12)
 
 
+@register
 def kl(clean, logits):
     """KL(softmax(clean) || softmax(logits)), shape `[batch]`."""
     clean, logits = (tf.cast(z, tf.float32) for z in (clean, logits))
@@ -83,6 +87,11 @@ def per_example(loss, y, outputs):
     """Applies a Keras loss or a function without reduction: `[batch]`."""
     call = loss.call if isinstance(loss, keras.losses.Loss) else loss
     losses = tf.cast(call(y, outputs), tf.float32)
+    if losses.shape.rank == 0:
+        raise ValueError(
+            "`loss` must give one number for each example. Received: "
+            f"{loss!r}, which gave a scalar. Remove its reduction."
+        )
     return tf.reduce_mean(losses, axis=list(range(1, losses.shape.rank)))
 
 
@@ -102,8 +111,10 @@ def get(loss):
     config = (
         resolved.get_config() if isinstance(resolved, keras.losses.Loss) else {}
     )
-    by_name = isinstance(loss, str) and "entropy" in name.lower()
-    if config.get("from_logits") is False or by_name:
+    # Keras's functions read probabilities unless they are told otherwise.
+    function = getattr(keras.losses, name, None) is resolved
+    reads = config.get("from_logits", not (function and "entropy" in name))
+    if not reads:
         raise ValueError(
             f"`loss` must read logits. Received: {loss!r}, which reads "
             "probabilities. Use tfrobust.losses.CrossEntropy() or pass "

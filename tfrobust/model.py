@@ -37,10 +37,10 @@ class RobustModel(keras.Model):
 
     def __init__(self, network, name="robust_model", **kwargs):
         super().__init__(name=name, **kwargs)
-        _check_network(network)
+        backend.check_network(network)
         self.network = network
         if network.built:
-            self.build(network.input_shape)
+            self.build(getattr(network, "input_shape", None))
 
     def call(self, inputs, training=False):
         return self.network(inputs, training=training)
@@ -80,6 +80,12 @@ class RobustModel(keras.Model):
             ValueError: If the loss reads probabilities, or an adversary has a
                 schedule, which leaves open what it should be evaluated at.
         """
+        unknown = {"loss_weights", "weighted_metrics"}.intersection(kwargs)
+        if unknown:
+            raise ValueError(
+                "`compile` takes one loss, and metrics that sample weights "
+                f"don't change. Received: {sorted(unknown)}."
+            )
         super().compile(optimizer=optimizer, **kwargs)
         loss = losses.get(loss)
         self._recipe = {
@@ -91,7 +97,10 @@ class RobustModel(keras.Model):
             **kwargs,
         }
         # A plain object: Keras 3 lets a built model track nothing new.
-        self._plan = Plan(loss, objective or Clean(), adversaries or {}, metrics)
+        with self.distribute_strategy.scope():
+            self._plan = Plan(
+                loss, objective or Clean(), adversaries or {}, metrics
+            )
 
     @property
     def metrics(self):
@@ -104,37 +113,36 @@ class RobustModel(keras.Model):
         network, plan = self.network, self._plan
         if not self.built:
             self(x)
+        y = self._checked(x, y)
         objective = plan.objective.at(self.optimizer.iterations)
         found = objective.search(network, x, y)
         with tf.GradientTape() as tape:
             outcome = objective.outcome(network, x, y, found)
             loss, share = _mean(outcome.losses, sample_weight)
             total = share + _regularization(self)
-        backend.minimize(self, total, tape)
         clean = outcome.clean
         if clean is None:
             clean = network(x, training=False)
+        backend.minimize(self, total, tape)
         plan.loss.update_state(loss, sample_weight=tf.shape(outcome.losses)[0])
-        _update(plan.clean, y, clean)
-        if outcome.worst is None:
-            return _results([plan.loss, *plan.clean])
-        trained = plan.worst[plan.trained]
-        _update(trained, y, outcome.worst)
-        return _results([plan.loss, *plan.clean, *trained])
+        shown = [plan.loss, *_updated(plan.clean, y, clean)]
+        if outcome.worst is not None:
+            shown += _updated(plan.worst[plan.trained], y, outcome.worst)
+        return {metric.name: metric.result() for metric in shown}
 
     def test_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         plan = self._plan
+        y = self._checked(x, y)
         clean = self.network(x, training=False)
         values = losses.per_example(plan.objective.loss, y, clean)
         loss, _ = _mean(values, sample_weight)
         plan.loss.update_state(loss, sample_weight=tf.shape(values)[0])
-        _update(plan.clean, y, clean)
-        shown = [plan.loss, *plan.clean]
+        shown = [plan.loss, *_updated(plan.clean, y, clean)]
         for name, adversary in plan.adversaries.items():
-            _update(plan.worst[name], y, adversary(self.network, x, y))
-            shown += plan.worst[name]
-        return _results(shown)
+            worst = adversary(self.network, x, y)
+            shown += _updated(plan.worst[name], y, worst)
+        return {metric.name: metric.result() for metric in shown}
 
     def predict_step(self, data):
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
@@ -143,7 +151,9 @@ class RobustModel(keras.Model):
     def fit(self, x=None, y=None, *args, **kwargs):
         """As in Keras; arrays are checked before the first step."""
         self._check(x, y)
-        self._check(*(kwargs.get("validation_data") or ())[:2])
+        validation = kwargs.get("validation_data")
+        if isinstance(validation, tuple | list):
+            self._check(*validation[:2])
         return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
@@ -161,20 +171,15 @@ class RobustModel(keras.Model):
     def averaged(self):
         """Uses the optimizer's averaged weights (`use_ema`) for a while."""
         optimizer = getattr(self, "optimizer", None)
-        if not getattr(optimizer, "use_ema", False) or not int(
-            optimizer.iterations
-        ):
+        if not backend.has_averages(optimizer):
             yield
             return
-        saved = [np.asarray(w) for w in self.trainable_variables]
+        saved = self.get_weights()
         optimizer.finalize_variable_values(self.trainable_variables)
         try:
             yield
         finally:
-            for variable, value in zip(
-                self.trainable_variables, saved, strict=True
-            ):
-                variable.assign(value)
+            self.set_weights(saved)
 
     def summary(self, *args, **kwargs):
         """Prints the summary of the network."""
@@ -205,40 +210,23 @@ class RobustModel(keras.Model):
             self.optimizer.build(self.trainable_variables)
 
     def _check(self, x=None, y=None):
-        """Checks arrays against the threats and the network's classes."""
-        if not isinstance(x, np.ndarray):
+        """Checks arrays before Keras makes batches of them."""
+        if not isinstance(x, np.ndarray) or not hasattr(self, "_plan"):
             return
         for threat in self._plan.threats():
             threat.checked(x)
-        if losses.reads_classes(self._plan.objective.loss) and y is not None:
-            logits = self.network(x[:1], training=False)
-            checks.labels(y, tf.broadcast_to(logits, [len(y), logits.shape[1]]))
+        if y is not None:
+            with self.distribute_strategy.scope():
+                self._checked(x, y)
 
-
-def _check_network(network):
-    if backend.is_foreign_model(network):
-        other = "keras" if backend.LEGACY else "tf_keras"
-        raise TypeError(
-            f"`network` must be a model of {backend.NAME}, the Keras that "
-            f"tfrobust runs on here. Received a model of {other}. Set "
-            f"TF_USE_LEGACY_KERAS={int(not backend.LEGACY)} before Python "
-            f"starts, or build the network with {backend.NAME}."
-        )
-    if not isinstance(network, keras.Model):
-        raise TypeError(
-            "`network` must be a Keras model that maps inputs to logits. "
-            f"Received: {network!r}"
-        )
-    last = network.layers[-1] if network.layers else None
-    activation = getattr(last, "activation", None)
-    if isinstance(last, keras.layers.Softmax) or (
-        activation is keras.activations.softmax
-    ):
-        raise ValueError(
-            "`network` must return logits. Received a network whose last "
-            f"layer, {last.name!r}, applies a softmax. Remove it, or set "
-            "activation=None."
-        )
+    def _checked(self, x, y):
+        """Returns labels after checking them, if the loss reads classes."""
+        if not losses.reads_classes(self._plan.objective.loss):
+            return y
+        # Only the shape is used, so compiled steps drop this forward pass.
+        logits = self.network(x[:1], training=False)
+        shape = [tf.shape(x)[0], logits.shape[-1]]
+        return checks.labels(y, tf.broadcast_to(logits, shape))
 
 
 def _mean(values, sample_weight):
@@ -258,10 +246,7 @@ def _regularization(model):
     return tf.add_n(terms) / replicas if terms else 0.0
 
 
-def _update(metrics, y, logits):
+def _updated(metrics, y, logits):
     for metric in metrics:
         metric.update_state(y, logits)
-
-
-def _results(metrics):
-    return {metric.name: metric.result() for metric in metrics}
+    return metrics

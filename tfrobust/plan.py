@@ -17,11 +17,13 @@ class Plan:
 
     def __init__(self, loss, objective, adversaries, metrics):
         for name, adversary in adversaries.items():
-            _check_adversary(name, adversary)
+            check_adversary(name, adversary)
         self.objective = objective.bind(loss)
         self.adversaries = dict(adversaries)
         self.loss = keras.metrics.Mean(name="loss")
-        self.clean = [_resolve(metric, loss) for metric in _given(metrics, loss)]
+        self.clean = [
+            _resolve(metric, loss) for metric in _given(metrics, loss)
+        ]
         # The training adversary and one of the same name share their metrics,
         # as Keras shares them between training and validation.
         trained = self.objective.adversaries()
@@ -41,7 +43,8 @@ class Plan:
         return [owner.threat for owner in owners]
 
 
-def _check_adversary(name, adversary):
+def check_adversary(name, adversary):
+    """Refuses what can't be evaluated against true labels."""
     if not isinstance(adversary, Adversary):
         raise TypeError(
             "`adversaries` must map names to adversaries, such as "

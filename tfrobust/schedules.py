@@ -35,7 +35,8 @@ class Ramp(Configurable, Schedule):
 
     def __call__(self, step):
         gap = self.final - self.initial
-        return self.initial + gap * _progress(step, self.begin, self.end)
+        _, r = _segment([self.begin, self.end], step)
+        return self.initial + gap * r
 
 
 @register
@@ -69,7 +70,7 @@ class SmoothRamp(Configurable, Schedule):
         self.bend, self.exponent = bend, exponent
 
     def __call__(self, step):
-        r = _progress(step, self.begin, self.end)
+        _, r = _segment([self.begin, self.end], step)
         # Value and slope meet at r = bend: top = bend * slope / exponent.
         slope = 1 / (self.bend / self.exponent + 1 - self.bend)
         curve = slope * self.bend / self.exponent
@@ -99,19 +100,28 @@ class _Periodic(Configurable, Schedule, abc.ABC):
         """The value at progress `r` in [0, 1]."""
 
     def __call__(self, step):
-        edges = tf.constant(self.boundaries, tf.float32)
-        step = tf.clip_by_value(
-            tf.cast(step, tf.float32), edges[0], edges[-1]
-        )
-        period = tf.searchsorted(edges, [step], side="right")[0] - 1
-        period = tf.minimum(period, len(self.boundaries) - 2)
-        begin, end = tf.gather(edges, period), tf.gather(edges, period + 1)
-        value = self.value((step - begin) / (end - begin))
-        return tf.clip_by_value(value, self.low, self.high)
+        _, r = _segment(self.boundaries, step)
+        return tf.clip_by_value(self.value(r), self.low, self.high)
+
+
+class _PeriodicRise(_Periodic):
+    """Goes from `initial` to `final` in every period."""
+
+    def __init__(
+        self, initial, final, boundaries, low=-math.inf, high=math.inf
+    ):
+        super().__init__(boundaries, low, high)
+        if max(initial, final) < high < math.inf:
+            warnings.warn(
+                f"The schedule peaks at {max(initial, final)} and never "
+                f"reaches its target high={high}.",
+                stacklevel=2,
+            )
+        self.initial, self.final = initial, final
 
 
 @register
-class PeriodicLinear(_Periodic):
+class PeriodicLinear(_PeriodicRise):
     """`initial + (final - initial) * r`, clipped to `[low, high]`.
 
     Args:
@@ -122,19 +132,12 @@ class PeriodicLinear(_Periodic):
         high: Upper clip, the target; warns when it is never reached.
     """
 
-    def __init__(
-        self, initial, final, boundaries, low=-math.inf, high=math.inf
-    ):
-        super().__init__(boundaries, low, high)
-        _warn_unreached(max(initial, final), high)
-        self.initial, self.final = initial, final
-
     def value(self, r):
         return self.initial + (self.final - self.initial) * r
 
 
 @register
-class PeriodicCosine(_Periodic):
+class PeriodicCosine(_PeriodicRise):
     """`initial + (final - initial) * (1 - cos(pi r)) / 2`, clipped.
 
     With `initial > final` it is the cosine decay with restarts.
@@ -146,13 +149,6 @@ class PeriodicCosine(_Periodic):
         low: Lower clip.
         high: Upper clip, the target; warns when it is never reached.
     """
-
-    def __init__(
-        self, initial, final, boundaries, low=-math.inf, high=math.inf
-    ):
-        super().__init__(boundaries, low, high)
-        _warn_unreached(max(initial, final), high)
-        self.initial, self.final = initial, final
 
     def value(self, r):
         rise = (1 - tf.cos(math.pi * r)) / 2
@@ -229,16 +225,20 @@ class PiecewiseLinear(Configurable, Schedule):
         self.steps, self.values = list(steps), list(values)
 
     def __call__(self, step):
-        value = tf.cast(self.values[0], tf.float32)
-        knots = itertools.pairwise(zip(self.steps, self.values, strict=True))
-        for (begin, initial), (end, final) in knots:
-            value += (final - initial) * _progress(step, begin, end)
-        return value
+        period, r = _segment(self.steps, step)
+        values = tf.constant(self.values, tf.float32)
+        # In this form the value at a knot is exact.
+        return (1 - r) * values[period] + r * values[period + 1]
 
 
-def _progress(step, begin, end):
-    step = tf.cast(step, tf.float32)
-    return tf.clip_by_value((step - begin) / (end - begin), 0.0, 1.0)
+def _segment(edges, step):
+    """Which segment between `edges` the step is in, and how far it is."""
+    edges = tf.constant(edges, tf.float32)
+    step = tf.clip_by_value(tf.cast(step, tf.float32), edges[0], edges[-1])
+    index = tf.searchsorted(edges, [step], side="right")[0] - 1
+    index = tf.minimum(index, edges.shape[0] - 2)
+    begin, end = edges[index], edges[index + 1]
+    return index, (step - begin) / (end - begin)
 
 
 def _check_sorted(name, steps):
@@ -246,13 +246,4 @@ def _check_sorted(name, steps):
         raise ValueError(
             f"`{name}` must be at least two increasing steps. "
             f"Received: {list(steps)}"
-        )
-
-
-def _warn_unreached(highest, target):
-    if math.isfinite(target) and highest < target:
-        warnings.warn(
-            f"The schedule peaks at {highest} and never reaches its target "
-            f"high={target}.",
-            stacklevel=3,
         )

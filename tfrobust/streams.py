@@ -41,8 +41,8 @@ def normal(x, seed, stream=0):
 
 def per_example(x, seed, stream=0):
     """Draws one U[0, 1) for each row, shape `[batch, 1, ..., 1]`."""
-    first = tf.reshape(uniform(x, seed, stream), [tf.shape(x)[0], -1])[:, :1]
-    return tf.reshape(first, tf.concat([[-1], tf.ones_like(tf.shape(x))[1:]], 0))
+    first = tf.reshape(uniform(x, seed, stream), [tf.shape(x)[0], -1])[:, 0]
+    return tf.reshape(first, [-1] + [1] * (len(x.shape) - 1))
 
 
 def _words(x, seed):

@@ -1,5 +1,7 @@
 """Projected gradient descent."""
 
+import functools
+
 import tensorflow as tf
 
 from tfrobust import losses, streams
@@ -62,7 +64,10 @@ class PGD(Attack):
         _require(steps >= 1, "steps", "be at least 1", steps)
         _require(step_size > 0, "step_size", "be positive", step_size)
         _require(
-            0 <= random_start <= 1, "random_start", "lie in [0, 1]", random_start
+            0 <= random_start <= 1,
+            "random_start",
+            "lie in [0, 1]",
+            random_start,
         )
         _require(restarts >= 1, "restarts", "be at least 1", restarts)
         _require(momentum >= 0, "momentum", "not be negative", momentum)
@@ -82,11 +87,13 @@ class PGD(Attack):
             return -values if self.targeted else values
 
         seed = streams.fold(self.seed, self.step)
-        found = None
-        for restart in range(self.restarts):
-            start = self._start(x, streams.fold(seed, restart))
-            found = _worse(found, self._climb(model, x, start, ascended))
-        return found[0]
+        runs = (
+            self._climb(
+                model, x, self._start(x, streams.fold(seed, i)), ascended
+            )
+            for i in range(self.restarts)
+        )
+        return functools.reduce(_worse, runs)[0]
 
     def _start(self, x, seed):
         if self.random_start == 0:
@@ -110,11 +117,14 @@ class PGD(Attack):
             point = tf.ensure_shape(self.threat.project(x, point), x.shape)
             return point, velocity, *found
 
-        state = (start, tf.zeros_like(x) if self.momentum else ())
-        if self.best:
-            state += (start, tf.fill(tf.shape(x)[:1], -float("inf")))
+        velocity = tf.zeros_like(x) if self.momentum else ()
+        lowest = tf.fill(tf.shape(x)[:1], -float("inf"))
+        found = (start, lowest) if self.best else ()
         point, _, *found = tf.while_loop(
-            lambda *_: True, step, state, maximum_iterations=self.steps
+            lambda *_: True,
+            step,
+            (start, velocity, *found),
+            maximum_iterations=self.steps,
         )
         if not self.best:
             return (point,)
@@ -124,8 +134,6 @@ class PGD(Attack):
 
 def _worse(incumbent, candidate):
     """Keeps for each example the point of larger loss."""
-    if incumbent is None or len(candidate) == 1:
-        return candidate
     wins = candidate[1] > incumbent[1]
     shape = tf.concat([[-1], tf.ones([tf.rank(candidate[0]) - 1], tf.int32)], 0)
     point = tf.where(tf.reshape(wins, shape), candidate[0], incumbent[0])

@@ -52,7 +52,7 @@ class AWP(Objective):
         with tf.GradientTape() as tape:
             outcome = self.objective.outcome(frozen, x, y, found)
             loss = tf.reduce_mean(outcome.losses)
-        gradients = tape.gradient(loss, kernels)
+        gradients = tape.gradient(loss, kernels, unconnected_gradients="zero")
         return found, [
             self.gamma * tf.norm(w) * tf.math.divide_no_nan(g, tf.norm(g))
             for w, g in zip(kernels, gradients, strict=True)

@@ -71,8 +71,12 @@ class L1(Threat):
     def _support(self, gradient, lower, upper, scale):
         rows, size = normalized(gradient)
         gain, room = _gains(rows, lower, upper, scale)
-        # The dual of the linear programme, an upper bound at any threshold.
-        t = tf.stop_gradient(_threshold(gain, room)[1])
+        # The dual of the linear programme bounds it from above at any t. Its
+        # solution, the largest gain that is not spent on in full, also has
+        # the right gradient.
+        _, passing = _threshold(gain, room)
+        t = tf.where(gain > passing, 0.0, gain)
+        t = tf.reduce_max(t, axis=1, keepdims=True)
         spent = tf.reduce_sum(room * tf.maximum(gain - t, 0.0), axis=1)
         return size[:, 0] * (t[:, 0] + spent)
 

@@ -88,7 +88,7 @@ class Threat(Configurable, abc.ABC):
             Shape `[batch]`, or `[batch, functions]`.
         """
         room = self._room(x, x, self._epsilon(x))
-        if coefficients.shape.rank == x.shape.rank:
+        if len(coefficients.shape) == len(x.shape):
             return self._support(flat(coefficients), *room)
         shape = tf.shape(coefficients)
         room = (tf.repeat(part, shape[1], axis=0) for part in room)
@@ -103,14 +103,14 @@ class Threat(Configurable, abc.ABC):
 
     def contains(self, x, perturbed, tolerance=1e-5):
         """Whether each point is in the set, up to rounding; shape `[batch]`."""
-        rounding = 1e-7 * max(abs(self.low), abs(self.high))
+        # What rounds to the sum of x and its step may be off by this.
+        rounding = 1.2e-7 * tf.maximum(tf.abs(x), tf.abs(perturbed))
         lower, upper = self.box(x)
         inside = (perturbed >= lower - rounding) & (perturbed >= self.low)
         inside &= (perturbed <= upper + rounding) & (perturbed <= self.high)
-        # What rounds to the sum of x and its step may be off by `rounding`.
-        excess = tf.maximum(tf.abs(flat(perturbed - x)) - rounding, 0.0)
-        scale = spread(tf.maximum(self._epsilon(x), 1e-15), x)
-        near = tf.norm(excess / scale, self.order, axis=1) <= 1 + tolerance
+        excess = tf.maximum(tf.abs(perturbed - x) - rounding, 0.0)
+        excess /= tf.maximum(self._epsilon(x), 1e-15)
+        near = tf.norm(flat(excess), self.order, axis=1) <= 1 + tolerance
         return near & tf.reduce_all(flat(inside), axis=1)
 
     def checked(self, x):
@@ -142,14 +142,16 @@ class Threat(Configurable, abc.ABC):
                 "threat.replace(epsilon=0.3), or resolve it by .at(step)."
             )
         epsilon = tf.cast(self.epsilon, tf.float32)
-        rank = x.shape.rank
-        if epsilon.shape.rank == 1:
-            return tf.reshape(epsilon, [-1] + [1] * (rank - 1))
-        if epsilon.shape.rank not in (0, rank - 1, rank):
+        given, rank = epsilon.shape, len(x.shape)
+        if given.rank == 1:
+            epsilon = tf.reshape(epsilon, [-1] + [1] * (rank - 1))
+        if given.rank not in (0, 1, rank - 1, rank) or not _broadcasts(
+            epsilon.shape, x.shape
+        ):
             raise ValueError(
                 "`epsilon` must be a number, one number for each example "
                 f"{x.shape[:1]} or one for each feature {x.shape[1:]}. "
-                f"Received shape {epsilon.shape}."
+                f"Received shape {given}."
             )
         return epsilon
 
@@ -200,10 +202,16 @@ def bisect(norm, largest, count=40):
     return tf.where(idle, 0.0, failing), tf.where(idle, 0.0, passing)
 
 
+def _broadcasts(shape, target):
+    """Whether a value of `shape` broadcasts against x of shape `target`."""
+    pairs = zip(reversed(list(shape)), reversed(list(target)), strict=False)
+    return all(a in (1, None, b) or b is None for a, b in pairs)
+
+
 def _radius(epsilon):
     if isinstance(epsilon, (Schedule, tf.Tensor, tf.Variable)):
         return epsilon
-    if isinstance(epsilon, (int, float)):
+    if np.ndim(epsilon) == 0:
         epsilon = float(epsilon)
     else:
         epsilon = np.asarray(epsilon, np.float32)

@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrobust.threats import L1
+
+LOW, HIGH = -0.5, 1.5
+
+
+def rows(array):
+    return np.reshape(np.asarray(array, np.float64), (len(array), -1))
+
+
+def norm(delta):
+    return np.abs(delta).sum(axis=1)
+
+
+def most(gradient, lower, upper, scale):
+    """The maximum of <d, gradient>: a fractional knapsack, by sorting."""
+    values = []
+    for g, low, high, s in zip(gradient, lower, upper, scale, strict=True):
+        size = np.where(g > 0, high, -low) / s
+        order = np.argsort(-np.abs(g) * s)
+        before = np.concatenate([[0.0], np.cumsum(size[order])[:-1]])
+        taken = np.clip(1 - before, 0, size[order])
+        values.append((taken * (np.abs(g) * s)[order]).sum())
+    return np.array(values)
+
+
+def nearest(delta, lower, upper, scale):
+    """The projection onto ball and box, exact at the breakpoints."""
+    projected = []
+    for d, low, high, s in zip(delta, lower, upper, scale, strict=True):
+        size = np.where(d > 0, high, -low)
+
+        def shrunk(t, d=d, s=s, size=size):
+            return np.clip(np.abs(d) - t / s, 0, size)
+
+        t = np.sort(
+            np.abs(np.concatenate([[0], d * s, (np.abs(d) - size) * s]))
+        )
+        length = np.array([(shrunk(value) / s).sum() for value in t])
+        # Linear between breakpoints; the length falls as t grows.
+        best = np.interp(-1.0, -length, t) if length[0] > 1 else 0.0
+        projected.append(np.sign(d) * shrunk(best))
+    return np.array(projected)
+
+
+def test_projection_is_the_soft_threshold():
+    x = np.zeros((2, 3), np.float32)
+    moved = np.array([[3.0, -1.0, 0.5], [0.5, -0.2, 0.1]], np.float32)
+    projected = L1(2.0, low=-10, high=10).project(x, moved)
+    expected = [[2.0, 0, 0], [0.5, -0.2, 0.1]]
+    np.testing.assert_allclose(projected, expected, atol=1e-6)
+
+
+def test_projection_minds_the_box():
+    x = np.array([[0.8, 0.0, 0.5]], np.float32)
+    moved = np.array([[1.8, 0.9, 0.6]], np.float32)
+    # The first feature stops at 1, the second takes what is left of 0.8.
+    projected = L1(0.8).project(x, moved)
+    np.testing.assert_allclose(projected, [[1.0, 0.6, 0.5]], atol=1e-6)
+
+
+def test_projection_is_the_exact_one(case, room):
+    threat = L1(case.epsilon, LOW, HIGH)
+    lower, upper = room(case.x, case.scale)
+    delta = rows(case.moved) - rows(case.x)
+    scale = np.maximum(case.scale, 1e-15)
+    projected = rows(threat.project(case.x, case.moved)) - rows(case.x)
+    expected = nearest(delta, lower, upper, scale)
+    np.testing.assert_allclose(projected, expected, atol=2e-6)
+
+
+def test_the_steepest_step_gains_the_most(case, room):
+    threat = L1(case.epsilon, LOW, HIGH)
+    scale = 0.4 * case.scale
+    ascended = threat.ascend(case.x, case.x, case.gradient, 0.4)
+    step = rows(ascended) - rows(case.x)
+    gain = (rows(case.gradient) * step).sum(axis=1)
+    lower, upper = room(case.x, scale)
+    scale = np.maximum(scale, 1e-15)
+    best = most(rows(case.gradient), lower, upper, scale)
+    np.testing.assert_allclose(gain, best, rtol=1e-5, atol=1e-18)
+    assert np.all(norm(step / scale) <= 1 + 1e-5) or np.all(step == 0)
+
+
+def test_the_steepest_step_shares_between_equal_gradients():
+    x = np.full((1, 4), 0.5, np.float32)
+    ascended = L1(0.6).ascend(x, x, np.array([[1.0, -1, 1, 0.5]]), 1.0)
+    np.testing.assert_allclose(ascended, [[0.7, 0.3, 0.7, 0.5]], rtol=1e-6)
+
+
+def test_the_steepest_step_fills_one_pixel_after_the_other():
+    x = np.array([[0.9, 0.5, 0.5]], np.float32)
+    ascended = L1(0.4).ascend(x, x, np.array([[3.0, -2, 1]]), 1.0)
+    np.testing.assert_allclose(ascended, [[1.0, 0.2, 0.5]], rtol=1e-6)
+
+
+def test_the_support_is_the_maximum_and_never_less(case, room):
+    lower, upper = room(case.x, case.scale)
+    scale = np.maximum(case.scale, 1e-15)
+    best = most(rows(case.gradient), lower, upper, scale)
+    value = L1(case.epsilon, LOW, HIGH).support(case.x, case.gradient)
+    np.testing.assert_allclose(value, best, rtol=1e-5, atol=1e-18)
+
+
+def test_the_gradient_of_the_support_is_the_point_that_attains_it():
+    x = tf.constant([[0.5, 0.5, 0.5], [0.9, 0.2, 0.5]])
+    coefficients = tf.constant([[3.0, 2.0, 1.0], [3.0, -2.0, 1.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(coefficients)
+        value = L1(0.7).support(x, coefficients)
+    gradient = tape.gradient(value, coefficients)
+    expected = [[0.5, 0.2, 0.0], [0.1, -0.2, 0.4]]
+    np.testing.assert_allclose(gradient, expected, atol=1e-5)
+
+
+def test_a_far_point_of_a_large_image_overshoots_by_less_than_1e_5(far):
+    x, moved = far
+    projected = L1(12.0).project(x, moved)
+    lengths = norm(rows(projected) - rows(x))
+    np.testing.assert_allclose(lengths, 12.0, rtol=1e-5)
+
+
+def test_random_points_fill_the_ball_evenly():
+    x = np.random.default_rng(0).uniform(0.45, 0.55, (4000, 3))
+    moves = rows(L1(0.3).sample(x.astype(np.float32), seed=1)) - x
+    # Uniform in a ball of d dimensions: (|move| / epsilon) ** d is uniform.
+    share = np.sort((norm(moves) / 0.3) ** 3)
+    np.testing.assert_allclose(share, np.linspace(0, 1, 4000), atol=0.03)
+    np.testing.assert_allclose(moves.mean(axis=0), 0, atol=0.01)
+    # A coordinate has the second moment 2 / ((d + 1) (d + 2)).
+    np.testing.assert_allclose(moves.var(axis=0), 0.09 / 10, rtol=0.1)
+
+
+def test_norm_and_contains_measure_a_move():
+    x = np.full((2, 2), 0.5, np.float32)
+    moved = x + np.array([[0.3, -0.4], [0.03, 0.04]], np.float32)
+    np.testing.assert_allclose(L1(0.4).norm(x, moved), [0.7, 0.07], rtol=1e-6)
+    np.testing.assert_array_equal(L1(0.4).contains(x, moved), [False, True])
+
+
+def test_a_radius_of_zero_leaves_only_x():
+    x = np.full((2, 3), 0.5, np.float32)
+    for point in (L1(0.0).sample(x), L1(0.0).project(x, x + 0.3)):
+        np.testing.assert_array_equal(point, x)
+    assert L1(0.0).support(x, x) == pytest.approx(0.0)

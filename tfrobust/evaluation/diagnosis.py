@@ -1,0 +1,276 @@
+"""Diagnostics that need attacks of their own."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust import streams
+from tfrobust.adversary import input_gradient
+from tfrobust.attacks import FGSM
+from tfrobust.evaluation.diagnostics import POINT, Check
+from tfrobust.evaluation.runner import Runner
+from tfrobust.losses import cross_entropy, margin
+
+LOSS_GAP = 0.05  # Largest share that only the margin loss fools.
+ZERO_GRADIENTS = 0.01  # Largest share of examples without any gradient.
+NOISE_DRAWS = 10
+SEARCH_QUERIES = 100
+OVERFITTING = 0.2  # Single-step minus multi-step accuracy.
+LEAST_ALIGNMENT = 0.2
+
+
+def diagnose(model, attack, x, y, standing):
+    """Examines an evaluation; returns a list of `Check`.
+
+    Args:
+        model: Any callable `model(x, training=False) -> logits`.
+        attack: The `PGD` to examine, commonly the strongest that was run.
+        x: Inputs, shape `[n, ...]`, float32 array.
+        y: Labels, shape `[n]`.
+        standing: Which examples no adversary of the evaluation fooled.
+    """
+    subject = Subject(model, attack, x, y, standing)
+    return [check(subject) for check in CHECKS]
+
+
+class Subject:
+    """The model and attack under examination, on some examples."""
+
+    def __init__(self, model, attack, x, y, standing):
+        self.model, self.attack, self.x, self.y = model, attack, x, y
+        self.clean = self.run(None)
+        self.attacked = self.run(attack)
+        right = self.attacked["correct"] & self.clean["correct"]
+        self.accuracy = float(right.mean())
+        # What further attacks fool counts only if nothing fooled it before.
+        self.standing = standing & right
+        self.single = self.accuracy_under(FGSM(attack.threat))
+
+    def run(self, adversary, x=None, epsilon=None):
+        """Answers of one adversary; see `Runner`."""
+        runner = Runner(self.model, adversary, self.x.shape[1:])
+        return runner(self.x if x is None else x, self.y, epsilon)
+
+    def accuracy_under(self, adversary, epsilon=None):
+        """Share that is right both clean and under an adversary."""
+        answer = self.run(adversary, epsilon=epsilon)
+        return float(np.mean(answer["correct"] & self.clean["correct"]))
+
+    def gradient(self, x):
+        """Input gradients of the cross entropy, as rows."""
+
+        def loss(logits):
+            return cross_entropy(self.y, logits)
+
+        gradient = input_gradient(self.model, tf.constant(x), loss)[2]
+        return np.reshape(gradient, [len(x), -1])
+
+
+def deterministic(subject):
+    """Repeated forwards must agree."""
+    forward = tf.function(lambda x: subject.model(x, training=False))
+    first, *others = (np.asarray(forward(subject.x)) for _ in range(5))
+    gap = max(np.abs(other - first).max() for other in others)
+    return Check(
+        "deterministic",
+        bool(gap <= 1e-4 * max(1.0, np.abs(first).max())),
+        f"5 forwards differ by at most {gap:.2g}. A randomised model needs "
+        "attacks on its expectation: switch dropout and noise off.",
+    )
+
+
+def logits(subject):
+    """The outputs must not be probabilities."""
+    outputs = subject.clean["logits"]
+    sums = np.abs(outputs.sum(axis=1) - 1).max()
+    probable = sums < 1e-5 and outputs.min() >= 0 and outputs.max() <= 1
+    return Check(
+        "logits",
+        not probable,
+        "The model returns probabilities, which flatten gradients: take the "
+        "logits before the softmax."
+        if probable
+        else "The outputs do not look like probabilities.",
+    )
+
+
+def zero_gradient(subject):
+    """Next to no example may be without a gradient."""
+    share = float(np.mean(~subject.gradient(subject.x).any(axis=1)))
+    return Check(
+        "zero_gradient",
+        share <= ZERO_GRADIENTS,
+        f"{share:.1%} of the examples have no input gradient at all. "
+        "Quantised inputs and saturated outputs hide the true one.",
+    )
+
+
+def single_step(subject):
+    """Many steps must not be weaker than one."""
+    return Check(
+        "single_step",
+        subject.accuracy <= subject.single + POINT,
+        f"Accuracy {subject.single:.1%} after one step and "
+        f"{subject.accuracy:.1%} after {subject.attack.steps}. More steps "
+        "must not be weaker.",
+    )
+
+
+def converged(subject):
+    """Five times the steps must find next to nothing more."""
+    steps = 5 * subject.attack.steps
+    longer = subject.accuracy_under(subject.attack.replace(steps=steps))
+    return Check(
+        "converged",
+        abs(subject.accuracy - longer) <= POINT,
+        f"Accuracy {subject.accuracy:.1%} with {subject.attack.steps} steps "
+        f"and {longer:.1%} with {steps}. If they differ by more than a "
+        "point, use more steps.",
+    )
+
+
+def random_noise(subject):
+    """Random points must not beat the gradient."""
+    right = subject.standing
+    for draw in range(NOISE_DRAWS):
+        noisy = subject.attack.threat.sample(tf.constant(subject.x), draw)
+        right = right & subject.run(None, np.asarray(noisy))["correct"]
+    found = float((subject.standing & ~right).mean())
+    return Check(
+        "random_noise",
+        found <= POINT,
+        f"{NOISE_DRAWS} random points fool {found:.1%} that no attack did. "
+        "Above a point, the attacks are broken.",
+    )
+
+
+def gradient_free(subject):
+    """A search without gradients must find next to nothing more."""
+    threat = subject.attack.threat
+    fooled = _random_search(subject.model, threat, subject.x, subject.y)
+    found = float((subject.standing & fooled).mean())
+    return Check(
+        "gradient_free",
+        found <= POINT,
+        f"A random search of {SEARCH_QUERIES} queries fools {found:.1%} that "
+        "no attack did. Above a point, the gradients are masked.",
+    )
+
+
+def unbounded(subject):
+    """When epsilon spans the whole range, nothing can be robust."""
+    threat = subject.attack.threat
+    width = threat.high - threat.low
+    features = float(np.prod(subject.x.shape[1:]))
+    reach = 0.999 * width * features ** (1 / threat.order)
+    epsilon = np.full(np.shape(threat.epsilon), reach)
+    accuracy = subject.accuracy_under(subject.attack, epsilon)
+    chance = 1 / subject.clean["logits"].shape[1]
+    return Check(
+        "unbounded",
+        accuracy <= chance,
+        f"Accuracy {accuracy:.1%} when epsilon spans the whole range. An "
+        f"attack that works leaves at most chance, {chance:.1%}.",
+    )
+
+
+def loss_path(subject):
+    """The loss must grow on the way to the adversarial points."""
+    path = subject.attacked["point"] - subject.x
+    means = [
+        float(subject.run(None, subject.x + share * path)["loss"].mean())
+        for share in np.linspace(0, 1, 5, dtype=np.float32)
+    ]
+    return Check(
+        "loss_path",
+        bool(np.all(np.diff(means) >= -1e-3)),
+        "Mean loss on the way to the adversarial points, which must grow: "
+        + ", ".join(f"{mean:.3g}" for mean in means),
+    )
+
+
+def targeted(subject):
+    """Aiming at the runner-up class must find next to nothing more."""
+    outputs = subject.clean["logits"].copy()
+    outputs[np.arange(len(subject.y)), subject.y] = -np.inf
+    attack = subject.attack.replace(targeted=True)
+    perturb = tf.function(lambda x, y: attack.perturb(subject.model, x, y))
+    point = perturb(subject.x, outputs.argmax(axis=1))
+    right = subject.run(None, np.asarray(point))["correct"]
+    found = float((subject.standing & ~right).mean())
+    return Check(
+        "targeted",
+        found <= POINT,
+        f"Aiming at the runner-up class fools {found:.1%} that no attack did. "
+        'Above a point, add an attack such as PGD(loss="margin", restarts=5).',
+    )
+
+
+def other_loss(subject):
+    """The margin loss must find little more."""
+    right = subject.run(subject.attack.replace(loss="margin"))["correct"]
+    found = float((subject.standing & ~right).mean())
+    return Check(
+        "other_loss",
+        found <= LOSS_GAP,
+        f"The margin loss fools {found:.1%} that no attack did. Above "
+        f"{LOSS_GAP:.0%} the attack's loss saturates: attack the margin.",
+    )
+
+
+def alignment(subject):
+    """Gradients must not turn within the threat while one step fails."""
+    noisy = subject.attack.threat.sample(tf.constant(subject.x), 0)
+    here, there = subject.gradient(subject.x), subject.gradient(noisy)
+    sizes = np.linalg.norm(here, axis=1) * np.linalg.norm(there, axis=1)
+    cosines = (here * there).sum(axis=1) / np.maximum(sizes, 1e-30)
+    mean, gap = float(cosines.mean()), subject.single - subject.accuracy
+    return Check(
+        "alignment",
+        mean >= LEAST_ALIGNMENT or gap <= OVERFITTING,
+        f"Gradients at x and nearby have mean cosine {mean:.2f}, and one step "
+        f"leaves {gap:.1%} more right than many. A low cosine with a wide gap "
+        "is catastrophic overfitting.",
+    )
+
+
+CHECKS = (
+    deterministic,
+    logits,
+    zero_gradient,
+    single_step,
+    converged,
+    random_noise,
+    gradient_free,
+    unbounded,
+    loss_path,
+    targeted,
+    other_loss,
+    alignment,
+)
+
+
+def _random_search(model, threat, x, y):
+    """Whether a search that sees only outputs misclassifies each example.
+
+    It redraws a shrinking share of the features at random corners of the
+    threat's box, and keeps what raises the margin loss.
+    """
+
+    @tf.function
+    def search(x, y):
+        lower, upper = threat.box(x)
+
+        def query(number, best, highest):
+            corner = tf.where(streams.uniform(x, number) < 0.5, lower, upper)
+            share = 1 / (1 + tf.cast(number, tf.float32) / 10)
+            redrawn = streams.uniform(x, number, stream=1) < share
+            point = threat.project(x, tf.where(redrawn, corner, best))
+            value = margin(y, model(point, training=False))
+            wins = tf.reshape(value > highest, [-1] + [1] * (x.shape.rank - 1))
+            best = tf.ensure_shape(tf.where(wins, point, best), x.shape)
+            return number + 1, best, tf.maximum(value, highest)
+
+        state = 0, x, margin(y, model(x, training=False))
+        return tf.while_loop(lambda n, *_: n < SEARCH_QUERIES, query, state)[2]
+
+    return np.asarray(search(tf.constant(x), tf.constant(y))) > 0

@@ -1,0 +1,99 @@
+"""Signs that an attack was too weak to be believed.
+
+The checks follow Carlini et al., 2019, arXiv 1902.06705, section 3.1. They
+fail closed: whatever looks suspicious makes the report unreliable.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tfrobust.attacks import PGD
+
+POINT = 0.01  # One percentage point of accuracy.
+FEW_EXAMPLES = 1000
+
+
+class Check(NamedTuple):
+    """One diagnostic.
+
+    Attributes:
+        name: Name of the check.
+        passed: Whether nothing suspicious was seen.
+        detail: What was measured, and what to do if it failed.
+        critical: Whether failing makes the report unreliable.
+    """
+
+    name: str
+    passed: bool
+    detail: str
+    critical: bool = True
+
+
+NOT_RUN = Check(
+    "diagnostics",
+    False,
+    "The diagnostics did not run: pass diagnostic_examples=256.",
+)
+
+
+def of_rows(rows):
+    """Checks of the main run: rows for clean, adversaries, worst case."""
+    clean, *attacked, worst = rows
+    outside = [row.name for row in rows if not row.inside]
+    infinite = [row.name for row in rows if not row.finite]
+    beaten = [
+        row.name
+        for row in attacked
+        if np.any(worst.correct & ~row.correct)
+        or np.any(row.correct & ~clean.correct)
+    ]
+    return [
+        Check(
+            "in_threat",
+            not outside,
+            "Every point was confirmed to lie in its threat."
+            if not outside
+            else f"Points of {outside} lie outside their threat.",
+        ),
+        Check(
+            "finite",
+            not infinite,
+            "All logits are finite."
+            if not infinite
+            else f"Logits under {infinite} hold NaN or infinity.",
+        ),
+        Check(
+            "ordered",
+            not beaten,
+            "Example by example, worst case <= each adversary <= clean.",
+        ),
+        Check(
+            "enough_examples",
+            len(clean.correct) >= FEW_EXAMPLES,
+            f"{len(clean.correct)} examples; below {FEW_EXAMPLES} the "
+            "intervals are wide.",
+            critical=False,
+        ),
+    ]
+
+
+def of_curves(curves):
+    """Checks that accuracy falls as epsilon grows."""
+    return [
+        Check(
+            f"monotone_{name}",
+            bool(np.all(np.diff(curve["accuracy"]) <= POINT)),
+            "Accuracy must not rise with epsilon: "
+            + ", ".join(f"{a:.1%}" for a in curve["accuracy"]),
+        )
+        for name, curve in curves.items()
+    ]
+
+
+def strongest(adversaries):
+    """The PGD of most steps, or one on the first threat."""
+    found = [a for a in adversaries if isinstance(a, PGD)]
+    if found:
+        return max(found, key=lambda attack: attack.steps * attack.restarts)
+    return PGD(adversaries[0].threat, steps=20, step_size=0.1)

@@ -1,0 +1,70 @@
+"""Where the numbers of a report come from."""
+
+import datetime
+import hashlib
+import importlib.metadata
+import platform
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust import backend
+
+
+class Provenance:
+    """Versions, settings, and hashes of the weights and the data.
+
+    Args:
+        network: The model that is evaluated.
+        name: Its name in the report, or None for its own.
+        dataset: Name of the dataset, or None.
+    """
+
+    def __init__(self, network, name, dataset):
+        self._architecture = getattr(network, "name", type(network).__name__)
+        self._name, self._dataset = name or self._architecture, dataset
+        weights = getattr(network, "weights", [])
+        self._weights = _hash(*(np.asarray(w) for w in weights))
+        self._data = hashlib.sha256()
+        self._start = datetime.datetime.now(datetime.timezone.utc)
+
+    def add(self, x, y):
+        """Takes one batch into the hash of the data, example by example."""
+        for one, label in zip(x, y, strict=True):
+            self._data.update(np.float32(one).tobytes())
+            self._data.update(np.int64(label).tobytes())
+
+    def info(self, examples):
+        """Returns everything as a dictionary for JSON."""
+        return {
+            "name": self._name,
+            "architecture": self._architecture,
+            "dataset": self._dataset,
+            "examples": examples,
+            "weights_sha256": self._weights,
+            "data_sha256": self._data.hexdigest(),
+            "started": self._start.isoformat(timespec="seconds"),
+            "versions": {
+                "tfrobust": _version("tfrobust"),
+                "tensorflow": tf.__version__,
+                backend.NAME: backend.keras.__version__,
+                "numpy": np.__version__,
+                "python": platform.python_version(),
+            },
+            "machine": f"{platform.machine()} {platform.system()}",
+            "devices": [d.name for d in tf.config.list_logical_devices()],
+        }
+
+
+def _hash(*arrays):
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "from source"
