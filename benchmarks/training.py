@@ -10,6 +10,7 @@ Usage, from the root of the repository:
     python -m benchmarks.training --data_dir=data --rounds=5
 """
 
+import os
 import time
 
 import keras
@@ -47,6 +48,8 @@ def main(_):
     data = tf.data.Dataset.from_tensor_slices((x[:count], y[:count]))
     data = data.batch(FLAGS.batch_size, drop_remainder=True).cache()
     print(f"tensorflow {tf.__version__}, keras {keras.__version__}")
+    load = os.getloadavg()[0]
+    print(f"load before the start {load:.2f}: the figures need an idle machine")
     _print_times(_times(data))
     _print_traces(data)
 
