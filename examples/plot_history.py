@@ -21,7 +21,10 @@ def main(argv):
     if not folders:
         raise app.UsageError("Name at least one folder of a run.")
     figure, panels = plt.subplots(
-        1, len(FLAGS.metric), squeeze=False, figsize=(5 * len(FLAGS.metric), 3.2)
+        1,
+        len(FLAGS.metric),
+        squeeze=False,
+        figsize=(5 * len(FLAGS.metric), 3.2),
     )
     for metric, panel in zip(FLAGS.metric, panels[0], strict=True):
         for folder in folders:

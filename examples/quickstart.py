@@ -9,32 +9,26 @@ Usage:
     python examples/quickstart.py --epsilon=0.1 --epochs=20 --output=/tmp/mine
 """
 
-import itertools
 import pathlib
 
 import datasets
 import networks
 import numpy as np
+import runs
 import tensorflow as tf
 from absl import app, flags
 
 import tfrobust as tfr
 from tfrobust.backend import keras
 
+DEFAULT = pathlib.Path("runs/quickstart")
+
 FLAGS = flags.FLAGS
 flags.DEFINE_float("epsilon", 0.15, "linf radius, for pixels in [0, 1].")
-flags.DEFINE_integer("epochs", 25, "Epochs of each training.")
-flags.DEFINE_integer("batch_size", 64, "Batch size.")
+flags.DEFINE_integer("epochs", 25, "Epochs of each training.", lower_bound=1)
+flags.DEFINE_integer("batch_size", 64, "Batch size.", lower_bound=1)
 flags.DEFINE_integer("seed", 0, "Seed of weights, data order and attacks.")
-flags.DEFINE_string("output", None, "New folder; else runs/quickstart-<n>.")
-
-
-def new_folder():
-    """The folder asked for, or the first free numbered one."""
-    if FLAGS.output:
-        return pathlib.Path(FLAGS.output)
-    names = (pathlib.Path(f"runs/quickstart-{n}") for n in itertools.count(1))
-    return next(folder for folder in names if not folder.exists())
+flags.DEFINE_string("output", None, f"New folder; else {DEFAULT} or -<n>.")
 
 
 def train(objective, threat, data):
@@ -64,7 +58,11 @@ def train(objective, threat, data):
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
-    folder = new_folder()
+    # Exporting would list every weight otherwise.
+    tf.get_logger().setLevel("WARNING")
+    folder = pathlib.Path(FLAGS.output or runs.unused(DEFAULT))
+    if folder.exists():
+        raise app.UsageError(f"--output={folder} exists. Name a new folder.")
     (x, y), test = datasets.load("digits")
     held = len(x) // 10
     data = (x[:-held], y[:-held]), (x[-held:], y[-held:])

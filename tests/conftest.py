@@ -1,4 +1,4 @@
-"""Every test starts from the same seed and leaves no Keras state behind."""
+"""Every test starts from one seed; no file leaves Keras state behind."""
 
 import pytest
 
@@ -6,7 +6,12 @@ from tfrobust.backend import keras
 
 
 @pytest.fixture(autouse=True)
-def fresh_keras():
+def seeded():
     keras.utils.set_random_seed(0)
+
+
+# Once a file: it collects garbage, which takes longer than most tests.
+@pytest.fixture(autouse=True, scope="module")
+def fresh_keras():
     yield
     keras.backend.clear_session()

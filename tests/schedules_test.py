@@ -100,10 +100,13 @@ def test_a_schedule_reads_the_step_of_an_optimizer_inside_a_graph():
 
 
 def test_a_schedule_drives_a_keras_optimizer():
-    rate = schedules.Ramp(1.0, 0.0, end=4)
-    optimizer = keras.optimizers.SGD(rate)
+    layer = keras.layers.Dense(1, kernel_initializer="zeros", use_bias=False)
+    layer.build((None, 1))
+    optimizer = keras.optimizers.SGD(schedules.Ramp(1.0, 0.0, end=4))
+    optimizer.build(layer.trainable_variables)
     optimizer.iterations.assign(3)
-    assert float(optimizer.learning_rate) == pytest.approx(0.25)
+    optimizer.apply_gradients([(tf.ones([1, 1]), layer.trainable_variables[0])])
+    np.testing.assert_allclose(layer.get_weights()[0], [[-0.25]])
 
 
 def test_periods_without_clips_survive_json():

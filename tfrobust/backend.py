@@ -7,6 +7,8 @@ imports it from here and uses the subset that both share.
 
 import os
 
+import tensorflow as tf
+
 LEGACY = os.environ.get("TF_USE_LEGACY_KERAS", "").lower() in ("1", "true")
 
 if LEGACY:
@@ -17,8 +19,8 @@ else:
     if keras.backend.backend() != "tensorflow":
         raise ImportError(
             "tfrobust needs Keras on TensorFlow. Received: the "
-            f"{keras.backend.backend()!r} backend. Set KERAS_BACKEND=tensorflow "
-            "before Python starts."
+            f"{keras.backend.backend()!r} backend. Set "
+            "KERAS_BACKEND=tensorflow before Python starts."
         )
 
 NAME = "tf_keras" if LEGACY else "keras"
@@ -47,32 +49,51 @@ def check_network(network):
             "`network` must be a Keras model that maps inputs to logits. "
             f"Received: {network!r}"
         )
-    last = network.layers[-1] if network.layers else None
-    activation = getattr(last, "activation", None)
-    if isinstance(last, keras.layers.Softmax) or (
-        activation is keras.activations.softmax
-    ):
-        raise ValueError(
-            "`network` must return logits. Received a network whose last "
-            f"layer, {last.name!r}, applies a softmax. Remove it, or set "
-            "activation=None."
+    for last in network.layers[-1:]:
+        activation = getattr(last, "activation", None)
+        if isinstance(last, keras.layers.Softmax) or (
+            activation is keras.activations.softmax
+        ):
+            raise ValueError(
+                "`network` must return logits. Received a network whose last "
+                f"layer, {last.name!r}, applies a softmax. Remove it, or set "
+                "activation=None."
+            )
+
+
+def check_strategy(strategy):
+    """Refuses several workers, with which Keras 3 cannot fit."""
+    cluster = getattr(strategy, "cluster_resolver", None)
+    if not LEGACY and cluster and cluster.cluster_spec().as_dict():
+        raise NotImplementedError(
+            "Keras 3 cannot fit in a strategy of several workers (Keras issue "
+            f"20585). Received: {strategy!r}. Set TF_USE_LEGACY_KERAS=1 before "
+            "Python starts, or use tf.distribute.MirroredStrategy."
         )
 
 
-def has_averages(optimizer):
-    """Whether `optimizer` holds averaged weights (`use_ema`) by now."""
+def has_averages(model):
+    """Whether the optimizer holds averaged weights (`use_ema`) by now."""
+    optimizer = getattr(model, "optimizer", None)
     # A loss scale optimizer of Keras 3 has a `use_ema` of its own: False.
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    return getattr(inner, "use_ema", False) and int(inner.iterations) > 0
+    if not getattr(inner, "use_ema", False):
+        return False
+    # In a strategy, the variable of several replicas has no `int`.
+    return int(tf.convert_to_tensor(model.optimizer.iterations)) > 0
 
 
 def minimize(model, loss, tape):
     """Takes one optimizer step of `model` on the scalar `loss`."""
     variables = model.trainable_variables
-    if LEGACY:
-        model.optimizer.minimize(loss, variables, tape=tape)
-        return
-    with tape:
-        loss = model.optimizer.scale_loss(loss)
-    gradients = tape.gradient(loss, variables)
-    model.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+    if not LEGACY:
+        with tape:
+            loss = model.optimizer.scale_loss(loss)
+    # Else the step counter could move before the batch has arrived, under the
+    # eyes of a dataset that derives the batch from it.
+    with tf.control_dependencies([loss]):
+        if LEGACY:
+            model.optimizer.minimize(loss, variables, tape=tape)
+            return
+        gradients = tape.gradient(loss, variables)
+        model.optimizer.apply_gradients(zip(gradients, variables, strict=True))

@@ -6,8 +6,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import files
-from tfrobust.backend import keras
+from tfrobust import backend, files
 from tfrobust.model import RobustModel
 
 
@@ -21,44 +20,45 @@ def export(model, base_path, version=None, input_name="image"):
 
     Args:
         model: A `RobustModel` (its averaged weights, if it has any), or a
-            built Keras model of logits.
+            Keras model of logits; built, and with one input.
         base_path: Folder of the model; TensorFlow Serving watches it.
         version: Number of the version folder; by default one more than the
             highest that is there.
-        input_name: Name of the input.
+        input_name: Name of the input, a Python identifier.
 
     Returns:
         Path of the version folder, `base_path/version`.
 
     Raises:
         FileExistsError: If that version exists.
-        ValueError: If the model isn't built, or its copy differs.
+        TypeError: If `model` isn't a model of the Keras in use.
+        ValueError: If the model isn't built or ends in a softmax, an argument
+            isn't as expected, or the copy differs.
     """
     weights = contextlib.nullcontext()
     if isinstance(model, RobustModel):
         model, weights = model.network, model.averaged()
-    if not model.built:
+    backend.check_network(model)
+    if not input_name.isidentifier():
         raise ValueError(
-            "`model` must be built before export, so that its input shape is "
-            f"known. Received: {model.name!r}, not built. Call it once, or fit it."
+            "`input_name` must be a Python identifier. "
+            f"Received: input_name={input_name!r}"
         )
-    base_path = pathlib.Path(base_path)
-    path = base_path / str(version or _next_version(base_path))
+    spec = tf.TensorSpec(_input_shape(model), tf.float32, name=input_name)
+    path = _version_folder(pathlib.Path(base_path), version)
     with weights, files.new_folder(path) as new:
-        served = Served(model, input_name)
+        served = Served(model, spec)
         tf.saved_model.save(served, str(new), served.signatures())
-        _compare(model, new, served.spec)
+        _compare(model, new, spec)
     return path
 
 
 class Served(tf.Module):
     """A network with named inputs and outputs."""
 
-    def __init__(self, network, input_name):
+    def __init__(self, network, spec):
         super().__init__()
-        self._network = network
-        shape = _input_shape(network)
-        self.spec = tf.TensorSpec(shape, tf.float32, name=input_name)
+        self._network, self._spec = network, spec
 
     def signatures(self):
         """The concrete functions to save, by signature."""
@@ -71,22 +71,43 @@ class Served(tf.Module):
                 "class": tf.argmax(logits, axis=-1),
             }
 
-        concrete = tf.function(serve, input_signature=[self.spec])
+        concrete = tf.function(serve, input_signature=[self._spec])
         return {"serving_default": concrete.get_concrete_function()}
 
 
-def _next_version(base_path):
-    known = [int(p.name) for p in base_path.glob("*") if p.name.isdigit()]
-    return max(known, default=0) + 1
+def _version_folder(base_path, version):
+    """The folder of `version`, or of the next one."""
+    if version is None:
+        names = [path.name for path in base_path.glob("*")]
+        known = [int(name) for name in names if name.isdecimal()]
+        version = max(known, default=0) + 1
+    if not str(version).isdecimal():
+        raise ValueError(
+            "`version` must be a whole number, or TensorFlow Serving does not "
+            f"see it. Received: version={version!r}"
+        )
+    return base_path / str(version)
 
 
 def _input_shape(network):
-    return (None, *network.input_shape[1:])
+    """The shape of a batch; a subclassed model knows what it was built with."""
+    shape = None
+    if network.built:
+        shape = getattr(network, "input_shape", None)
+        shape = shape or network.get_build_config()["input_shape"]
+    if not shape or not all(n is None or isinstance(n, int) for n in shape):
+        raise ValueError(
+            "`model` must be built before export, with one input of a known "
+            f"shape. Received: {network.name!r} with input shape {shape}. Call "
+            "it once, or fit it."
+        )
+    return (None, *shape[1:])
 
 
 def _compare(network, folder, spec):
     """Refuses a copy whose logits differ from the network's."""
-    x = np.random.default_rng(0).random([4, *spec.shape[1:]], np.float32)
+    shape = [size or 32 for size in spec.shape[1:]]
+    x = np.random.default_rng(0).random([4, *shape], np.float32)
     loaded = tf.saved_model.load(str(folder))
     copied = loaded.signatures["serving_default"](**{spec.name: tf.constant(x)})
     logits = network(x, training=False)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfrobust import backend, checks, losses
 from tfrobust.backend import keras, register
 from tfrobust.objectives import Clean
-from tfrobust.plan import Plan
+from tfrobust.plan import Plan, results, updated
 
 
 @register
@@ -39,6 +39,7 @@ class RobustModel(keras.Model):
         super().__init__(name=name, **kwargs)
         backend.check_network(network)
         self.network = network
+        self._testing = False
         if network.built:
             self.build(getattr(network, "input_shape", None))
 
@@ -46,8 +47,10 @@ class RobustModel(keras.Model):
         return self.network(inputs, training=training)
 
     def build(self, input_shape=None):
-        if not self.network.built:
-            self.network.build(input_shape)
+        # A subclass builds itself at its first call.
+        if isinstance(self.network, keras.Sequential):
+            if not self.network.built:
+                self.network.build(input_shape)
         self.built = True
 
     def compile(
@@ -73,22 +76,23 @@ class RobustModel(keras.Model):
             metrics: List of Keras metrics of labels and logits, `["accuracy"]`
                 by default for classification. For other losses without
                 metrics, the adversaries report their loss.
-            **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile`, as
-                in Keras.
+            **kwargs: As in Keras: `run_eagerly`, `steps_per_execution` ...
 
         Raises:
             ValueError: If the loss reads probabilities, or an adversary has a
                 schedule, which leaves open what it should be evaluated at.
+            NotImplementedError: In Keras 3 under a strategy of several workers.
         """
-        unknown = {"loss_weights", "weighted_metrics"}.intersection(kwargs)
-        if unknown:
-            raise ValueError(
-                "`compile` takes one loss, and metrics that sample weights "
-                f"don't change. Received: {sorted(unknown)}."
-            )
-        super().compile(optimizer=optimizer, **kwargs)
+        backend.check_strategy(self.distribute_strategy)
+        # An empty list, or tf_keras warns of every sample weight.
+        super().compile(optimizer, weighted_metrics=[], **kwargs)
         loss = losses.get(loss)
-        self._recipe = {
+        # A plain object: Keras 3 lets a built model track nothing new.
+        with self.distribute_strategy.scope():
+            self._plan = Plan(
+                loss, objective or Clean(), adversaries or {}, metrics
+            )
+        self._plan.recipe = {
             "optimizer": self.optimizer,
             "loss": loss,
             "objective": objective,
@@ -96,17 +100,16 @@ class RobustModel(keras.Model):
             "metrics": metrics,
             **kwargs,
         }
-        # A plain object: Keras 3 lets a built model track nothing new.
-        with self.distribute_strategy.scope():
-            self._plan = Plan(
-                loss, objective or Clean(), adversaries or {}, metrics
-            )
 
     @property
     def metrics(self):
         """All metrics, the loss first."""
         plan = getattr(self, "_plan", None)
         return plan.metrics() if plan else super().metrics
+
+    def get_metrics_result(self):
+        """The results over all replicas, which Keras logs after the steps."""
+        return results(self._plan.shown(self._testing))
 
     def train_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -125,10 +128,10 @@ class RobustModel(keras.Model):
             clean = network(x, training=False)
         backend.minimize(self, total, tape)
         plan.loss.update_state(loss, sample_weight=tf.shape(outcome.losses)[0])
-        shown = [plan.loss, *_updated(plan.clean, y, clean)]
-        if outcome.worst is not None:
-            shown += _updated(plan.worst[plan.trained], y, outcome.worst)
-        return {metric.name: metric.result() for metric in shown}
+        shown = [plan.loss, *updated(plan.clean, y, clean)]
+        if plan.trained and outcome.worst is not None:
+            shown += updated(plan.worst[plan.trained], y, outcome.worst)
+        return results(shown)
 
     def test_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -138,11 +141,10 @@ class RobustModel(keras.Model):
         values = losses.per_example(plan.objective.loss, y, clean)
         loss, _ = _mean(values, sample_weight)
         plan.loss.update_state(loss, sample_weight=tf.shape(values)[0])
-        shown = [plan.loss, *_updated(plan.clean, y, clean)]
+        updated(plan.clean, y, clean)
         for name, adversary in plan.adversaries.items():
-            worst = adversary(self.network, x, y)
-            shown += _updated(plan.worst[name], y, worst)
-        return {metric.name: metric.result() for metric in shown}
+            updated(plan.worst[name], y, adversary(self.network, x, y))
+        return results(plan.shown(testing=True))
 
     def predict_step(self, data):
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
@@ -159,8 +161,12 @@ class RobustModel(keras.Model):
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """As in Keras, with the averaged weights if the optimizer has them."""
         self._check(x, y)
-        with self.averaged():
-            return super().evaluate(x, y, *args, **kwargs)
+        self._testing = True
+        try:
+            with self.averaged():
+                return super().evaluate(x, y, *args, **kwargs)
+        finally:
+            self._testing = False
 
     def predict(self, *args, **kwargs):
         """As in Keras, with the averaged weights if the optimizer has them."""
@@ -170,12 +176,11 @@ class RobustModel(keras.Model):
     @contextlib.contextmanager
     def averaged(self):
         """Uses the optimizer's averaged weights (`use_ema`) for a while."""
-        optimizer = getattr(self, "optimizer", None)
-        if not backend.has_averages(optimizer):
+        if not backend.has_averages(self):
             yield
             return
         saved = self.get_weights()
-        optimizer.finalize_variable_values(self.trainable_variables)
+        self.optimizer.finalize_variable_values(self.trainable_variables)
         try:
             yield
         finally:
@@ -197,9 +202,10 @@ class RobustModel(keras.Model):
         return cls(**{**config, "network": network})
 
     def get_compile_config(self):
+        recipe = self._plan.recipe if hasattr(self, "_plan") else {}
         return {
             name: keras.saving.serialize_keras_object(value)
-            for name, value in getattr(self, "_recipe", {}).items()
+            for name, value in recipe.items()
         }
 
     def compile_from_config(self, config):
@@ -211,17 +217,15 @@ class RobustModel(keras.Model):
 
     def _check(self, x=None, y=None):
         """Checks arrays before Keras makes batches of them."""
-        if not isinstance(x, np.ndarray) or not hasattr(self, "_plan"):
-            return
-        for threat in self._plan.threats():
-            threat.checked(x)
-        if y is not None:
+        if isinstance(x, np.ndarray) and hasattr(self, "_plan"):
+            for threat in self._plan.threats():
+                threat.checked(x)
             with self.distribute_strategy.scope():
                 self._checked(x, y)
 
     def _checked(self, x, y):
         """Returns labels after checking them, if the loss reads classes."""
-        if not losses.reads_classes(self._plan.objective.loss):
+        if y is None or not losses.reads_classes(self._plan.objective.loss):
             return y
         # Only the shape is used, so compiled steps drop this forward pass.
         logits = self.network(x[:1], training=False)
@@ -244,9 +248,3 @@ def _regularization(model):
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     terms = [tf.cast(term, tf.float32) for term in model.losses]
     return tf.add_n(terms) / replicas if terms else 0.0
-
-
-def _updated(metrics, y, logits):
-    for metric in metrics:
-        metric.update_state(y, logits)
-    return metrics

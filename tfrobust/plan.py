@@ -1,5 +1,7 @@
 """What `RobustModel.compile` decided: objective, adversaries, metrics."""
 
+from typing import Any
+
 from tfrobust import losses
 from tfrobust.adversary import Adversary
 from tfrobust.backend import keras
@@ -16,8 +18,15 @@ class Plan:
     """
 
     def __init__(self, loss, objective, adversaries, metrics):
+        if not hasattr(objective, "outcome"):
+            raise TypeError(
+                "`objective` must be an objective, such as "
+                "tfr.objectives.WorstCase(tfr.attacks.PGD(threat)). "
+                f"Received: {objective!r}"
+            )
         for name, adversary in adversaries.items():
             check_adversary(name, adversary)
+        self.recipe: dict[str, Any] = {}  # All arguments of `compile`.
         self.objective = objective.bind(loss)
         self.adversaries = dict(adversaries)
         self.loss = keras.metrics.Mean(name="loss")
@@ -37,10 +46,28 @@ class Plan:
         worst = [m for metrics in self.worst.values() for m in metrics]
         return [self.loss, *self.clean, *worst]
 
+    def shown(self, testing):
+        """The metrics of an evaluation, or of a training epoch."""
+        names = self.adversaries if testing else filter(None, [self.trained])
+        worst = [metric for name in names for metric in self.worst[name]]
+        return [self.loss, *self.clean, *worst]
+
     def threats(self):
         """The threats of every adversary, for checks of the input range."""
         owners = [*self.adversaries.values(), *self.objective.adversaries()]
         return [owner.threat for owner in owners]
+
+
+def updated(metrics, y, logits):
+    """Returns `metrics` after updating them."""
+    for metric in metrics:
+        metric.update_state(y, logits)
+    return metrics
+
+
+def results(metrics):
+    """Returns the results of `metrics` by name."""
+    return {metric.name: metric.result() for metric in metrics}
 
 
 def check_adversary(name, adversary):

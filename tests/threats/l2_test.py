@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 import tensorflow as tf
 
 from tfrobust.threats import L2
@@ -82,7 +81,7 @@ def test_the_steepest_step_gains_the_most(case, room):
     threat = L2(case.epsilon, LOW, HIGH)
     scale = 0.4 * case.scale
     ascended = threat.ascend(case.x, case.x, case.gradient, 0.4)
-    step = rows(ascended) - rows(case.x)
+    step = np.clip(rows(ascended), LOW, HIGH) - rows(case.x)
     gain = (rows(case.gradient) * step).sum(axis=1)
     lower, upper = room(case.x, scale)
     best = most(rows(case.gradient), lower, upper, np.maximum(scale, 1e-30))
@@ -102,7 +101,7 @@ def test_without_a_range_support_and_steepest_step_have_their_closed_form():
     gradient = np.array([[3.0, -4.0]], np.float32)
     x = np.zeros((1, 2), np.float32)
     threat = L2(0.5, low=-10, high=10)
-    assert threat.support(x, gradient) == pytest.approx(2.5)
+    np.testing.assert_allclose(threat.support(x, gradient), [2.5], rtol=1e-6)
     ascended = threat.ascend(x, x, gradient, 0.2)
     np.testing.assert_allclose(ascended, [[0.06, -0.08]], rtol=1e-6)
 
@@ -114,7 +113,7 @@ def test_the_gradient_of_the_support_is_the_point_that_attains_it():
         tape.watch(coefficients)
         value = threat.support(x, coefficients)
     gradient = tape.gradient(value, coefficients)
-    best = threat.ascend(x, x, coefficients, 1.0) - x
+    best = threat.project(x, threat.ascend(x, x, coefficients, 1.0)) - x
     np.testing.assert_allclose(gradient, best, rtol=1e-4)
 
 
@@ -133,6 +132,15 @@ def test_random_points_fill_the_ball_evenly():
     np.testing.assert_allclose(share, np.linspace(0, 1, 4000), atol=0.03)
     np.testing.assert_allclose(moves.mean(axis=0), 0, atol=0.01)
     np.testing.assert_allclose(moves.var(axis=0), 0.09 / 5, rtol=0.07)
+
+
+def test_a_step_with_room_for_all_fills_the_range():
+    x = np.array([[0.25, 0.5, 0.75, 0.5]], np.float32)
+    gradient = np.array([[1.0, -2.0, 3.0, 0.0]], np.float32)
+    ascended = L2(5.0).ascend(x, x, gradient, 1.0)
+    assert np.max(np.abs(ascended)) < 1e6
+    filled = L2(5.0).project(x, ascended)
+    np.testing.assert_allclose(filled, [[1.0, 0.0, 1.0, 0.5]], atol=1e-6)
 
 
 def test_norm_and_contains_measure_a_move():

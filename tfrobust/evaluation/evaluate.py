@@ -1,6 +1,7 @@
 """Evaluating a model under attack over a whole dataset."""
 
 import contextlib
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,11 +14,13 @@ from tfrobust.evaluation.diagnosis import diagnose
 from tfrobust.evaluation.provenance import Provenance
 from tfrobust.evaluation.report import Report, Row
 from tfrobust.evaluation.runner import Runner
+from tfrobust.evaluation.subject import Subject
 from tfrobust.model import RobustModel
 from tfrobust.plan import check_adversary
 
 CURVE = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 PICTURES = 10
+VERDICTS = ("correct", "norm", "inside", "finite")
 
 
 def evaluate(
@@ -59,49 +62,55 @@ def evaluate(
         ValueError: If inputs, labels or adversaries aren't as expected.
     """
     _check(adversaries)
-    network, weights = model, contextlib.nullcontext()
+    network: Any = model
+    weights: contextlib.AbstractContextManager = contextlib.nullcontext()
     if isinstance(model, RobustModel):
         network, weights = model.network, model.averaged()
     with weights:
-        run = _Run(network, adversaries, Provenance(network, name, dataset))
+        source = Provenance(network, name, dataset)
+        run = _Run(network, adversaries, source, diagnostic_examples)
         batches, total = _batches(data, batch_size)
         bar = keras.utils.Progbar(total, verbose=verbose)
         for x, y in batches:
             run.add(np.asarray(x), np.reshape(y, [len(y), -1]))
             bar.add(1)
-        return run.report(curve, diagnostic_examples)
+        return run.report(sorted(curve))
 
 
 class _Run:
     """Collects the answers to one batch after the other."""
 
-    def __init__(self, network, adversaries, source):
+    def __init__(self, network, adversaries, source, count):
         self.network, self.adversaries = network, adversaries
-        self.source = source
-        self.runners, self.answers = {}, {}
-        self.pictures, self.kept = {}, []
+        self.source, self.count = source, count
+        self.runners, self.answers, self.pictures = {}, {}, {}
+        self.x, self.y, self.seen = [], [], 0
 
     def add(self, x, y):
         """Runs every adversary on one batch; `y` has shape `[batch, 1]`."""
         for adversary in self.adversaries.values():
             adversary.threat.checked(x)
+        x = x.astype(np.float32)
         if not self.runners:
             self._begin(x)
         y = np.asarray(checks.labels(y, tf.zeros([len(x), self.classes])))
+        room = max(0, PICTURES - self.seen)
         clean = None
         for name, runner in self.runners.items():
             answer = runner(x, y)
             clean = clean or answer
-            if not self.answers[name]:
-                self.pictures[name] = _pictures(answer, y)
-            kept = {k: answer[k] for k in ("norm", "inside", "finite")}
-            kept["correct"] = answer["correct"] & clean["correct"]
-            self.answers[name].append(kept)
+            answer["correct"] = answer["correct"] & clean["correct"]
+            self.answers[name].append(_some(answer, VERDICTS))
+            picture = _some(answer, ("point", "predicted"), room)
+            self.pictures[name].append({**picture, "label": y[:room]})
         self.source.add(x, y)
-        self.kept.append((x, y))
+        room = max(0, self.count - self.seen)
+        self.x.append(x[:room])
+        self.y.append(y[:room])
+        self.seen += len(x)
 
-    def report(self, curve, count):
-        """Sums up, and runs the curve and the diagnostics on `count` examples."""
+    def report(self, curve):
+        """Sums up, and runs the curve and the diagnostics."""
         if not self.runners:
             raise ValueError("`data` must hold at least one example.")
         rows = [self._row(name) for name in self.runners]
@@ -109,43 +118,34 @@ class _Run:
         radii = {row.epsilon for row in rows if row.epsilon is not None}
         epsilon = radii.pop() if len(radii) == 1 else None
         rows.append(Row("worst case", worst, epsilon=epsilon))
-        x, y = (
-            np.concatenate(part)[:count]
-            for part in zip(*self.kept, strict=True)
-        )
-        found = diagnostics.of_rows(rows)
-        curves = {}
-        if count:
-            curves = self._curves(curve, x, y)
-            found += diagnostics.of_curves(curves)
+        curves, found = {}, diagnostics.of_rows(rows)
+        if self.count:
+            x, y = np.concatenate(self.x), np.concatenate(self.y)
             attack = diagnostics.strongest(list(self.adversaries.values()))
-            found += diagnose(self.network, attack, x, y, worst[:count])
+            curves = self._curves(curve, x, y)
+            found += diagnostics.of_curves(curves, self.adversaries)
+            standing = worst[: self.count]
+            found += diagnose(Subject(self.network, attack, x, y, standing))
         else:
             found.append(diagnostics.NOT_RUN)
-        weakest = min(rows[1:-1], key=lambda row: row.accuracy).name
-        images = {
-            "clean": self.pictures["clean"],
-            weakest: self.pictures[weakest],
-        }
-        return Report(rows, curves, found, images, self.source.info(len(worst)))
+        info = self.source.info(len(worst))
+        return Report(rows, curves, found, self._images(rows), info)
 
     def _begin(self, x):
         self.classes = self.network(x[:1], training=False).shape[-1]
         for name, adversary in {"clean": None, **self.adversaries}.items():
             self.runners[name] = Runner(self.network, adversary, x.shape[1:])
-            self.answers[name] = []
+            self.answers[name], self.pictures[name] = [], []
 
     def _row(self, name):
-        runner, answers = self.runners[name], self.answers[name]
-        answer = {
-            key: np.concatenate([a[key] for a in answers]) for key in answers[0]
-        }
-        threat = runner.adversary.threat if runner.adversary else None
+        runner, answer = self.runners[name], _joined(self.answers[name])
+        adversary = runner.adversary
+        threat = adversary.threat if adversary else None
         forwards, backwards = runner.passes()
         return Row(
             name,
             answer["correct"],
-            adversary=repr(runner.adversary or ""),
+            adversary=repr(adversary) if adversary else "",
             order=threat and threat.order,
             epsilon=threat and float(np.max(threat.epsilon)),
             largest_norm=float(answer["norm"].max()),
@@ -155,6 +155,18 @@ class _Run:
             backwards=backwards,
             seconds=runner.seconds,
         )
+
+    def _images(self, rows):
+        """Clean examples, and what the strongest attack made of them."""
+        shown = [
+            row
+            for row in rows
+            if isinstance(self.adversaries.get(row.name), Attack)
+        ]
+        names = ["clean"]
+        if shown:
+            names.append(min(shown, key=lambda row: row.accuracy).name)
+        return {name: _joined(self.pictures[name]) for name in names}
 
     def _curves(self, multiples, x, y):
         curves = {}
@@ -183,6 +195,11 @@ def _check(adversaries):
             f'{{"pgd": tfr.attacks.PGD(threat)}}. Received: {adversaries!r}'
         )
     for name, adversary in adversaries.items():
+        if name in ("clean", "worst case"):
+            raise ValueError(
+                f"`adversaries` must not use the name {name!r}, which is a row "
+                "of every report. Choose another."
+            )
         check_adversary(name, adversary)
         if np.ndim(adversary.threat.epsilon) == 1:
             raise ValueError(
@@ -195,6 +212,11 @@ def _check(adversaries):
 def _batches(data, batch_size):
     """Batches of `(x, y)`, and how many there are if that is known."""
     if isinstance(data, tf.data.Dataset):
+        if data.element_spec[1].shape.rank == 0:
+            raise ValueError(
+                "`data` must come in batches: pass dataset.batch(128). "
+                f"Received: {data.element_spec}"
+            )
         total = int(data.cardinality())
         return data, total if total > 0 else None
     x, y = data
@@ -208,9 +230,13 @@ def _batches(data, batch_size):
     return batches, len(starts)
 
 
-def _pictures(answer, y):
+def _some(answer, names, count=None):
+    return {name: answer[name][:count] for name in names}
+
+
+def _joined(answers):
+    """Concatenates batches of answers, name by name."""
     return {
-        "label": y[:PICTURES].tolist(),
-        "point": answer["point"][:PICTURES],
-        "predicted": answer["predicted"][:PICTURES].tolist(),
+        name: np.concatenate([answer[name] for answer in answers])
+        for name in answers[0]
     }

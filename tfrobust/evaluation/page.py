@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 COLOURS = ("#0b6e99", "#c1443c", "#4c8c4a", "#8a5fb0", "#b8860b")
-WIDTH, HEIGHT, LEFT, BOTTOM = 560, 260, 50, 40
+WIDTH, HEIGHT, LEFT, BOTTOM = 720, 280, 50, 40
 
 PAGE = string.Template("""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
@@ -16,23 +16,32 @@ PAGE = string.Template("""<!DOCTYPE html>
 <title>$title</title><style>
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem;
   margin: 2rem auto; padding: 0 1rem; color: #222; }
-table { border-collapse: collapse; } td, th { padding: .25rem .7rem;
-  text-align: right; border-bottom: 1px solid #ddd; }
+h1 { margin-bottom: 0; } h2 { margin: 2rem 0 .5rem; font-size: 1.2rem; }
+.note { color: #666; margin: .2rem 0; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+td, th { padding: .25rem .7rem; text-align: right;
+  border-bottom: 1px solid #ddd; }
 td:first-child, th:first-child { text-align: left; }
+tr.total td { font-weight: 600; }
 .verdict { padding: .6rem 1rem; border-left: 5px solid; }
+.verdict ul { margin: .3rem 0 0; padding-left: 1.2rem; }
 .good { border-color: #4c8c4a; background: #eef6ee; }
 .bad { border-color: #c1443c; background: #fbeeed; }
-.strip { overflow-x: auto; } .strip img { width: 72px;
-  image-rendering: pixelated; display: block; margin: auto; }
-.strip td { border: 0; padding: .15rem; text-align: center; }
-.wrong { color: #c1443c; } dt { font-weight: 600; } svg text { font-size: 12px; }
+.wide { overflow-x: auto; } .strip td { border: 0; padding: .15rem .3rem;
+  text-align: center; } .strip td:first-child { max-width: 9rem; }
+.strip img { width: 72px; image-rendering: pixelated; display: block; }
+.right, .ok { color: #3b7a39; } .wrong, .FAILED { color: #c1443c; }
+.state { font-weight: 600; } .checks td { text-align: left;
+  vertical-align: top; } svg { max-width: 100%; } svg text { font-size: 12px; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; }
+dt { font-weight: 600; } dd { margin: 0; overflow-wrap: anywhere; }
 </style></head><body>
-<h1>$title</h1><p>$subtitle</p>
-<p class="verdict $mood">$verdict</p>
-<h2>Accuracy</h2>$table
+<h1>$title</h1><p class="note">$subtitle</p>
+<div class="verdict $mood">$verdict</div>
+<h2>Accuracy</h2><div class="wide">$table</div>
 <h2>Accuracy against epsilon</h2>$curve
 <h2>Examples</h2>$strip
-<h2>Diagnostics</h2><dl>$checks</dl>
+<h2>Diagnostics</h2><table class="checks">$checks</table>
 <h2>Provenance</h2><dl>$info</dl>
 </body></html>
 """)
@@ -41,17 +50,14 @@ td:first-child, th:first-child { text-align: left; }
 def render(report):
     """Returns the page of a `Report` as text."""
     info = report.info
-    mood, verdict = "good", "No diagnostic found a reason to distrust this."
-    if not report.reliable:
-        mood, verdict = "bad", "Unreliable. " + " ".join(report.reasons)
     return PAGE.substitute(
         title=html.escape(f"{info['name']} under attack"),
         subtitle=html.escape(
             f"{info['examples']} examples of {info['dataset'] or 'the data'}, "
             f"{info['started']}"
         ),
-        mood=mood,
-        verdict=html.escape(verdict),
+        mood="good" if report.reliable else "bad",
+        verdict=_verdict(report.reasons),
         table=_table(report.rows),
         curve=_curve(report.curves),
         strip=_strip(report.images),
@@ -60,24 +66,26 @@ def render(report):
     )
 
 
-def _table(rows):
-    head = (
-        "<tr><th>adversary</th><th>epsilon</th><th>accuracy</th>"
-        "<th>95 % interval</th><th>largest norm</th><th>forward</th>"
-        "<th>backward</th><th>seconds</th></tr>"
+def _verdict(reasons):
+    if not reasons:
+        return "No diagnostic found a reason to distrust these numbers."
+    items = "".join(f"<li>{html.escape(reason)}</li>" for reason in reasons)
+    return (
+        "<b>UNRELIABLE.</b> The true accuracy under attack may be lower."
+        f"<ul>{items}</ul>"
     )
-    body = ""
+
+
+def _table(rows):
+    body = "".join(f"<th>{column}</th>" for column in rows[0].cells())
+    body = f"<tr>{body}</tr>"
     for row in rows:
-        epsilon = "" if row.epsilon is None else f"{row.epsilon:.4g}"
-        low, high = row.interval
-        body += (
-            f'<tr><td title="{html.escape(row.adversary)}">'
-            f"{html.escape(row.name)}</td><td>{epsilon}</td>"
-            f"<td>{row.accuracy:.2%}</td><td>{low:.2%} to {high:.2%}</td>"
-            f"<td>{row.largest_norm:.6g}</td><td>{row.forwards}</td>"
-            f"<td>{row.backwards}</td><td>{row.seconds:.1f}</td></tr>"
+        total = ' class="total"' if row is rows[-1] else ""
+        cells = "".join(
+            f"<td>{html.escape(cell)}</td>" for cell in row.cells().values()
         )
-    return f"<table>{head}{body}</table>"
+        body += f'<tr{total} title="{html.escape(row.adversary)}">{cells}</tr>'
+    return f"<table>{body}</table>"
 
 
 def _curve(curves):
@@ -133,46 +141,53 @@ def _y(share):
 
 def _strip(images):
     """Rows of clean images, perturbations and perturbed images."""
-    (_, clean), (name, worst) = images.items()
+    clean, *attacked = images.values()
     pictures = clean["point"]
     if pictures.ndim == 3:
         pictures = pictures[..., np.newaxis]
     if pictures.ndim != 4 or pictures.shape[-1] not in (1, 3):
         return "<p>The inputs are not images.</p>"
-    moved = worst["point"].reshape(pictures.shape)
-    low, high = pictures.min(), pictures.max()
-    shift = moved - pictures
+    if not attacked:
+        return "<p>No attack was run.</p>"
+    moved = attacked[0]["point"].reshape(pictures.shape)
+    shift = np.nan_to_num(moved - pictures)
     reach = max(np.abs(shift).max(), 1e-12)
+    low, width = pictures.min(), max(np.ptp(pictures), 1e-12)
     rows = [
-        ("clean", (pictures - low) / (high - low), clean["predicted"]),
+        ("clean", (pictures - low) / width, clean),
         (f"perturbation, up to {reach:.3g}", 0.5 + shift / (2 * reach), None),
-        (name, np.clip((moved - low) / (high - low), 0, 1), worst["predicted"]),
+        (list(images)[1], (moved - low) / width, attacked[0]),
     ]
-    cells = "".join(_strip_row(*row, clean["label"]) for row in rows)
-    return f'<div class="strip"><table>{cells}</table></div>'
+    cells = "".join(_strip_row(*row) for row in rows)
+    return f'<div class="wide"><table class="strip">{cells}</table></div>'
 
 
-def _strip_row(title, pictures, predicted, labels):
+def _strip_row(title, pictures, answer):
     cells = f"<td>{html.escape(title)}</td>"
     for number, picture in enumerate(pictures):
         caption = ""
-        if predicted is not None:
-            right = predicted[number] == labels[number]
+        if answer:
+            predicted = answer["predicted"][number]
+            right = predicted == answer["label"][number]
             mood = "right" if right else "wrong"
-            caption = f'<span class="{mood}">{predicted[number]}</span>'
+            caption = f'<span class="{mood}">{predicted}</span>'
         cells += f'<td><img alt="" src="{_png(picture)}">{caption}</td>'
     return f"<tr>{cells}</tr>"
 
 
 def _png(picture):
-    pixels = np.round(255 * picture).astype(np.uint8)
+    pixels = np.clip(np.nan_to_num(picture), 0, 1)
+    pixels = np.round(255 * pixels).astype(np.uint8)
     data = base64.b64encode(tf.io.encode_png(pixels).numpy()).decode()
     return f"data:image/png;base64,{data}"
 
 
 def _check(check):
-    state = "ok" if check.passed else "FAILED" if check.critical else "note"
-    return _entry(f"{check.name}: {state}", check.detail)
+    return (
+        f'<tr><td class="state {check.state}">{check.state}</td>'
+        f"<td>{html.escape(check.name)}</td>"
+        f"<td>{html.escape(check.detail)}</td></tr>"
+    )
 
 
 def _entry(key, value):

@@ -23,8 +23,7 @@ class Provenance:
     def __init__(self, network, name, dataset):
         self._architecture = getattr(network, "name", type(network).__name__)
         self._name, self._dataset = name or self._architecture, dataset
-        weights = getattr(network, "weights", [])
-        self._weights = _hash(*(np.asarray(w) for w in weights))
+        self._network = network
         self._data = hashlib.sha256()
         self._start = datetime.datetime.now(datetime.timezone.utc)
 
@@ -41,7 +40,7 @@ class Provenance:
             "architecture": self._architecture,
             "dataset": self._dataset,
             "examples": examples,
-            "weights_sha256": self._weights,
+            "weights_sha256": _hash(self._network),
             "data_sha256": self._data.hexdigest(),
             "started": self._start.isoformat(timespec="seconds"),
             "versions": {
@@ -56,10 +55,14 @@ class Provenance:
         }
 
 
-def _hash(*arrays):
+def _hash(network):
+    """The hash of all weights, or None if a bare function hides them."""
+    held = getattr(network, "weights", getattr(network, "variables", None))
+    if not held:
+        return None
     digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
+    for weight in held:
+        digest.update(np.ascontiguousarray(weight).tobytes())
     return digest.hexdigest()
 
 

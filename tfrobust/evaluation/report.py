@@ -52,10 +52,27 @@ class Row:
         """The 95 % Wilson score interval of the accuracy."""
         return wilson(int(self.correct.sum()), len(self.correct))
 
+    def cells(self):
+        """The row as texts, by column."""
+        low, high = self.interval
+        ran, moved = bool(self.forwards), bool(self.adversary)
+        return {
+            "adversary": self.name,
+            "epsilon": "" if self.epsilon is None else f"{self.epsilon:.4g}",
+            "accuracy": f"{self.accuracy:.2%}",
+            "95 % interval": f"{low:.2%} to {high:.2%}",
+            "largest norm": f"{self.largest_norm:.6g}" if moved else "",
+            "forward": str(self.forwards) if ran else "",
+            "backward": str(self.backwards) if ran else "",
+            "seconds": f"{self.seconds:.1f}" if ran else "",
+        }
+
     def to_dict(self):
         """Everything but the verdicts, ready for JSON."""
         record = dataclasses.asdict(self)
         del record["correct"]
+        if not math.isfinite(self.largest_norm):
+            record["largest_norm"] = None
         if self.order is not None and math.isinf(self.order):
             record["order"] = "inf"
         return {
@@ -74,7 +91,8 @@ class Report:
         curves: For each attack, points of (epsilon, accuracy), and on how
             many examples.
         checks: The diagnostics, a list of `Check`.
-        images: Examples for the strip: clean, perturbed, predictions.
+        images: Examples for the strip: clean, and those of the strongest
+            attack if there is one.
         info: Dataset, versions, seeds, hashes and settings.
     """
 
@@ -138,25 +156,12 @@ class Report:
 
     def to_markdown(self):
         """The table, the verdict and the diagnostics as Markdown."""
-        lines = [
-            "| adversary | epsilon | accuracy | 95 % interval | largest norm "
-            "| forward | backward | seconds |",
-            "|---|---|---|---|---|---|---|---|",
-        ]
-        for row in self.rows:
-            low, high = row.interval
-            epsilon = "" if row.epsilon is None else f"{row.epsilon:.4g}"
-            lines.append(
-                f"| {row.name} | {epsilon} | {row.accuracy:.2%} "
-                f"| {low:.2%} to {high:.2%} | {row.largest_norm:.6g} "
-                f"| {row.forwards} | {row.backwards} | {row.seconds:.1f} |"
-            )
+        columns = list(self.rows[0].cells())
+        table = [columns, ["---"] * len(columns)]
+        table += [list(row.cells().values()) for row in self.rows]
+        lines = [f"| {' | '.join(cells)} |" for cells in table]
         lines += ["", self._verdict(), ""]
-        lines += [
-            f"- {'ok' if c.passed else 'FAILED' if c.critical else 'note'}: "
-            f"{c.name}. {c.detail}"
-            for c in self.checks
-        ]
+        lines += [f"- {c.state}: {c.name}. {c.detail}" for c in self.checks]
         return "\n".join(lines) + "\n"
 
     def __str__(self):

@@ -23,7 +23,7 @@ class Runner:
     def __init__(self, model, adversary, shape):
         self.adversary, self.seconds = adversary, 0.0
         self._model = Counter(model)
-        self._compiled = tf.function(
+        answer = tf.function(
             self._answer,
             input_signature=[
                 tf.TensorSpec([None, *shape], tf.float32),
@@ -31,14 +31,18 @@ class Runner:
                 tf.TensorSpec(None, tf.float32),
             ],
         )
+        self._compiled = answer.get_concrete_function()
 
     def __call__(self, x, y, epsilon=None):
         """Returns NumPy arrays by name: see the keys in `_answer`."""
         begin = time.perf_counter()
         if epsilon is None:
             epsilon = self.adversary.threat.epsilon if self.adversary else 0.0
-        epsilon = np.asarray(epsilon, np.float32)
-        answer = self._compiled(x, np.asarray(y, np.int64), epsilon)
+        answer = self._compiled(
+            tf.cast(x, tf.float32),
+            tf.cast(y, tf.int64),
+            tf.cast(epsilon, tf.float32),
+        )
         answer = {name: np.asarray(value) for name, value in answer.items()}
         self.seconds += time.perf_counter() - begin
         return answer

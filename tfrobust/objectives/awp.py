@@ -52,9 +52,9 @@ class AWP(Objective):
         with tf.GradientTape() as tape:
             outcome = self.objective.outcome(frozen, x, y, found)
             loss = tf.reduce_mean(outcome.losses)
-        gradients = tape.gradient(loss, kernels, unconnected_gradients="zero")
+        gradients = tape.gradient(loss, kernels)
         return found, [
-            self.gamma * tf.norm(w) * tf.math.divide_no_nan(g, tf.norm(g))
+            self.gamma * tf.norm(w) * _direction(w, g)
             for w, g in zip(kernels, gradients, strict=True)
         ]
 
@@ -72,3 +72,9 @@ class AWP(Objective):
 
 def _kernels(model):
     return [w for w in model.trainable_variables if len(w.shape) > 1]
+
+
+def _direction(weight, gradient):
+    if gradient is None:  # The loss doesn't reach it.
+        return tf.zeros(weight.shape)
+    return tf.math.divide_no_nan(gradient, tf.norm(gradient))

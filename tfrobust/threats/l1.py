@@ -53,6 +53,12 @@ class L1(Threat):
         share = tf.math.divide_no_nan(
             left, tf.reduce_sum(tied, axis=1, keepdims=True)
         )
+        # Those that the range stops go on in proportion to their gain, so that
+        # a projection takes from the least of them first.
+        least = 1e-3 * tf.reduce_max(gain, axis=1, keepdims=True)
+        long = tf.math.divide_no_nan(gain, tf.maximum(passing, least))
+        long = tf.where(room < 1, tf.maximum(room, long), room)
+        full = tf.where(gain > passing, long, 0.0)
         step = tf.sign(rows) * (full + tied * tf.minimum(share, 1.0)) * scale
         return tf.reshape(step, tf.shape(gradient))
 

@@ -37,10 +37,13 @@ class L2(Threat):
         return tf.reshape(direction, tf.shape(x)) * radius
 
     def _steepest(self, perturbed, gradient, radius):
-        room = self._room(perturbed, perturbed, radius)
+        lower, upper, scale = self._room(perturbed, perturbed, radius)
         rows, _ = normalized(flat(gradient))
-        step = _maximizer(rows, *room)
-        return tf.reshape(step(_multiplier(rows, *room)), tf.shape(gradient))
+        t = _multiplier(rows, lower, upper, scale)
+        # With room for all, t is 0, but the step must stay finite.
+        least = 1e-5 * tf.reduce_max(tf.abs(rows) * scale, 1, keepdims=True)
+        step = tf.math.divide_no_nan(rows * scale**2, tf.maximum(t, least))
+        return tf.reshape(step, tf.shape(gradient))
 
     def _nearest(self, x, perturbed):
         lower, upper, scale = self._room(x, x, self._epsilon(x))

@@ -50,8 +50,10 @@ class Threat(Configurable, abc.ABC):
     def ascend(self, x, perturbed, gradient, step_size):
         """Takes the steepest step of norm `step_size` times epsilon.
 
-        The step maximises its product with `gradient` among the steps that
-        end in the valid range. It may leave the ball, so `project` follows.
+        Clipped to the valid range, the step maximises its product with
+        `gradient` among the steps that end there. It isn't clipped yet, and
+        may leave the ball: `project` follows. Were a feature stopped at the
+        edge of the range, the projection would pull it back inside.
 
         Args:
             x: Inputs, shape `[batch, ...]`.
@@ -60,8 +62,7 @@ class Threat(Configurable, abc.ABC):
             step_size: Length of the step as a fraction of epsilon.
         """
         radius = self._epsilon(x) * step_size
-        step = self._steepest(perturbed, gradient, radius)
-        return tf.clip_by_value(perturbed + step, self.low, self.high)
+        return perturbed + self._steepest(perturbed, gradient, radius)
 
     def project(self, x, perturbed):
         """Returns the nearest point of the set in the Euclidean distance."""
@@ -123,7 +124,10 @@ class Threat(Configurable, abc.ABC):
 
     @abc.abstractmethod
     def _steepest(self, perturbed, gradient, radius):
-        """The maximiser of <d, gradient> over |d / radius| <= 1, in range."""
+        """The maximiser of <d, gradient> over |d / radius| <= 1, in range.
+
+        What the range cuts short, this leaves long.
+        """
 
     @abc.abstractmethod
     def _nearest(self, x, perturbed):

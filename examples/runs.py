@@ -1,0 +1,88 @@
+"""The folder of a training run: its flags, its history, its models.
+
+Usage:
+    runs.begin(folder, resume=FLAGS.resume, free=["epochs"])
+    model.fit(x, y, callbacks=runs.callbacks(folder, "val_pgd_accuracy"))
+    report.save(runs.unused(folder / "report"))
+"""
+
+import csv
+import itertools
+
+from absl import app, flags
+
+from tfrobust.backend import keras
+
+LAST, BEST = "model.keras", "best.keras"
+
+
+def begin(folder, resume, free):
+    """Makes the folder, and keeps the program's flags in its flags.txt.
+
+    Args:
+        folder: The folder, new or empty unless `resume`.
+        resume: Whether to go on with the run that is there.
+        free: Names of the flags that may differ when a run goes on.
+
+    Raises:
+        app.UsageError: If the folder holds a run and `resume` is false, or the
+            run had other flags.
+    """
+    kept, path = folder.exists() and any(folder.iterdir()), folder / "flags.txt"
+    if kept and not resume:
+        raise app.UsageError(
+            f"--model_dir={folder} holds a run. Pass --resume to go on with "
+            "it, or name another folder."
+        )
+    own = [
+        flag
+        for flag in flags.FLAGS.get_flags_for_module("__main__")
+        if flag.name not in ("mode", "resume") and flag.value is not None
+    ]
+    if kept and path.exists():
+        fixed = {flag.serialize() for flag in own if flag.name not in free}
+        changed = sorted(fixed.difference(path.read_text().splitlines()))
+        if changed:
+            raise app.UsageError(
+                f"The run in {folder} was started without {' '.join(changed)}. "
+                f"To go on with it, pass --flagfile={path} --resume"
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{flag.serialize()}\n" for flag in own))
+
+
+def callbacks(folder, monitor):
+    """Keras's callbacks that fill the folder; `monitor` chooses the best."""
+    return [
+        keras.callbacks.BackupAndRestore(
+            str(folder / "backup"), delete_checkpoint=False
+        ),
+        keras.callbacks.CSVLogger(str(folder / "history.csv"), append=True),
+        keras.callbacks.TensorBoard(str(folder / "logs")),
+        keras.callbacks.ModelCheckpoint(
+            str(folder / BEST),
+            monitor=monitor,
+            mode="max",
+            save_best_only=True,
+            # A run that goes on must not forget its best model.
+            initial_value_threshold=_best(folder / "history.csv", monitor),
+        ),
+    ]
+
+
+def unused(path):
+    """The path, or the first of path-2, path-3, ... that does not exist."""
+    names = itertools.chain([path.name], _numbered(path.name))
+    return next(p for p in map(path.with_name, names) if not p.exists())
+
+
+def _best(path, metric):
+    if not path.exists():
+        return None
+    with path.open() as file:
+        values = [float(row[metric]) for row in csv.DictReader(file)]
+    return max(values, default=None)
+
+
+def _numbered(name):
+    return (f"{name}-{number}" for number in itertools.count(2))

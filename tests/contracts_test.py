@@ -1,0 +1,308 @@
+"""What every threat, attack, objective, schedule and loss must do.
+
+One row in a table buys the whole battery.
+"""
+
+import functools
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrobust import attacks, losses, objectives, schedules, threats
+from tfrobust.backend import keras
+
+LOW, HIGH = -0.42, 2.83
+ORDERS = {threats.Linf: np.inf, threats.L2: 2, threats.L1: 1}
+RNG = np.random.default_rng(5)
+X = np.clip(RNG.uniform(-1, 3.5, (5, 3, 2)), LOW, HIGH).astype(np.float32)
+Y = np.array([0, 1, 2, 1, 0])
+RAMP = schedules.Ramp(0.0, 0.8, end=10)
+RADII = {
+    "number": 0.4,
+    "example": tf.constant([0.1, 0.5, 0.0, 0.9, 2.0]),
+    "feature": tf.constant(RNG.uniform(0.1, 0.9, (3, 2)), tf.float32),
+}
+MASK = np.array([[1, 0], [1, 1], [0, 1]])
+
+THREATS = {
+    f"{norm.__name__}-{name}": norm(epsilon, LOW, HIGH)
+    for norm in ORDERS
+    for name, epsilon in RADII.items()
+}
+for norm in ORDERS:
+    THREATS[f"{norm.__name__}-schedule"] = norm(RAMP, LOW, HIGH).at(5)
+    THREATS[f"{norm.__name__}-mask"] = norm(0.4, LOW, HIGH, MASK)
+    THREATS[f"{norm.__name__}-zero"] = norm(0.0, LOW, HIGH)
+
+ATTACKS = {
+    "fgsm": attacks.FGSM,
+    "fgsm-rs": functools.partial(
+        attacks.FGSM, step_size=1.25, random_start=1.0
+    ),
+    "pgd": functools.partial(attacks.PGD, steps=2),
+    "pgd-last": functools.partial(attacks.PGD, steps=2, best=False),
+    "pgd-from-x": functools.partial(attacks.PGD, steps=2, random_start=0.0),
+    "pgd-momentum": functools.partial(
+        attacks.PGD, steps=2, momentum=1.0, random_start=0.5
+    ),
+    "pgd-restarts": functools.partial(attacks.PGD, steps=1, restarts=2),
+    "pgd-targeted": functools.partial(attacks.PGD, steps=1, targeted=True),
+    "pgd-margin": functools.partial(attacks.PGD, steps=1, loss="margin"),
+    "pgd-dlr": functools.partial(attacks.PGD, steps=1, loss=losses.dlr),
+}
+LINF = threats.Linf(0.4, LOW, HIGH)
+PGD = attacks.PGD(LINF, steps=1)
+OBJECTIVES = {
+    "clean": objectives.Clean(),
+    "worst-case": objectives.WorstCase(PGD),
+    "mixture": objectives.WorstCase(PGD, mix=schedules.Ramp(0, 1, end=9)),
+    "trades": objectives.TRADES(PGD, beta=schedules.Ramp(0, 1, end=9)),
+    "mart": objectives.MART(PGD),
+    "awp": objectives.AWP(objectives.WorstCase(PGD), gamma=0.1),
+}
+SCHEDULES = [
+    schedules.Ramp(0.0, 0.1, 2, end=5),
+    schedules.SmoothRamp(0.0, 0.1, 2, end=5, bend=0.3, exponent=2.0),
+    schedules.PeriodicLinear(0.0, 0.1, [0, 5, 9]),
+    schedules.PeriodicCosine(0.0, 0.1, [0, 5], low=0.01, high=0.09),
+    schedules.PeriodicExponential(0.1, 0.5, [0, 5]),
+    schedules.PeriodicDrops(0.1, 0.5, [0.5], [0, 5]),
+    schedules.PiecewiseLinear([0, 5, 9], [0.0, 0.1, 0.05]),
+]
+LOSSES = [
+    losses.CrossEntropy(label_smoothing=0.1),
+    losses.Margin(),
+    losses.DLR(name="ratio"),
+    losses.KL(),
+]
+ROWS = [
+    *THREATS.values(),
+    *(attack(threats.L2(RAMP)) for attack in ATTACKS.values()),
+    *(attacks.PGD(LINF, loss=loss) for loss in LOSSES),
+    *OBJECTIVES.values(),
+    *SCHEDULES,
+    *LOSSES,
+]
+
+every_threat = pytest.mark.parametrize("threat", list(THREATS))
+every_norm = pytest.mark.parametrize("norm", list(ORDERS))
+every_attack = pytest.mark.parametrize("attack", list(ATTACKS))
+every_objective = pytest.mark.parametrize("objective", list(OBJECTIVES))
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A smooth network with batch normalisation that has seen some data."""
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential(
+        [
+            keras.Input((3, 2)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(5, use_bias=False),
+            keras.layers.BatchNormalization(),
+            keras.layers.Activation("tanh"),
+            keras.layers.Dense(3),
+        ]
+    )
+    for _ in range(20):
+        model(X, training=True)
+    return model
+
+
+def rows(value):
+    return np.reshape(np.asarray(value, np.float64), (len(X), -1))
+
+
+def scales(threat):
+    """Epsilon for each feature, as rows."""
+    epsilon = np.asarray(threat.epsilon, np.float64)
+    if epsilon.ndim == 1:
+        epsilon = epsilon[:, np.newaxis, np.newaxis]
+    mask = 1 if threat.mask is None else threat.mask
+    return rows(np.broadcast_to(epsilon * mask, X.shape))
+
+
+def check_inside(threat, points):
+    delta, scale = np.abs(rows(points) - rows(X)), scales(threat)
+    np.testing.assert_array_equal(delta[scale == 0], 0)
+    size = delta / np.where(scale == 0, 1, scale)
+    lengths = np.linalg.norm(size, ORDERS[type(threat)], axis=1)
+    assert np.all(lengths <= 1 + 1e-5)
+    assert np.min(points) >= np.float32(LOW)
+    assert np.max(points) <= np.float32(HIGH)
+    assert np.all(threat.contains(X, points))
+
+
+def values(loss, model, points):
+    return np.asarray(losses.get(loss)(Y, model(points, training=False)))
+
+
+@pytest.mark.parametrize(
+    ("threat", "attack"),
+    [(f"{n.__name__}-number", attack) for n in ORDERS for attack in ATTACKS]
+    + [(threat, a) for threat in THREATS for a in ("fgsm-rs", "pgd-from-x")],
+)
+def test_every_point_of_an_attack_is_in_its_threat(network, threat, attack):
+    threat = THREATS[threat]
+    points = ATTACKS[attack](threat).perturb(network, X, Y).numpy()
+    assert points.dtype == np.float32
+    check_inside(threat, points)
+    assert np.array_equal(points, X) == (np.max(scales(threat)) == 0)
+
+
+@every_threat
+def test_random_points_are_in_the_threat_and_follow_the_seed(threat):
+    threat = THREATS[threat]
+    points = threat.sample(X, seed=3)
+    check_inside(threat, points.numpy())
+    np.testing.assert_array_equal(points, threat.sample(X, seed=3))
+    other = np.array_equal(points, threat.sample(X, seed=4))
+    assert other == (np.max(scales(threat)) == 0)
+
+
+@every_threat
+def test_projection_lands_inside_and_moves_no_point_of_the_threat(threat):
+    threat = THREATS[threat]
+    moved = X + RNG.normal(size=X.shape).astype(np.float32)
+    once = threat.project(X, moved)
+    check_inside(threat, once.numpy())
+    np.testing.assert_allclose(threat.project(X, once), once, atol=5e-7)
+    inside = threat.sample(X, seed=1)
+    np.testing.assert_allclose(threat.project(X, inside), inside, atol=5e-7)
+
+
+@every_threat
+def test_projection_of_a_row_ignores_its_batch_mates(threat):
+    threat = THREATS[threat]
+    moved = X + RNG.normal(size=X.shape).astype(np.float32)
+    mates = np.where(np.arange(5)[:, np.newaxis, np.newaxis] == 3, moved, X)
+    together = threat.project(X, moved)[3]
+    np.testing.assert_array_equal(threat.project(X, mates)[3], together)
+
+
+@every_threat
+def test_support_is_never_below_the_value_at_a_point(threat):
+    threat = THREATS[threat]
+    functions = RNG.normal(size=(5, 2, 3, 2)).astype(np.float32)
+    support = threat.support(X, functions).numpy()
+    assert support.shape == (5, 2)
+    for j in range(2):
+        alone = threat.support(X, functions[:, j])
+        np.testing.assert_allclose(alone, support[:, j], rtol=1e-6)
+        points = [threat.sample(X, seed) for seed in range(2)]
+        ascended = threat.ascend(X, X, functions[:, j], 1.0)
+        points.append(threat.project(X, ascended))
+        for point in points:
+            value = rows(functions[:, j]) * (rows(point) - rows(X))
+            assert np.all(value.sum(axis=1) <= support[:, j] + 1e-6)
+        # The steepest step of full length attains it.
+        np.testing.assert_allclose(value.sum(axis=1), support[:, j], atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("norm", "attack"),
+    [(threats.Linf, name) for name in ATTACKS]
+    + [(threats.L2, "pgd"), (threats.L1, "pgd")],
+)
+def test_points_depend_neither_on_batch_size_nor_on_order(
+    network, norm, attack
+):
+    attack = ATTACKS[attack](norm(0.4, LOW, HIGH), seed=2)
+    together = attack.perturb(network, X, Y).numpy()
+    backward = attack.perturb(network, X[::-1], Y[::-1])
+    np.testing.assert_allclose(backward[::-1], together, atol=1e-6)
+    alone = attack.perturb(network, X[1:2], Y[1:2])
+    np.testing.assert_allclose(alone[0], together[1], atol=1e-6)
+
+
+@every_norm
+def test_one_trace_serves_every_epsilon_and_batch_size(network, norm):
+    attack = attacks.PGD(norm(RAMP, LOW, HIGH), steps=1)
+    shapes = [tf.TensorSpec([None, 3, 2]), tf.TensorSpec([None], tf.int64)]
+    traces = []
+
+    @tf.function(input_signature=[*shapes, tf.TensorSpec([], tf.int32)])
+    def perturb(x, y, step):
+        traces.append(step)
+        return attack.at(step).perturb(network, x, y)
+
+    for step in (0, 5, 10):
+        check_inside(norm(0.08 * step, LOW, HIGH), perturb(X, Y, step))
+    expected = attack.at(10).perturb(network, X[:2], Y[:2])
+    np.testing.assert_allclose(perturb(X[:2], Y[:2], 10), expected, atol=1e-6)
+    assert np.max(np.abs(expected - X[:2])) > 0.1
+    assert len(traces) == 1
+
+
+@every_attack
+def test_an_attack_changes_no_variable_and_sends_it_no_gradient(
+    network, attack
+):
+    before = [np.array(v) for v in network.variables]
+    with tf.GradientTape() as tape:
+        points = ATTACKS[attack](LINF).perturb(network, X, Y)
+    gradients = tape.gradient(points, network.trainable_variables)
+    assert gradients == [None] * len(network.trainable_variables)
+    for old, new in zip(before, network.variables, strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@every_norm
+@pytest.mark.parametrize("loss", ["cross_entropy", "margin", "dlr"])
+def test_the_best_point_from_x_is_never_better_for_the_model(
+    network, norm, loss
+):
+    attack = attacks.PGD(
+        norm(3.0, LOW, HIGH), steps=2, step_size=1.0, random_start=0, loss=loss
+    )
+    clean = values(loss, network, X)
+    found = values(loss, network, attack.perturb(network, X, Y))
+    assert np.all(found >= clean - 1e-6)
+    assert np.mean(found) > np.mean(clean) + 0.1
+
+
+@every_objective
+def test_an_objective_reaches_every_trainable_weight(network, objective):
+    with tf.GradientTape() as tape:
+        loss = OBJECTIVES[objective](network, X, Y, step=5)
+    assert loss.shape == (5,)
+    gradients = tape.gradient(loss, network.trainable_variables)
+    for gradient in gradients:
+        assert np.max(np.abs(gradient)) > 1e-6
+
+
+@every_objective
+def test_an_objective_leaves_the_trainable_weights_as_they_were(
+    network, objective
+):
+    before = [np.array(v) for v in network.trainable_variables]
+    OBJECTIVES[objective](network, X, Y, step=5)
+    for old, new in zip(before, network.trainable_variables, strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@every_objective
+def test_an_objective_is_traced_once_however_its_schedules_move(
+    network, objective
+):
+    traces = []
+
+    @tf.function
+    def loss(step):
+        traces.append(step)
+        return OBJECTIVES[objective](network, X, Y, step)
+
+    assert np.all(np.isfinite(loss(tf.constant(0)) + loss(tf.constant(9))))
+    assert len(traces) == 1
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: type(row).__name__)
+def test_a_configuration_comes_back_also_through_json(row):
+    config = keras.saving.serialize_keras_object(row)
+    for written in (config, json.loads(json.dumps(config))):
+        copy = keras.saving.deserialize_keras_object(written)
+        assert type(copy) is type(row)
+        again = keras.saving.serialize_keras_object(copy)
+        assert json.dumps(again) == json.dumps(config)

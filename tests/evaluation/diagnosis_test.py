@@ -1,0 +1,188 @@
+"""Every diagnostic passes a healthy model and catches a broken one."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfrobust as tfr
+from tfrobust.evaluation import diagnosis
+from tfrobust.evaluation.subject import Subject
+
+LINF = tfr.threats.Linf(0.1)
+PGD = tfr.attacks.PGD(LINF)
+
+
+def middle(x):
+    return tf.reduce_mean(x, axis=[1, 2]) - 0.5
+
+
+def two(margin):
+    """The logits of two classes; a positive margin is class 1."""
+    return tf.stack([-margin, margin], axis=1)
+
+
+def linear(x, training=False):
+    return two(4.0 * middle(x))
+
+
+def probabilities(x, training=False):
+    return tf.nn.softmax(linear(x))
+
+
+def saturated(x, training=False):
+    return 1e4 * linear(x)
+
+
+def random(x, training=False):
+    return linear(x) + 0.01 * tf.random.normal([tf.shape(x)[0], 2])
+
+
+def infinite(x, training=False):
+    return linear(x) / 0.0
+
+
+def with_gradient(change):
+    """The linear model, whose input gradient is changed on the way back."""
+
+    @tf.custom_gradient
+    def changed(x):
+        return tf.identity(x), lambda upstream: change(x, upstream)
+
+    return lambda x, training=False: linear(changed(x))
+
+
+def flat_regions(x, training=False):
+    @tf.custom_gradient
+    def rounded(x):
+        return tf.round(64 * x) / 64, tf.zeros_like
+
+    return linear(rounded(x))
+
+
+def is_flat(x):
+    """Whether all features of a row are equal, as only in the data."""
+    spread = tf.reduce_max(x, [1, 2], True) - tf.reduce_min(x, [1, 2], True)
+    return spread < 1e-6
+
+
+deceptive = with_gradient(lambda x, upstream: -upstream)
+honest_at_data = with_gradient(
+    lambda x, upstream: tf.where(is_flat(x), upstream, -upstream)
+)
+# Catastrophic overfitting: one step from the data goes the wrong way.
+overfitted = with_gradient(
+    lambda x, upstream: tf.where(is_flat(x), -upstream, upstream)
+)
+
+
+def shattered(x, training=False):
+    """High-frequency ripples make the gradient point anywhere."""
+    ripples = tf.reduce_mean(tf.sin(2000.0 * x), axis=[1, 2])
+    return two(4.0 * middle(x) + 0.02 * ripples)
+
+
+def decoy(x, training=False):
+    """Class 0 at the data; only class 1 can be reached.
+
+    The gradient of the cross entropy follows the steeper class 2, which rises
+    the other way and soon no further.
+    """
+    t = middle(x)
+    near = -0.1 + 5 * tf.minimum(-t, 0.01)
+    return tf.stack([tf.zeros_like(t), t - 0.05, near], axis=1)
+
+
+def ditch(x, training=False):
+    """Class 1 grows up to a distance of 0.05, and is lost beyond 0.08."""
+    t = tf.abs(middle(x))
+    return two(0.5 + 10 * t - 60 * tf.maximum(t - 0.05, 0.0))
+
+
+def subject(model, attack=PGD, standing=None, flat=False, labels=None):
+    """Ten examples between 0.01 and 0.09 from one half, twenty far away."""
+    rng = np.random.default_rng(0)
+    distance = np.concatenate([np.linspace(0.01, 0.09, 10), [0.15] * 20])
+    y = np.arange(30) % 2
+    mean = 0.5 + np.where(y, 1, -1) * distance
+    noise = rng.uniform(-0.05, 0.05, (30, 2, 3)) * (not flat)
+    noise -= noise.mean(axis=(1, 2), keepdims=True)
+    x = mean[:, np.newaxis, np.newaxis] + noise
+    if labels is not None:
+        x, y = np.full_like(x, 0.5), np.full_like(y, labels)
+    x = x.astype(np.float32)
+    if standing is None:
+        standing = subject_standing(model, attack, x, y)
+    return Subject(model, attack, x, y, standing)
+
+
+def subject_standing(model, attack, x, y):
+    """What the attack left standing, as in an evaluation."""
+    report = tfr.evaluate(
+        model, (x, y), {"attack": attack}, diagnostic_examples=0, verbose=0
+    )
+    return report["worst case"].correct
+
+
+def test_a_healthy_model_passes_every_diagnostic():
+    examined = subject(linear)
+    assert examined.accuracy == 20 / 30
+    checks = diagnosis.diagnose(examined)
+    assert [check.name for check in checks] == [
+        check.__name__ for check in diagnosis.CHECKS
+    ]
+    assert [check.detail for check in checks if not check.passed] == []
+
+
+@pytest.mark.parametrize(
+    "names, examined",
+    [
+        ("logits", lambda: subject(probabilities)),
+        ("zero_gradient gradient_free", lambda: subject(saturated)),
+        ("zero_gradient gradient_free", lambda: subject(flat_regions)),
+        ("deterministic", lambda: subject(random)),
+        ("deterministic", lambda: subject(infinite)),
+        ("gradient_free random_noise unbounded", lambda: subject(deceptive)),
+        ("gradient_free converged", lambda: subject(shattered)),
+        ("single_step", lambda: subject(honest_at_data, flat=True)),
+        (
+            "converged unbounded",
+            lambda: subject(
+                linear, PGD.replace(steps=2, step_size=0.05, random_start=0)
+            ),
+        ),
+        # No attack of the evaluation fooled anything, and PGD does.
+        ("converged", lambda: subject(linear, standing=np.full(30, True))),
+        ("targeted other_loss", lambda: subject(decoy, labels=0)),
+        (
+            "loss_path",
+            lambda: subject(
+                ditch, PGD.replace(steps=3, step_size=1.0), labels=1
+            ),
+        ),
+        ("alignment", lambda: subject(overfitted, flat=True)),
+    ],
+)
+def test_a_broken_model_or_attack_is_caught_by(names, examined, monkeypatch):
+    chosen = [getattr(diagnosis, name) for name in names.split()]
+    monkeypatch.setattr(diagnosis, "CHECKS", chosen)
+    checks = diagnosis.diagnose(examined())
+    assert [check.name for check in checks] == names.split()
+    assert [check for check in checks if check.passed] == []
+    assert all(check.critical for check in checks)
+
+
+def test_what_a_mask_protects_does_not_make_a_report_unreliable():
+    mask = np.array([[1, 0, 0], [0, 0, 0]])
+    attack = tfr.attacks.PGD(tfr.threats.Linf(0.1, mask=mask))
+    check = diagnosis.unbounded(subject(linear, attack))
+    assert not check.passed
+    assert not check.critical
+
+
+def test_the_random_search_stays_in_the_threat_and_finds_the_near_examples():
+    examined = subject(linear)
+    answer = examined.searched(100)
+    assert np.asarray(LINF.contains(examined.x, answer["point"])).all()
+    assert 6 <= np.sum(~answer["correct"]) <= 10
+    one = examined.searched(1)
+    assert one["loss"].mean() < answer["loss"].mean()

@@ -1,0 +1,135 @@
+import errno
+import os
+import pathlib
+import stat
+
+import pytest
+
+from tfrobust import files
+
+
+def fill(folder, text="new"):
+    (folder / "deep").mkdir()
+    (folder / "deep" / "text.txt").write_text(text)
+
+
+def contents(root):
+    """Every file below `root` with its text, hidden ones too."""
+    return {
+        path.relative_to(root).as_posix(): path.read_text()
+        for path in root.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def old(tmp_path):
+    """A folder that stands already."""
+    with files.new_folder(tmp_path / "folder") as new:
+        fill(new, "old")
+    return tmp_path / "folder"
+
+
+def test_a_folder_appears_once_it_is_complete_with_its_parents(tmp_path):
+    path = tmp_path / "a" / "b" / "folder"
+    with files.new_folder(path) as new:
+        fill(new)
+        assert not path.exists()
+    assert contents(tmp_path) == {"a/b/folder/deep/text.txt": "new"}
+
+
+@pytest.mark.parametrize(
+    "failure", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit]
+)
+def test_a_failure_while_filling_leaves_nothing(tmp_path, failure):
+    with pytest.raises(failure), files.new_folder(tmp_path / "folder") as new:
+        fill(new)
+        raise failure
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
+def test_a_failure_while_overwriting_keeps_the_old_folder(
+    tmp_path, old, failure
+):
+    with pytest.raises(failure), files.new_folder(old, overwrite=True) as new:
+        fill(new)
+        raise failure
+    assert contents(tmp_path) == {"folder/deep/text.txt": "old"}
+
+
+def test_a_full_disk_loses_nothing(tmp_path, old, monkeypatch):
+    def write_text(path, text):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(pathlib.Path, "write_text", write_text)
+    with pytest.raises(OSError, match="No space left"):
+        with files.new_folder(old, overwrite=True) as new:
+            fill(new)
+    assert contents(tmp_path) == {"folder/deep/text.txt": "old"}
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(
+    tmp_path, old, monkeypatch
+):
+    move, moves = os.replace, []
+
+    def second_fails(source, target):
+        moves.append(target)
+        if len(moves) == 2:
+            raise OSError(errno.EIO, "Input/output error")
+        move(source, target)
+
+    monkeypatch.setattr(os, "replace", second_fails)
+    with pytest.raises(OSError, match="Input/output"):
+        with files.new_folder(old, overwrite=True) as new:
+            fill(new)
+    assert contents(tmp_path) == {"folder/deep/text.txt": "old"}
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_overwriting_replaces_the_folder_and_leaves_no_trace(tmp_path, old):
+    (old / "stale.txt").write_text("stale")
+    with files.new_folder(old, overwrite=True) as new:
+        fill(new)
+        assert contents(old)["deep/text.txt"] == "old"
+    assert contents(tmp_path) == {"folder/deep/text.txt": "new"}
+
+
+def test_nothing_is_overwritten_unless_asked_for(tmp_path, old):
+    with pytest.raises(FileExistsError, match="folder exists.*overwrite=True"):
+        with files.new_folder(old):
+            pytest.fail("The folder was offered.")
+    assert contents(tmp_path) == {"folder/deep/text.txt": "old"}
+
+
+def test_a_folder_that_appears_in_the_meantime_is_kept(tmp_path):
+    path = tmp_path / "folder"
+    with pytest.raises(FileExistsError):
+        with files.new_folder(path) as new:
+            fill(new)
+            path.mkdir()
+            (path / "theirs.txt").write_text("theirs")
+    assert contents(tmp_path) == {"folder/theirs.txt": "theirs"}
+
+
+def test_others_may_read_the_folder_as_far_as_the_umask_allows(tmp_path):
+    before = os.umask(0o022)
+    try:
+        with files.new_folder(tmp_path / "folder") as new:
+            fill(new)
+    finally:
+        os.umask(before)
+    path = tmp_path / "folder"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o755
+    assert stat.S_IMODE((path / "deep").stat().st_mode) == 0o755
+
+
+def test_what_is_unfinished_is_hidden_and_no_version_of_a_served_model(
+    tmp_path,
+):
+    with files.new_folder(tmp_path / "1") as new:
+        (name,) = os.listdir(tmp_path)
+        assert name.startswith(".")
+        fill(new)
