@@ -26,20 +26,16 @@ def train(strategy):
     y = random.integers(0, 3, 17)
     weights = random.uniform(size=17).astype("float32")
     keras.utils.set_random_seed(0)
+    attack = tfr.attacks.PGD(tfr.threats.Linf(0.1), steps=1, best=False)
     with strategy.scope():
         decay = keras.regularizers.L2(0.1)
         network = keras.Sequential(
             [
-                keras.Input((4,)),
                 keras.layers.Dense(5, "relu", kernel_regularizer=decay),
                 keras.layers.Dense(3),
             ]
         )
         model = tfr.RobustModel(network)
-    attack = tfr.attacks.PGD(tfr.threats.Linf(0.1), steps=1, best=False)
-    # tf_keras lets a user compile outside of the scope.
-    outside = tf.distribute.get_strategy()
-    with (outside if backend.LEGACY else strategy).scope():
         model.compile(
             keras.optimizers.SGD(0.1, momentum=0.9, use_ema=True),
             objective=tfr.objectives.WorstCase(attack),
@@ -47,7 +43,14 @@ def train(strategy):
         )
     batches = tf.data.Dataset.from_tensor_slices((x, y, weights)).batch(8)
     history = model.fit(
-        batches, epochs=2, verbose=0, validation_data=batches
+        x,
+        y,
+        batch_size=8,
+        epochs=2,
+        verbose=0,
+        shuffle=False,
+        sample_weight=weights,
+        validation_data=batches,
     ).history
     logs = {name: values[-1] for name, values in history.items()}
     return {f"weights{i}": w for i, w in enumerate(model.get_weights())} | logs

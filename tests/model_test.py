@@ -196,7 +196,14 @@ def test_every_kind_of_network_learns_predicts_and_has_a_summary(
 def test_one_progress_bar_is_printed_and_nothing_else(capfd):
     model = compiled(linear())
     capfd.readouterr()
-    model.fit(X, Y, batch_size=8, epochs=2, validation_data=(X, Y))
+    model.fit(
+        X,
+        Y,
+        batch_size=8,
+        epochs=2,
+        sample_weight=WEIGHTS,
+        validation_data=(X, Y, WEIGHTS),
+    )
     printed = capfd.readouterr()
     text = re.sub("\x1b\\[[0-9;]*m", "", printed.out)
     segments = [part.strip() for part in re.split("[\n\r\b]+", text)]

@@ -117,6 +117,5 @@ def input_gradient(model, x, loss):
             "replace it by a differentiable stand-in."
         )
     # One NaN, as from sqrt at 0, would spread over the whole step.
-    gradient = tf.where(tf.math.is_nan(gradient), 0.0, gradient)
-    gradient = tf.clip_by_value(gradient, -1e20, 1e20)
+    gradient = tf.where(tf.math.is_finite(gradient), gradient, 0.0)
     return values, logits, gradient / 256.0

@@ -71,8 +71,12 @@ class Served(tf.Module):
                 "class": tf.argmax(logits, axis=-1),
             }
 
-        concrete = tf.function(serve, input_signature=[self._spec])
-        return {"serving_default": concrete.get_concrete_function()}
+        serve = tf.function(serve, input_signature=[self._spec])
+        concrete = serve.get_concrete_function()
+        # TensorFlow Serving restores only what is tracked, and Keras 3 hides
+        # its variables; tf.saved_model.load finds them either way.
+        self._served = list(concrete.variables)
+        return {"serving_default": concrete}
 
 
 def _version_folder(base_path, version):

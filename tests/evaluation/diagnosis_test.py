@@ -110,17 +110,12 @@ def subject(model, attack=PGD, standing=None, flat=False, labels=None):
     if labels is not None:
         x, y = np.full_like(x, 0.5), np.full_like(y, labels)
     x = x.astype(np.float32)
+    examined = Subject(model, attack, x, y, standing)
     if standing is None:
-        standing = subject_standing(model, attack, x, y)
-    return Subject(model, attack, x, y, standing)
-
-
-def subject_standing(model, attack, x, y):
-    """What the attack left standing, as in an evaluation."""
-    report = tfr.evaluate(
-        model, (x, y), {"attack": attack}, diagnostic_examples=0, verbose=0
-    )
-    return report["worst case"].correct
+        # The attack is all that was run.
+        right = examined.attacked["correct"] & examined.clean["correct"]
+        examined.standing = right
+    return examined
 
 
 def test_a_healthy_model_passes_every_diagnostic():
@@ -142,7 +137,7 @@ def test_a_healthy_model_passes_every_diagnostic():
         ("deterministic", lambda: subject(random)),
         ("deterministic", lambda: subject(infinite)),
         ("gradient_free random_noise unbounded", lambda: subject(deceptive)),
-        ("gradient_free converged", lambda: subject(shattered)),
+        ("gradient_free random_noise", lambda: subject(shattered)),
         ("single_step", lambda: subject(honest_at_data, flat=True)),
         (
             "converged unbounded",
