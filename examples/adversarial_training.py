@@ -21,7 +21,7 @@ import datasets
 import networks
 import runs
 import tensorflow as tf
-from absl import app, flags
+from absl import app, flags, logging
 
 import tfrobust as tfr
 from tfrobust.backend import keras
@@ -181,7 +181,7 @@ def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
     # Exporting would list every weight otherwise.
-    tf.get_logger().setLevel("WARNING")
+    logging.set_verbosity(logging.WARNING)
     keras.utils.set_random_seed(FLAGS.seed)
     tf.config.experimental.enable_op_determinism()
     folder = pathlib.Path(FLAGS.model_dir)

@@ -16,7 +16,7 @@ import networks
 import numpy as np
 import runs
 import tensorflow as tf
-from absl import app, flags
+from absl import app, flags, logging
 
 import tfrobust as tfr
 from tfrobust.backend import keras
@@ -27,6 +27,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_float("epsilon", 0.15, "linf radius, for pixels in [0, 1].")
 flags.DEFINE_integer("epochs", 25, "Epochs of each training.", lower_bound=1)
 flags.DEFINE_integer("batch_size", 64, "Batch size.", lower_bound=1)
+flags.DEFINE_integer("test_steps", 50, "Steps of the attacks on test images.")
 flags.DEFINE_integer("seed", 0, "Seed of weights, data order and attacks.")
 flags.DEFINE_string("output", None, f"New folder; else {DEFAULT} or -<n>.")
 
@@ -59,7 +60,7 @@ def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
     # Exporting would list every weight otherwise.
-    tf.get_logger().setLevel("WARNING")
+    logging.set_verbosity(logging.WARNING)
     folder = pathlib.Path(FLAGS.output or runs.unused(DEFAULT))
     if folder.exists():
         raise app.UsageError(f"--output={folder} exists. Name a new folder.")
@@ -76,9 +77,13 @@ def main(argv):
     )
     attacks = {
         "fgsm": tfr.attacks.FGSM(threat),
-        "pgd": tfr.attacks.PGD(threat, steps=50, step_size=0.1),
+        "pgd": tfr.attacks.PGD(threat, steps=FLAGS.test_steps, step_size=0.1),
         "pgd_margin": tfr.attacks.PGD(
-            threat, steps=50, step_size=0.1, restarts=3, loss="margin"
+            threat,
+            steps=FLAGS.test_steps,
+            step_size=0.1,
+            restarts=3,
+            loss="margin",
         ),
     }
     reports = {}

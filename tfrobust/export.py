@@ -71,8 +71,8 @@ class Served(tf.Module):
                 "class": tf.argmax(logits, axis=-1),
             }
 
-        serve = tf.function(serve, input_signature=[self._spec])
-        concrete = serve.get_concrete_function()
+        compiled = tf.function(serve, input_signature=[self._spec])
+        concrete = compiled.get_concrete_function()
         # TensorFlow Serving restores only what is tracked, and Keras 3 hides
         # its variables; tf.saved_model.load finds them either way.
         self._served = list(concrete.variables)

@@ -125,7 +125,10 @@ class _Run:
             curves = self._curves(curve, x, y)
             found += diagnostics.of_curves(curves, self.adversaries)
             standing = worst[: self.count]
-            found += diagnose(Subject(self.network, attack, x, y, standing))
+            # Tracing takes longer than running: what is traced is used again.
+            known = {r.adversary: r for r in self.runners.values()}
+            subject = Subject(self.network, attack, x, y, standing, known)
+            found += diagnose(subject)
         else:
             found.append(diagnostics.NOT_RUN)
         info = self.source.info(len(worst))
@@ -169,12 +172,11 @@ class _Run:
         return {name: _joined(self.pictures[name]) for name in names}
 
     def _curves(self, multiples, x, y):
-        curves = {}
+        curves, clean = {}, self.runners["clean"](x, y)["correct"]
         for name, adversary in self.adversaries.items():
             if not isinstance(adversary, Attack):
                 continue
-            runner = Runner(self.network, adversary, x.shape[1:])
-            clean = Runner(self.network, None, x.shape[1:])(x, y)["correct"]
+            runner = self.runners[name]
             radius = np.asarray(adversary.threat.epsilon, np.float32)
             accuracies = [
                 float(np.mean(clean & runner(x, y, m * radius)["correct"]))

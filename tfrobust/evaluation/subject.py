@@ -20,12 +20,13 @@ class Subject:
         y: Labels, shape `[n]`.
         standing: Which examples no adversary of the evaluation fooled. What
             the diagnostics fool counts only if it is one of these.
+        runners: Those that are compiled already, by adversary.
     """
 
-    def __init__(self, model, attack, x, y, standing):
+    def __init__(self, model, attack, x, y, standing, runners=()):
         self.model, self.attack, self.x, self.y = model, attack, x, y
         self.standing = standing
-        self._runners = {}
+        self._runners = dict(runners)
         self.clean = self.run(None)
         self.attacked = self.run(attack)
         self.accuracy = self.right(self.attacked)

@@ -1,0 +1,174 @@
+import errno
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from tfrobust.evaluation import Check, Report, Row
+from tfrobust.evaluation.report import wilson
+
+# The columns of RobustBench's model information, verbatim.
+ROBUSTBENCH = [
+    "link",
+    "name",
+    "authors",
+    "additional_data",
+    "number_forward_passes",
+    "dataset",
+    "venue",
+    "architecture",
+    "eps",
+    "clean_acc",
+    "reported",
+    "autoattack_acc",
+    "unreliable",
+]
+REASON = Check("unbounded", False, "Accuracy 40.0% <everywhere>.")
+
+
+@pytest.fixture
+def report():
+    """Four examples, of which an attack leaves one."""
+    attack = "PGD(threat=Linf(epsilon=0.1))"
+    worst = np.array([True, False, False, False])
+    rows = [
+        Row("clean", np.array([True, True, True, False]), forwards=4),
+        Row("pgd", worst, attack, np.inf, 0.1, 0.0999, True, True, 24, 20, 1.5),
+        Row("worst case", worst, epsilon=0.1),
+    ]
+    info = {"name": "tiny", "architecture": "linear", "dataset": "toy"}
+    info |= {"examples": 4, "started": "2024-01-01"}
+    passed = Check("finite", True, "All logits are finite.")
+    note = Check("enough_examples", False, "4 examples.", critical=False)
+    return Report(rows, {}, [passed, note], {"clean": picture()}, info)
+
+
+def picture():
+    return {
+        "point": np.zeros((4, 3)),
+        "predicted": np.array([0, 1, 0, 1]),
+        "label": np.array([0, 1, 0, 0]),
+    }
+
+
+def strictly(text):
+    """Reads JSON, refusing the NaN and Infinity of Python."""
+
+    def refuse(constant):
+        pytest.fail(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.mark.parametrize(
+    "successes, count, low, high",
+    [
+        # Wilson, 1927, as printed by R's prop.test(correct = FALSE).
+        (0, 10, 0.0, 0.2775),
+        (10, 10, 0.7225, 1.0),
+        (5, 10, 0.2366, 0.7634),
+        (81, 263, 0.2553, 0.3662),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_the_interval_is_the_one_of_wilson(successes, count, low, high):
+    found = wilson(successes, count)
+    assert found == pytest.approx((low, high), abs=5e-5)
+    assert all(0.0 <= bound <= 1.0 for bound in found)
+
+
+def test_the_json_begins_with_the_keys_of_robustbench(report):
+    record = report.to_dict()
+    assert list(record)[: len(ROBUSTBENCH)] == ROBUSTBENCH
+    found = {key: record[key] for key in ROBUSTBENCH}
+    assert found == {
+        **dict.fromkeys(ROBUSTBENCH),
+        "name": "tiny",
+        "architecture": "linear",
+        "dataset": "toy",
+        "number_forward_passes": 1,
+        "eps": 0.1,
+        "clean_acc": "75.00",
+        "reported": "25.00",
+        "unreliable": False,
+    }
+
+
+def test_the_json_holds_rows_verdicts_and_nothing_that_json_does_not_know(
+    report, tmp_path
+):
+    report.rows[1].largest_norm = float("nan")
+    report.save(tmp_path / "report")
+    record = strictly((tmp_path / "report" / "report.json").read_text())
+    attacked = record["rows"][1]
+    assert attacked["order"] == "inf"
+    assert attacked["largest_norm"] is None
+    assert attacked["accuracy"] == 0.25
+    assert attacked["interval_95"] == list(wilson(1, 4))
+    assert (attacked["forwards"], attacked["backwards"]) == (24, 20)
+    assert record["rows"][0]["order"] is None
+    assert record["verdicts"]["clean"] == [1, 1, 1, 0]
+    assert record["verdicts"]["worst case"] == [1, 0, 0, 0]
+
+
+def test_the_markdown_is_a_table_a_verdict_and_the_diagnostics(report):
+    lines = str(report).splitlines()
+    assert {line.count("|") for line in lines[:5]} == {9}
+    assert lines[2].startswith("| clean |  | 75.00% | 30.06% to 95.44% |  | 4")
+    assert lines[3] == (
+        "| pgd | 0.1 | 25.00% | 4.56% to 69.94% | 0.0999 | 24 | 20 | 1.5 |"
+    )
+    assert lines[4].startswith("| worst case | 0.1 | 25.00% |")
+    assert "No diagnostic found a reason to distrust" in lines[6]
+    assert lines[8:] == [
+        "- ok: finite. All logits are finite.",
+        "- note: enough_examples. 4 examples.",
+    ]
+
+
+def test_a_suspicious_report_is_marked_with_its_reason_wherever_it_is_read(
+    report, tmp_path
+):
+    assert report.reliable
+    report.checks.append(REASON)
+    assert not report.reliable
+    assert report.reasons == ["unbounded: Accuracy 40.0% <everywhere>."]
+    report.save(tmp_path / "report")
+    record = strictly((tmp_path / "report" / "report.json").read_text())
+    assert record["unreliable"] is True
+    assert record["reasons"] == report.reasons
+    markdown = (tmp_path / "report" / "report.md").read_text()
+    assert "UNRELIABLE: unbounded: Accuracy 40.0% <everywhere>." in markdown
+    assert "- FAILED: unbounded." in markdown
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "UNRELIABLE" in page
+    assert "<li>unbounded: Accuracy 40.0% &lt;everywhere&gt;.</li>" in page
+
+
+def test_saving_writes_three_files_and_never_over_older_ones(report, tmp_path):
+    path = tmp_path / "deep" / "report"
+    report.save(path)
+    names = ["report.html", "report.json", "report.md"]
+    assert sorted(p.name for p in path.iterdir()) == names
+    before = (path / "report.json").read_bytes()
+    report.info["name"] = "other"
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        report.save(path)
+    assert (path / "report.json").read_bytes() == before
+    report.save(path, overwrite=True)
+    assert strictly((path / "report.json").read_text())["name"] == "other"
+
+
+def test_a_full_disk_leaves_no_half_of_a_report(report, tmp_path, monkeypatch):
+    write = pathlib.Path.write_text
+
+    def write_text(path, text):
+        if path.name == "report.html":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, text)
+
+    monkeypatch.setattr(pathlib.Path, "write_text", write_text)
+    with pytest.raises(OSError, match="No space"):
+        report.save(tmp_path / "report")
+    assert list(tmp_path.iterdir()) == []
