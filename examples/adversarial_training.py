@@ -28,7 +28,10 @@ from tfrobust.backend import keras
 
 MODELS = {"last": runs.LAST, "best": runs.BEST}
 # Flags that may differ when a run goes on.
-FREE = "epochs data_dir model_dir model test_examples test_steps".split()
+FREE = (
+    "epochs data_dir model_dir model raw test_examples test_steps "
+    "diagnostic_examples"
+).split()
 THREATS = {"linf": tfr.threats.Linf, "l2": tfr.threats.L2, "l1": tfr.threats.L1}
 
 FLAGS = flags.FLAGS
@@ -71,7 +74,9 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_integer("test_examples", None, "Evaluate only the first ones.")
 flags.DEFINE_integer("test_steps", 100, "Steps of the evaluation's PGD.")
+flags.DEFINE_integer("diagnostic_examples", 256, "Examples to diagnose on.")
 flags.DEFINE_enum("model", "last", list(MODELS), "What to evaluate or export.")
+flags.DEFINE_bool("raw", False, "Not the averaged weights (--model=best only).")
 flags.DEFINE_integer("seed", 0, "Seed of weights, data order and attacks.")
 
 
@@ -170,7 +175,13 @@ def evaluate(folder, model):
         "pgd": tfr.attacks.PGD(threat, FLAGS.test_steps, step_size=0.1),
     }
     data = x[: FLAGS.test_examples], y[: FLAGS.test_examples]
-    report = tfr.evaluate(model, data, attacks, dataset=FLAGS.dataset)
+    report = tfr.evaluate(
+        model,
+        data,
+        attacks,
+        diagnostic_examples=FLAGS.diagnostic_examples,
+        dataset=FLAGS.dataset,
+    )
     print(report)
     path = runs.unused(folder / "report")
     report.save(path)
@@ -190,7 +201,8 @@ def main(argv):
     path = folder / MODELS[FLAGS.model]
     if not path.exists():
         raise app.UsageError(f"{path} is missing. Train first, to the end.")
-    model = keras.models.load_model(path)
+    # The averaged weights are a part of the optimizer.
+    model = keras.models.load_model(path, compile=not FLAGS.raw)
     if FLAGS.mode == "evaluate":
         return evaluate(folder, model)
     print("Exported to", tfr.export(model, folder / "served"))

@@ -133,3 +133,21 @@ def test_what_is_unfinished_is_hidden_and_no_version_of_a_served_model(
         (name,) = os.listdir(tmp_path)
         assert name.startswith(".")
         fill(new)
+
+
+def test_a_file_is_replaced_once_it_is_complete(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with files.new_file(path) as new:
+        new.write_text("new")
+        assert path.read_text() == "old"
+    assert contents(tmp_path) == {"file.txt": "new"}
+
+
+def test_a_failure_while_writing_keeps_the_old_file(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(OSError), files.new_file(path) as new:
+        new.write_text("ne")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert contents(tmp_path) == {"file.txt": "old"}

@@ -159,3 +159,24 @@ def test_averaged_weights_are_swapped_back_after_an_error():
 def assert_same(ours, theirs):
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_save_that_fails_keeps_the_model_that_was_there(
+    tmp_path, monkeypatch
+):
+    model = compiled(sequential(), "adam")
+    step(model)
+    path = tmp_path / "model.keras"
+    model.save(path)
+    saved = path.read_bytes()
+
+    def full_disk(self, filepath, *args, **kwargs):
+        with open(filepath, "wb") as file:
+            file.write(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(keras.Model, "save", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        model.save(path)
+    assert path.read_bytes() == saved
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 import contextlib
 import os
@@ -36,6 +36,16 @@ def new_folder(path, overwrite=False):
     finally:
         _restore(path, pathlib.Path(staging, "old"))
         shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def new_file(path):
+    """Yields where to write a file, which replaces `path` once complete."""
+    path = pathlib.Path(path)
+    with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as room:
+        written = pathlib.Path(room, path.name)
+        yield written
+        os.replace(written, path)
 
 
 def _refuse(path, overwrite):

@@ -5,10 +5,11 @@ import contextlib
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import backend, checks, losses
+from tfrobust import backend, checks, files, losses
 from tfrobust.backend import keras, register
 from tfrobust.objectives import Clean
 from tfrobust.plan import Plan, results, updated
+from tfrobust.reduction import mean_loss, regularization
 
 
 @register
@@ -121,8 +122,8 @@ class RobustModel(keras.Model):
         found = objective.search(network, x, y)
         with tf.GradientTape() as tape:
             outcome = objective.outcome(network, x, y, found)
-            loss, share = _mean(outcome.losses, sample_weight)
-            total = share + _regularization(self)
+            loss, share = mean_loss(outcome.losses, sample_weight)
+            total = share + regularization(self)
         clean = outcome.clean
         if clean is None:
             clean = network(x, training=False)
@@ -139,7 +140,7 @@ class RobustModel(keras.Model):
         y = self._checked(x, y)
         clean = self.network(x, training=False)
         values = losses.per_example(plan.objective.loss, y, clean)
-        loss, _ = _mean(values, sample_weight)
+        loss, _ = mean_loss(values, sample_weight)
         plan.loss.update_state(loss, sample_weight=tf.shape(values)[0])
         updated(plan.clean, y, clean)
         for name, adversary in plan.adversaries.items():
@@ -190,6 +191,14 @@ class RobustModel(keras.Model):
         """Prints the summary of the network."""
         return self.network.summary(*args, **kwargs)
 
+    def save(self, filepath, overwrite=True, **kwargs):
+        """As in Keras, but a `.keras` file is written whole or not at all."""
+        local = str(filepath).endswith(".keras") and "://" not in str(filepath)
+        if not (local and overwrite):
+            return super().save(filepath, overwrite, **kwargs)
+        with files.new_file(filepath) as whole:
+            super().save(str(whole), **kwargs)
+
     def get_config(self):
         network = keras.saving.serialize_keras_object(self.network)
         return {"name": self.name, "network": network}
@@ -231,20 +240,3 @@ class RobustModel(keras.Model):
         logits = self.network(x[:1], training=False)
         shape = [tf.shape(x)[0], logits.shape[-1]]
         return checks.labels(y, tf.broadcast_to(logits, shape))
-
-
-def _mean(values, sample_weight):
-    """The weighted mean loss of this replica, and its share of the batch's."""
-    if sample_weight is not None:
-        values *= tf.reshape(tf.cast(sample_weight, values.dtype), [-1])
-    count = tf.cast(tf.shape(values)[0], values.dtype)
-    context = tf.distribute.get_replica_context()
-    whole = context.all_reduce("SUM", count)
-    total = tf.reduce_sum(values)
-    return tf.math.divide_no_nan(total, count), total / tf.maximum(whole, 1.0)
-
-
-def _regularization(model):
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    terms = [tf.cast(term, tf.float32) for term in model.losses]
-    return tf.add_n(terms) / replicas if terms else 0.0
