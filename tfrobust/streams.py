@@ -46,12 +46,10 @@ def per_example(x, seed, stream=0):
 
 
 def _words(x, seed):
-    """Three uint32 words for every element of x, as shape [batch, features]."""
+    """Three uint32 words that broadcast to `[batch, features]`."""
     flat = tf.reshape(x, [tf.shape(x)[0], -1])
     index = tf.cast(tf.range(tf.shape(flat)[1]), tf.uint32)[tf.newaxis]
-    key = _content(flat, index)
-    zeros = tf.zeros(tf.shape(flat), tf.uint32)
-    return index + zeros, key + zeros, tf.cast(seed, tf.uint32) + zeros
+    return index, _content(flat, index), tf.cast(seed, tf.uint32)
 
 
 def _content(flat, index):

@@ -40,3 +40,8 @@ def data():
     x += (mean - x.mean(axis=(1, 2)))[:, np.newaxis, np.newaxis]
     y[-4:] = 1 - y[-4:]
     return x.astype(np.float32), y
+
+
+@pytest.fixture
+def pgd(threat):
+    return tfr.attacks.PGD(threat, steps=4, step_size=0.5)

@@ -6,7 +6,6 @@ import pytest
 import tensorflow as tf
 
 import tfrobust as tfr
-from tfrobust.backend import keras
 
 CLEAN, ATTACKED = 36 / 40, 26 / 40
 
@@ -15,11 +14,6 @@ def evaluate(model, data, adversaries, **options):
     """Without the diagnostics, unless asked for."""
     options = {"diagnostic_examples": 0, "verbose": 0, **options}
     return tfr.evaluate(model, data, adversaries, **options)
-
-
-@pytest.fixture
-def pgd(threat):
-    return tfr.attacks.PGD(threat, steps=4, step_size=0.5)
 
 
 class Far(tfr.Attack):
@@ -189,75 +183,6 @@ def test_an_epsilon_for_each_feature_is_evaluated(model, data):
     assert report["fgsm"].epsilon == pytest.approx(0.2)
 
 
-def network():
-    layers = [keras.Input((2, 3)), keras.layers.Flatten()]
-    return keras.Sequential([*layers, keras.layers.Dense(2)])
-
-
-def verdicts(report):
-    return {row.name: row.correct.tolist() for row in report.rows}
-
-
-def test_keras_models_functions_and_saved_models_are_evaluated_alike(
-    data, pgd, tmp_path
-):
-    model = network()
-    path = tfr.export(model, tmp_path)
-    loaded = tf.saved_model.load(str(path))
-
-    def served(x, training=False):
-        return loaded.signatures["serving_default"](image=x)["logits"]
-
-    reports = [
-        evaluate(candidate, data, {"pgd": pgd})
-        for candidate in (model, tfr.RobustModel(model), served)
-    ]
-    first = verdicts(reports[0])
-    assert 0 < reports[0]["clean"].accuracy < 1
-    assert all(verdicts(report) == first for report in reports)
-    hashes = [report.info["weights_sha256"] for report in reports]
-    assert hashes[0] == hashes[1]
-    assert hashes[2] is None
-
-
-def test_a_robust_model_is_evaluated_with_its_averaged_weights(data, pgd):
-    model = tfr.RobustModel(network())
-    model.compile(keras.optimizers.SGD(5.0, use_ema=True, ema_momentum=0.9))
-    model.train_on_batch(*data)
-    model.train_on_batch(*data)
-    weights = model.get_weights()
-    raw = evaluate(model.network, data, {"pgd": pgd})
-    with model.averaged():
-        expected = evaluate(model.network, data, {"pgd": pgd})
-    report = evaluate(model, data, {"pgd": pgd})
-    for one, other in ((report, expected), (report, raw)):
-        same = one.info["weights_sha256"] == other.info["weights_sha256"]
-        assert same == (other is expected)
-    assert verdicts(report) == verdicts(expected)
-    for before, after in zip(weights, model.get_weights(), strict=True):
-        np.testing.assert_array_equal(before, after)
-
-
-def test_hashes_change_with_the_weights_and_with_the_data(data, pgd):
-    model, (x, y) = network(), data
-
-    def hashes(x, y):
-        info = evaluate(model, (x, y), {"pgd": pgd}).info
-        return info["weights_sha256"], info["data_sha256"]
-
-    first = hashes(x, y)
-    moved, relabelled = x.copy(), y.copy()
-    moved[3, 1, 1] += 1e-3
-    relabelled[3] = 1 - relabelled[3]
-    others = [hashes(moved, y), hashes(x, relabelled), hashes(x[::-1], y)]
-    assert {weights for weights, _ in others} == {first[0]}
-    assert len({first[1], *(found for _, found in others)}) == 4
-    model.set_weights([w + 1e-3 for w in model.get_weights()])
-    weights, found = hashes(x, y)
-    assert weights != first[0]
-    assert found == first[1]
-
-
 def test_missing_diagnostics_make_the_report_unreliable(model, data, pgd):
     report = evaluate(model, data, {"pgd": pgd}, diagnostic_examples=0)
     assert not report.reliable
@@ -276,65 +201,3 @@ def test_logits_that_are_no_numbers_count_as_wrong_and_are_told(data, pgd):
     assert report["clean"].accuracy == 18 / 40
     assert not report["clean"].finite
     assert any(reason.startswith("finite") for reason in report.reasons)
-
-
-RAMP = tfr.schedules.Ramp(0.0, 0.1, end=10)
-
-
-@pytest.mark.parametrize(
-    "change, error, sentence",
-    [
-        (lambda x, y: (x * 255, y), ValueError, "valid range .*x / 255.0"),
-        (lambda x, y: (x * np.nan, y), ValueError, "hold no NaN"),
-        (lambda x, y: (x > 0, y), ValueError, "must be floating point"),
-        (lambda x, y: (x, np.eye(2)[y]), ValueError, "one-hot.*argmax"),
-        (lambda x, y: (x, y + 1), ValueError, "class labels from 0 to 1.*2"),
-        (lambda x, y: (x, y - 1), ValueError, "class labels from 0 to 1.*-1"),
-        (lambda x, y: (x, y + 0.5), ValueError, "whole class labels"),
-        (lambda x, y: (x, y[:-1]), ValueError, "40 inputs and 39 labels"),
-        (lambda x, y: (x[:0], y[:0]), ValueError, "at least one example"),
-    ],
-)
-def test_data_that_cannot_be_meant_is_refused(
-    model, data, pgd, change, error, sentence
-):
-    with pytest.raises(error, match=sentence):
-        evaluate(model, change(*data), {"pgd": pgd})
-
-
-def test_a_dataset_without_batches_or_examples_is_refused(model, data, pgd):
-    dataset = tf.data.Dataset.from_tensor_slices(data)
-    with pytest.raises(ValueError, match=r"dataset\.batch"):
-        evaluate(model, dataset, {"pgd": pgd})
-    with pytest.raises(ValueError, match="at least one example"):
-        evaluate(model, dataset.take(0).batch(8), {"pgd": pgd})
-
-
-@pytest.mark.parametrize(
-    "adversaries, error, sentence",
-    [
-        (lambda t: {}, ValueError, "at least one adversary"),
-        (lambda t: {"pgd": t}, TypeError, "must map names to adversaries"),
-        (lambda t: {"clean": tfr.attacks.FGSM(t)}, ValueError, "name 'clean'"),
-        (
-            lambda t: {"pgd": tfr.attacks.PGD(t.replace(epsilon=RAMP))},
-            ValueError,
-            "schedule for .*threat.epsilon.*Pass a number",
-        ),
-        (
-            lambda t: {"pgd": tfr.attacks.PGD(t, targeted=True)},
-            ValueError,
-            "targeted attack needs target classes",
-        ),
-        (
-            lambda t: {"pgd": tfr.attacks.PGD(tfr.threats.Linf([0.1, 0.2]))},
-            ValueError,
-            "does not depend on the example.*2 examples",
-        ),
-    ],
-)
-def test_adversaries_that_cannot_be_evaluated_are_refused(
-    model, data, threat, adversaries, error, sentence
-):
-    with pytest.raises(error, match=sentence):
-        evaluate(model, data, adversaries(threat))

@@ -49,7 +49,9 @@ def report(points, moved, curves=None, name="pgd <&>"):
         name: {"point": moved, "predicted": np.array([0, 7]), "label": y},
     }
     info = {"name": "<b>", "dataset": None, "examples": 2, "started": "today"}
-    return Report(rows, curves or {}, [Check("c", True, "d")], images, info)
+    return Report(
+        rows, curves or {}, [Check("c", True, "a <= b")], images, info
+    )
 
 
 def parsed(*arguments, **options):
@@ -116,6 +118,7 @@ def test_the_page_needs_nothing_but_itself_and_escapes_every_name():
     assert "<b> under attack" in outline.text
     assert outline.text.count("pgd <&>") == 2
     assert "2 examples of the data" in outline.text
+    assert "<td>a &lt;= b</td>" in text
     assert "<title>&lt;b&gt; under attack</title>" in text
 
 

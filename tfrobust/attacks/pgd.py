@@ -103,6 +103,8 @@ class PGD(Attack):
     def _climb(self, model, x, start, ascended):
         """Returns a point, and its loss if `best`, from one start."""
 
+        box = self.threat.box(x)
+
         def step(point, velocity, *found):
             values, _, gradient = input_gradient(model, point, ascended)
             if self.best:
@@ -114,8 +116,8 @@ class PGD(Attack):
                 gradient += self.momentum * velocity
                 velocity = gradient
             point = self.threat.ascend(x, point, gradient, self.step_size)
-            point = tf.ensure_shape(self.threat.project(x, point), x.shape)
-            return point, velocity, *found
+            point = self.threat.project(x, point, box)
+            return tf.ensure_shape(point, x.shape), velocity, *found
 
         velocity = tf.zeros_like(x) if self.momentum else ()
         lowest = tf.fill(tf.shape(x)[:1], -float("inf"))

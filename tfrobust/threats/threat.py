@@ -64,9 +64,16 @@ class Threat(Configurable, abc.ABC):
         radius = self._epsilon(x) * step_size
         return perturbed + self._steepest(perturbed, gradient, radius)
 
-    def project(self, x, perturbed):
-        """Returns the nearest point of the set in the Euclidean distance."""
-        return tf.clip_by_value(self._nearest(x, perturbed), *self.box(x))
+    def project(self, x, perturbed, box=None):
+        """Returns the nearest point of the set in the Euclidean distance.
+
+        Args:
+            x: Inputs, shape `[batch, ...]`.
+            perturbed: Points to project, of x's shape.
+            box: What `box(x)` returned, for loops that know it already.
+        """
+        box = self.box(x) if box is None else box
+        return tf.clip_by_value(self._nearest(x, perturbed), *box)
 
     def box(self, x):
         """Returns the smallest box around the set: lower and upper corner."""

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfrobust as tfr
+
+
+def evaluate(model, data, adversaries, **options):
+    """Without the diagnostics, unless asked for."""
+    options = {"diagnostic_examples": 0, "verbose": 0, **options}
+    return tfr.evaluate(model, data, adversaries, **options)
+
+
+RAMP = tfr.schedules.Ramp(0.0, 0.1, end=10)
+
+
+@pytest.mark.parametrize(
+    "change, error, sentence",
+    [
+        (lambda x, y: (x * 255, y), ValueError, "valid range .*x / 255.0"),
+        (lambda x, y: (x * np.nan, y), ValueError, "hold no NaN"),
+        (lambda x, y: (x > 0, y), ValueError, "must be floating point"),
+        (lambda x, y: (x, np.eye(2)[y]), ValueError, "one-hot.*argmax"),
+        (lambda x, y: (x, y + 1), ValueError, "class labels from 0 to 1.*2"),
+        (lambda x, y: (x, y - 1), ValueError, "class labels from 0 to 1.*-1"),
+        (lambda x, y: (x, y + 0.5), ValueError, "whole class labels"),
+        (lambda x, y: (x, y[:-1]), ValueError, "40 inputs and 39 labels"),
+        (lambda x, y: (x[:0], y[:0]), ValueError, "at least one example"),
+    ],
+)
+def test_data_that_cannot_be_meant_is_refused(
+    model, data, pgd, change, error, sentence
+):
+    with pytest.raises(error, match=sentence):
+        evaluate(model, change(*data), {"pgd": pgd})
+
+
+def test_a_dataset_without_batches_or_examples_is_refused(model, data, pgd):
+    dataset = tf.data.Dataset.from_tensor_slices(data)
+    with pytest.raises(ValueError, match=r"dataset\.batch"):
+        evaluate(model, dataset, {"pgd": pgd})
+    with pytest.raises(ValueError, match="at least one example"):
+        evaluate(model, dataset.take(0).batch(8), {"pgd": pgd})
+
+
+@pytest.mark.parametrize(
+    "adversaries, error, sentence",
+    [
+        (lambda t: {}, ValueError, "at least one adversary"),
+        (lambda t: {"pgd": t}, TypeError, "must map names to adversaries"),
+        (lambda t: {"clean": tfr.attacks.FGSM(t)}, ValueError, "name 'clean'"),
+        (
+            lambda t: {"pgd": tfr.attacks.PGD(t.replace(epsilon=RAMP))},
+            ValueError,
+            "schedule for .*threat.epsilon.*Pass a number",
+        ),
+        (
+            lambda t: {"pgd": tfr.attacks.PGD(t, targeted=True)},
+            ValueError,
+            "targeted attack needs target classes",
+        ),
+        (
+            lambda t: {"pgd": tfr.attacks.PGD(tfr.threats.Linf([0.1, 0.2]))},
+            ValueError,
+            "does not depend on the example.*2 examples",
+        ),
+    ],
+)
+def test_adversaries_that_cannot_be_evaluated_are_refused(
+    model, data, threat, adversaries, error, sentence
+):
+    with pytest.raises(error, match=sentence):
+        evaluate(model, data, adversaries(threat))
