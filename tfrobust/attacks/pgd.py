@@ -1,7 +1,5 @@
 """Projected gradient descent."""
 
-import functools
-
 import tensorflow as tf
 
 from tfrobust import losses, streams
@@ -87,13 +85,21 @@ class PGD(Attack):
             return -values if self.targeted else values
 
         seed = streams.fold(self.seed, self.step)
-        runs = (
-            self._climb(
-                model, x, self._start(x, streams.fold(seed, i)), ascended
-            )
-            for i in range(self.restarts)
-        )
-        return functools.reduce(_worse, runs)[0]
+
+        def restart(number, *found):
+            start = self._start(x, streams.fold(seed, number))
+            climbed = self._climb(model, x, start, ascended)
+            return number + 1, *_worse(found, climbed)
+
+        if self.restarts == 1:
+            start = self._start(x, streams.fold(seed, 0))
+            return self._climb(model, x, start, ascended)[0]
+        return tf.while_loop(
+            lambda *_: True,
+            restart,
+            (0, x, _lowest(x)),
+            maximum_iterations=self.restarts,
+        )[1]
 
     def _start(self, x, seed):
         if self.random_start == 0:
@@ -120,8 +126,7 @@ class PGD(Attack):
             return tf.ensure_shape(point, x.shape), velocity, *found
 
         velocity = tf.zeros_like(x) if self.momentum else ()
-        lowest = tf.fill(tf.shape(x)[:1], -float("inf"))
-        found = (start, lowest) if self.best else ()
+        found = (start, _lowest(x)) if self.best else ()
         point, _, *found = tf.while_loop(
             lambda *_: True,
             step,
@@ -132,6 +137,11 @@ class PGD(Attack):
             return (point,)
         last = tf.cast(model(point, training=False), tf.float32)
         return _worse(found, (point, ascended(last)))
+
+
+def _lowest(x):
+    """Losses that every other exceeds, shape `[batch]`."""
+    return tf.fill(tf.shape(x)[:1], -float("inf"))
 
 
 def _worse(incumbent, candidate):
