@@ -161,13 +161,17 @@ def assert_same(ours, theirs):
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_save_that_fails_keeps_the_model_that_was_there(
-    tmp_path, monkeypatch
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [("save", "model.keras"), ("save_weights", "model.weights.h5")],
+)
+def test_a_save_that_fails_keeps_the_file_that_was_there(
+    tmp_path, monkeypatch, method, name
 ):
     model = compiled(sequential(), "adam")
     step(model)
-    path = tmp_path / "model.keras"
-    model.save(path)
+    path = tmp_path / name
+    getattr(model, method)(path)
     saved = path.read_bytes()
 
     def full_disk(self, filepath, *args, **kwargs):
@@ -175,8 +179,8 @@ def test_a_save_that_fails_keeps_the_model_that_was_there(
             file.write(b"half")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(keras.Model, "save", full_disk)
+    monkeypatch.setattr(keras.Model, method, full_disk)
     with pytest.raises(OSError, match="No space"):
-        model.save(path)
+        getattr(model, method)(path)
     assert path.read_bytes() == saved
     assert list(tmp_path.iterdir()) == [path]
