@@ -218,11 +218,10 @@ class RobustModel(keras.Model):
         }
 
     def compile_from_config(self, config):
-        if not config:
-            return
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.network.built:
-            self.optimizer.build(self.trainable_variables)
+        if config:
+            self.compile(**keras.saving.deserialize_keras_object(config))
+            if self.network.built:
+                self.optimizer.build(self.trainable_variables)
 
     def _check(self, x=None, y=None):
         """Checks arrays before Keras makes batches of them."""
