@@ -108,7 +108,6 @@ class PGD(Attack):
 
     def _climb(self, model, x, start, ascended):
         """Returns a point, and its loss if `best`, from one start."""
-
         box = self.threat.box(x)
 
         def step(point, velocity, *found):
