@@ -3,7 +3,14 @@
 Train against the worst case of a threat, evaluate under attack, and ship.
 """
 
-from tfrobust import attacks, losses, objectives, schedules, threats
+from tfrobust import (
+    attacks,
+    losses,
+    objectives,
+    schedules,
+    threats,
+    verifiers,
+)
 from tfrobust.adversary import Adversary, Attack, Verifier
 from tfrobust.evaluation import Report, evaluate
 from tfrobust.export import export
@@ -24,4 +31,5 @@ __all__ = [
     "objectives",
     "schedules",
     "threats",
+    "verifiers",
 ]

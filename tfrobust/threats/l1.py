@@ -74,17 +74,17 @@ class L1(Threat):
         _, t = bisect(lambda t: _norm(shrunk(t) / scale), largest)
         return x + tf.reshape(shrunk(t), tf.shape(x))
 
-    def _support(self, gradient, lower, upper, scale):
-        rows, size = normalized(gradient)
-        gain, room = _gains(rows, lower, upper, scale)
+    def reach(self, coefficients, down, up, scale):
+        rows, size = normalized(coefficients)
+        gain, room = _gains(rows, down, up, scale)
         # The dual of the linear programme bounds it from above at any t. Its
         # solution, the largest gain that is not spent on in full, also has
         # the right gradient.
         _, passing = _threshold(gain, room)
         t = tf.where(gain > passing, 0.0, gain)
-        t = tf.reduce_max(t, axis=1, keepdims=True)
-        spent = tf.reduce_sum(room * tf.maximum(gain - t, 0.0), axis=1)
-        return size[:, 0] * (t[:, 0] + spent)
+        t = tf.reduce_max(t, axis=-1, keepdims=True)
+        spent = tf.reduce_sum(room * tf.maximum(gain - t, 0.0), axis=-1)
+        return size[..., 0] * (t[..., 0] + spent)
 
 
 def _gains(gradient, lower, upper, scale):
@@ -98,10 +98,10 @@ def _threshold(gain, room):
 
     def spent(t):
         full = tf.where(gain > t, room, 0.0)
-        return tf.reduce_sum(full, axis=1, keepdims=True)
+        return tf.reduce_sum(full, axis=-1, keepdims=True)
 
-    return bisect(spent, tf.reduce_max(gain, axis=1, keepdims=True))
+    return bisect(spent, tf.reduce_max(gain, axis=-1, keepdims=True))
 
 
 def _norm(rows):
-    return tf.reduce_sum(tf.abs(rows), axis=1, keepdims=True)
+    return tf.reduce_sum(tf.abs(rows), axis=-1, keepdims=True)

@@ -56,15 +56,15 @@ class L2(Threat):
         _, t = bisect(lambda t: _norm(shrunk(t) / scale), _norm(delta * scale))
         return x + tf.reshape(shrunk(t), tf.shape(x))
 
-    def _support(self, gradient, lower, upper, scale):
-        rows, size = normalized(gradient)
-        room = lower, upper, scale
+    def reach(self, coefficients, down, up, scale):
+        rows, size = normalized(coefficients)
+        room = down, up, scale
         # The Lagrangian dual bounds the maximum from above at any multiplier.
         t = tf.stop_gradient(_multiplier(rows, *room))
         step = _maximizer(rows, *room)(t)
-        gain = tf.reduce_sum(rows * step, axis=1, keepdims=True)
+        gain = tf.reduce_sum(rows * step, axis=-1, keepdims=True)
         dual = gain + t / 2 * (1 - _norm(step / scale) ** 2)
-        return tf.squeeze(size * dual, axis=1)
+        return tf.squeeze(size * dual, axis=-1)
 
 
 def _maximizer(gradient, lower, upper, scale):
@@ -86,4 +86,4 @@ def _multiplier(gradient, lower, upper, scale):
 
 
 def _norm(rows):
-    return tf.sqrt(tf.reduce_sum(rows**2, axis=1, keepdims=True))
+    return tf.sqrt(tf.reduce_sum(rows**2, axis=-1, keepdims=True))

@@ -47,5 +47,16 @@ class Linf(Threat):
     def _nearest(self, x, perturbed):
         return perturbed
 
-    def _support(self, gradient, lower, upper, scale):
-        return tf.reduce_sum(tf.maximum(gradient * lower, gradient * upper), 1)
+    def reach(self, coefficients, down, up, scale):
+        centre, radius = (down + up) / 2, (up - down) / 2
+        return _sum(coefficients, centre) + _sum(tf.abs(coefficients), radius)
+
+
+def _sum(coefficients, values):
+    """Sums of products along the last axis, without the products."""
+    one = values.shape[-2] == 1
+    if coefficients.shape[0] == 1 and one and coefficients.shape.rank == 3:
+        return tf.matmul(values[:, 0], coefficients[0], transpose_b=True)
+    if one:
+        return tf.squeeze(tf.matmul(coefficients, values, transpose_b=True), -1)
+    return tf.reduce_sum(coefficients * values, axis=-1)

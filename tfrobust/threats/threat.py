@@ -90,18 +90,44 @@ class Threat(Configurable, abc.ABC):
 
         Args:
             x: Inputs, shape `[batch, ...]`.
-            coefficients: Shape of x, or `[batch, functions, ...]`.
+            coefficients: Shape of x, or `[batch, functions, ...]`, where a
+                batch of 1 holds for every example.
 
         Returns:
             Shape `[batch]`, or `[batch, functions]`.
         """
-        room = self._room(x, x, self._epsilon(x))
-        if len(coefficients.shape) == len(x.shape):
-            return self._support(flat(coefficients), *room)
-        shape = tf.shape(coefficients)
-        room = (tf.repeat(part, shape[1], axis=0) for part in room)
-        rows = tf.reshape(coefficients, [shape[0] * shape[1], -1])
-        return tf.reshape(self._support(rows, *room), shape[:2])
+        single = len(coefficients.shape) == len(x.shape)
+        rows = coefficients[:, tf.newaxis] if single else coefficients
+        leading = rows.shape[:2]
+        rows = tf.reshape(rows, tf.concat([tf.shape(rows)[:2], [-1]], 0))
+        rows = tf.ensure_shape(rows, [*leading, None])
+        room = (flat(part)[:, tf.newaxis] for part in self.room(x))
+        reach = self.reach(rows, *room)
+        return reach[:, 0] if single else reach
+
+    def room(self, x):
+        """How far each feature may move: down, up, and the ball's scale.
+
+        The set is `down <= x' - x <= up` and `|(x' - x) / scale| <= 1`.
+        """
+        parts = self._room(x, x, self._epsilon(x))
+        return tuple(tf.reshape(part, tf.shape(x)) for part in parts)
+
+    @abc.abstractmethod
+    def reach(self, coefficients, down, up, scale):
+        """The maximum of `sum(coefficients * d)` over the set of all d.
+
+        Args:
+            coefficients: Shape `[..., features]`.
+            down: Lower bounds of d; like the next two as `room` returned it,
+                in a shape that broadcasts.
+            up: Upper bounds of d.
+            scale: By what d is divided before its norm, at most 1, is taken.
+
+        Returns:
+            Shape `[...]`. Never below the true maximum but for rounding, and
+            differentiable.
+        """
 
     def norm(self, x, perturbed):
         """The norm of `perturbed - x` in the units of x, shape `[batch]`."""
@@ -139,10 +165,6 @@ class Threat(Configurable, abc.ABC):
     @abc.abstractmethod
     def _nearest(self, x, perturbed):
         """The nearest point whose clipping to `box` lies in the set."""
-
-    @abc.abstractmethod
-    def _support(self, gradient, lower, upper, scale):
-        """The maximum of <d, gradient>: lower <= d <= upper, |d/scale| <= 1."""
 
     def _epsilon(self, x):
         """The radius, broadcastable against x."""
@@ -187,7 +209,7 @@ def spread(value, x):
 
 def normalized(rows):
     """Returns rows scaled to a largest magnitude of 1, and the magnitudes."""
-    size = tf.reduce_max(tf.abs(rows), axis=1, keepdims=True)
+    size = tf.reduce_max(tf.abs(rows), axis=-1, keepdims=True)
     return tf.math.divide_no_nan(rows, size), size
 
 
@@ -195,21 +217,27 @@ def bisect(norm, largest, count=40):
     """Brackets the smallest `t` in `[0, largest]` with `norm(t) <= 1`.
 
     Args:
-        norm: A decreasing function of `t`; both have shape `[batch, 1]`.
-        largest: A `t` that satisfies the bound, shape `[batch, 1]`.
+        norm: A decreasing function of `t`; both have shape `[..., 1]`.
+        largest: A `t` that satisfies the bound, shape `[..., 1]`.
         count: Number of halvings; fixed, so that rows never interact.
 
     Returns:
         The failing and the passing end of the bracket. Using the passing end
         never exceeds the budget. Both are 0 where `norm(0) <= 1`.
     """
-    failing, passing = tf.zeros_like(largest), largest
-    idle = norm(failing) <= 1
-    for _ in range(count):
+    start = tf.zeros_like(largest)
+    idle = norm(start) <= 1
+
+    def halve(failing, passing):
         middle = (failing + passing) / 2
         fits = norm(middle) <= 1
         passing = tf.where(fits, middle, passing)
-        failing = tf.where(fits, failing, middle)
+        return tf.where(fits, failing, middle), passing
+
+    # A loop, not its unrolling: graphs hold many of these.
+    failing, passing = tf.while_loop(
+        lambda *_: True, halve, (start, largest), maximum_iterations=count
+    )
     return tf.where(idle, 0.0, failing), tf.where(idle, 0.0, passing)
 
 

@@ -1,0 +1,178 @@
+"""No point of a threat escapes any bound, on any network of any op.
+
+Bounds of every value inside are held against that value at many points: random
+ones, corners, and what an attack finds.
+"""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.verifiers.conftest import CLASSES, NETWORKS, randomize
+from tfrobust import attacks, threats
+from tfrobust.graph import Trace
+from tfrobust.verifiers import bounds as bounds_module
+from tfrobust.verifiers import crown, rules
+from tfrobust.verifiers.activation import Activation, _hinge
+from tfrobust.verifiers.bounding import margin_functions
+from tfrobust.verifiers.bounds import Bounds
+from tfrobust.verifiers.linear import Linear
+from tfrobust.verifiers.relaxation import Relaxation
+
+BATCH, DRAWS = 4, 8
+THREATS = {"linf": threats.Linf(0.1), "l2": threats.L2(0.4)}
+THREATS["l1"] = threats.L1(0.8)
+
+
+def points(threat, x, y, network):
+    """Points of a threat: at random, its corners, and an attack's."""
+    attack = attacks.PGD(threat, steps=5, step_size=0.5, loss="margin")
+    found = [attack.perturb(network, x, y)]
+    for seed in range(3):
+        found.append(threat.sample(x, seed))
+        direction = threat.sample(x, seed + 9) - x
+        found.append(threat.project(x, x + 50 * direction))
+    return found
+
+
+def examined(network, threat):
+    """A function of (x, y, epsilon) that holds every bound against points.
+
+    Returns:
+        By how much values leave their bounds, relative to their size, one
+        number for each node and method; the mean widths of those bounds; and
+        lower bounds on margins by three methods, and the smallest margins seen.
+    """
+
+    @tf.function(autograph=False)
+    def examine(x, y, epsilon):
+        over = threat.replace(epsilon=epsilon)
+        trace = Trace(network, x)
+        methods = [Bounds(trace, over, x, t) for t in (False, True)]
+        functions = margin_functions(y, trace.value)
+        lowers = [
+            methods[0].lower_from_intervals(functions),
+            methods[0].lower(functions),
+            methods[1].lower(functions),
+        ]
+        outside, seen = [], []
+        for point in points(over, x, y, network):
+            values = {trace.input: point}
+            for node in trace.nodes[1:]:
+                given = [values[other] for other in node.dependent]
+                values[node] = node.run(*given)
+            seen.append(margins(values[trace.output], y))
+            outside += [
+                left(values[node], *bounds.intervals[node])
+                for bounds in methods
+                for node in trace.nodes
+            ]
+        widths = [
+            tf.reduce_mean(upper - lower)
+            for bounds in methods
+            for lower, upper in bounds.intervals.values()
+        ]
+        return outside, widths, lowers, tf.reduce_min(seen, axis=0)
+
+    return examine
+
+
+def left(value, lower, upper):
+    """By how much a value left its bounds, relative to their size."""
+    size = 1 + tf.reduce_max(tf.abs(upper) + tf.abs(lower))
+    return tf.reduce_max(tf.maximum(lower - value, value - upper)) / size
+
+
+def margins(logits, y):
+    true = tf.gather(logits, y, axis=1, batch_dims=1)
+    return true[:, tf.newaxis] - logits
+
+
+def inputs(shape, rng):
+    """Inputs in the valid range, some on its faces."""
+    x = rng.uniform(-0.2, 1.2, (BATCH, *shape)).clip(0, 1)
+    return x.astype(np.float32), rng.integers(0, CLASSES, BATCH)
+
+
+def check(name, norm, draws=DRAWS):
+    rng = np.random.default_rng(3)
+    network, threat = NETWORKS[name](), THREATS[norm]
+    shape = network.input_shape[1:]
+    examine = examined(network, threat)
+    for _ in range(draws):
+        randomize(network, rng)
+        x, y = inputs(shape, rng)
+        outside, widths, lowers, smallest = examine(
+            x, y, tf.constant(threat.epsilon)
+        )
+        assert np.max(outside) <= 2e-6
+        assert np.all(np.isfinite(widths)) and np.max(widths) > 0
+        for lower in np.asarray(lowers):
+            size = 1 + np.max(np.abs(smallest))
+            assert np.all(lower <= smallest + 2e-6 * size)
+    # Without room to move bounds are the margins themselves, but for what is
+    # put on top against rounding.
+    clean = margins(network(x, training=False), y)
+    still = np.asarray(examine(x, y, tf.constant(0.0))[2])
+    np.testing.assert_allclose(still, [clean] * 3, atol=1e-5 * size)
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_nothing_escapes_its_bounds(name):
+    check(name, "linf")
+
+
+@pytest.mark.parametrize("name", ["dense", "convolution", "residual", "tanh"])
+@pytest.mark.parametrize("norm", ["l2", "l1"])
+def test_nothing_escapes_them_in_other_norms(name, norm):
+    check(name, norm)
+
+
+def flat_hinge(node, lower, upper, free=None):
+    lines = _hinge(lower, upper)
+    return lines._replace(upper_intercept=0.0 * lower)
+
+
+def steep_hinge(node, lower, upper, free=None):
+    lines = _hinge(lower, upper)
+    return lines._replace(lower_slope=lines.lower_slope * 1.1 + 0.2)
+
+
+def narrow_step(node, lower, upper, free=None):
+    zeros = tf.zeros_like(lower)
+    middle = node.run((lower + upper) / 2)
+    return Relaxation(zeros, middle, zeros, middle)
+
+
+WRONG = {
+    "upper line too low": ("Relu", Activation(flat_hinge), "dense"),
+    "lower line too steep": ("Relu", Activation(steep_hinge), "convolution"),
+    "weights without magnitude": (
+        "Conv2D",
+        Linear(weights=True, magnitude=lambda node, r: node.run(r)),
+        "convolution",
+    ),
+    "a constant forgotten": ("BiasAdd", Linear(channelwise=True), "dense"),
+    "a sign forgotten": ("Sub", Linear(offset=True), "residual"),
+    "a step at its middle": ("Sign", Activation(narrow_step), "sign"),
+    "a linear op that isn't": ("Tanh", Linear(), "tanh"),
+}
+
+
+@pytest.mark.parametrize("mistake", list(WRONG))
+def test_a_wrong_rule_is_caught(mistake, monkeypatch):
+    op, wrong, name = WRONG[mistake]
+    monkeypatch.setitem(rules.RULES, op, wrong)
+    with pytest.raises(AssertionError):
+        check(name, "linf")
+
+
+def test_patches_and_dense_functions_give_the_same_bounds(monkeypatch):
+    network = NETWORKS["residual"]()
+    rng = np.random.default_rng(2)
+    randomize(network, rng)
+    x, y = inputs(network.input_shape[1:], rng)
+    local = crown.CROWN(THREATS["l2"]).margins(network, x, y)
+    monkeypatch.setattr(bounds_module, "Patches", bounds_module.Dense)
+    whole = crown.CROWN(THREATS["l2"]).margins(network, x, y)
+    np.testing.assert_allclose(local, whole, atol=1e-5)

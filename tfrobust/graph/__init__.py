@@ -1,0 +1,6 @@
+"""Networks as lists of ops: tracing them and running their ops again."""
+
+from tfrobust.graph.node import Node
+from tfrobust.graph.trace import Trace
+
+__all__ = ["Node", "Trace"]

@@ -1,0 +1,144 @@
+"""One op of a traced network."""
+
+import functools
+import inspect
+
+import tensorflow as tf
+
+
+class Node:
+    """One output of an op that depends on the network's input.
+
+    Args:
+        op: The `tf.Operation`; None for the network's input.
+        index: Which of the op's outputs this is.
+        inputs: What the op reads: a `Node` for what depends on the network's
+            input, otherwise a tensor of the graph in which the trace is used,
+            or None if that is known only while the network runs.
+        shape: Static shape without the batch dimension, a tuple.
+
+    Attributes:
+        positions: Which of the inputs are nodes.
+        dependent: Those nodes.
+    """
+
+    def __init__(self, op, index, inputs, shape):
+        self.op, self.index, self.inputs, self.shape = op, index, inputs, shape
+        self.positions = [
+            k for k, given in enumerate(inputs) if isinstance(given, Node)
+        ]
+        self.dependent = [inputs[k] for k in self.positions]
+
+    @property
+    def type(self):
+        """The type of the op, such as `"Conv2D"`."""
+        return self.op.type if self.op else "Input"
+
+    @property
+    def name(self):
+        """The op's name, which begins with the names of its layers."""
+        return self.op.name if self.op else "input"
+
+    @property
+    def size(self):
+        """The number of values for each example."""
+        count = 1
+        for length in self.shape:
+            count *= length
+        return count
+
+    def constant(self, position):
+        """The value of an input that tracing knows, a NumPy array or None."""
+        given = self.inputs[position]
+        if given is None or isinstance(given, Node):
+            return None
+        return tf.get_static_value(given)
+
+    def run(self, *values, constants=None):
+        """Runs the op again, on any number of examples.
+
+        Args:
+            *values: One tensor for each entry of `dependent`, in that order.
+            constants: A function applied to every other input; None for none.
+        """
+        values = iter(values)
+        inputs = []
+        for given in self.inputs:
+            if isinstance(given, Node):
+                inputs.append(next(values))
+            elif given is None and self.type != "Reshape":
+                raise NotImplementedError(dynamic(self))
+            else:
+                inputs.append(constants(given) if constants else given)
+        if self.type == "Reshape":
+            # Its own shape may hold the size of the batch that was traced.
+            return tf.reshape(inputs[0], [-1, *self.shape])
+        return rerun(self.op, inputs)[self.index]
+
+    def __repr__(self):
+        return f"<{self.type} {self.name!r} {self.shape}>"
+
+
+def rerun(op, inputs):
+    """Runs a copy of `op` on other inputs, in the current graph or eagerly.
+
+    Args:
+        op: A `tf.Operation` without functions among its attributes.
+        inputs: One tensor for each of the op's inputs.
+
+    Returns:
+        The list of outputs.
+    """
+    if op.type == "Const":
+        return [tf.constant(tf.make_ndarray(op.get_attr("value")))]
+    function, names = _function(op.type)
+    arguments, rest = {}, list(inputs)
+    for position, argument in enumerate(op.op_def.input_arg):
+        # TensorFlow calls some arguments by other names than their op does.
+        name = argument.name if argument.name in names else names[position]
+        if argument.number_attr:
+            count = op.get_attr(argument.number_attr)
+            arguments[name] = [rest.pop(0) for _ in range(count)]
+        else:
+            arguments[name] = rest.pop(0)
+    for attribute in op.op_def.attr:
+        name = _RENAMED.get(attribute.name, attribute.name)
+        if name in names:
+            value = op.get_attr(attribute.name)
+            text = isinstance(value, bytes)
+            arguments[name] = value.decode() if text else value
+        elif attribute.name not in _inferred(op):
+            raise NotImplementedError(
+                f"The op {op.type} at {op.name!r} can't be run again: nobody "
+                f"knows the name of its attribute {attribute.name!r}."
+            )
+    outputs = function(**arguments)
+    several = len(op.outputs) != 1 or isinstance(outputs, (list, tuple))
+    return list(outputs) if several else [outputs]
+
+
+_RENAMED = {"squeeze_dims": "axis"}
+
+
+def _inferred(op):
+    """Names of the attributes that follow from an op's inputs."""
+    names = set()
+    for argument in op.op_def.input_arg:
+        names |= {argument.type_attr, argument.number_attr}
+        names.add(argument.type_list_attr)
+    return names
+
+
+@functools.cache
+def _function(name):
+    """The function that runs an op, and the names of its arguments."""
+    function = getattr(tf.raw_ops, name)
+    return function, list(inspect.signature(function).parameters)
+
+
+def dynamic(node):
+    """The sentence for a node whose shape isn't fixed."""
+    return (
+        f"The shape at {node.name!r} is known only when the network runs, so "
+        "it can't be bounded. Give the network fixed shapes, but for the batch."
+    )

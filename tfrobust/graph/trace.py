@@ -1,0 +1,193 @@
+"""Tracing a network to the ops that depend on its input."""
+
+import tensorflow as tf
+
+from tfrobust.graph.node import Node, dynamic, rerun
+
+# They read the shape of what they are given, never its value.
+_SHAPES = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
+# Their outputs are their inputs.
+_SAME = {
+    "Identity",
+    "IdentityN",
+    "StopGradient",
+    "PreventGradient",
+    "CheckNumerics",
+    "EnsureShape",
+    "Snapshot",
+}
+_CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
+
+
+class Trace:
+    """The ops of a network on one batch of inputs.
+
+    The network is called once, in the current graph, and its ops are read off
+    that graph. So whatever doesn't depend on the input's value (weights,
+    masks, quantised weights, batch statistics) is an ordinary tensor, through
+    which gradients reach the weights; it needs no rule. Calls of functions,
+    such as a SavedModel's signature, are entered.
+
+    Args:
+        model: Any callable `model(x, training=False) -> outputs`.
+        x: Inputs, shape `[batch, ...]`, a symbolic tensor.
+
+    Attributes:
+        input: The `Node` of the network's input.
+        nodes: Every `Node` on a way from input to output, in an order in which
+            they can be run; the input first, the output last.
+        output: The `Node` of the network's output.
+        value: The network's outputs for x, a tensor.
+
+    Raises:
+        ValueError: If the output doesn't depend on the input, or a random op
+            takes part.
+        NotImplementedError: If a shape isn't known but for the batch.
+    """
+
+    def __init__(self, model, x):
+        if tf.executing_eagerly():
+            raise ValueError(
+                "A trace needs a graph. Build it inside a tf.function."
+            )
+        x = tf.identity(x)
+        before = len(x.graph.get_operations())
+        self.value = model(x, training=False)
+        operations = x.graph.get_operations()[before:]
+        self.input = Node(None, 0, [], tuple(x.shape[1:]))
+        frame = _Frame({x.ref(): self.input}, None)
+        frame.sweep(operations)
+        self.output = frame.nodes.get(self.value.ref())
+        if self.output is None:
+            raise ValueError(
+                "The network's output doesn't depend on its input, so there is "
+                "nothing to bound. Does it call NumPy (tf.numpy_function)?"
+            )
+        _refuse_random(operations, self.value)
+        self.nodes = _ancestors(self.output)
+        for node in self.nodes:
+            _check_shape(node)
+
+
+class _Frame:
+    """The ops of one function body.
+
+    Args:
+        nodes: Maps references of tensors that depend on the network's input to
+            their nodes.
+        outer: Maps references of the body's inputs to tensors of the graph in
+            which the trace is used. None if the body is that graph itself.
+    """
+
+    def __init__(self, nodes, outer):
+        self.nodes, self.outer = nodes, outer
+
+    def sweep(self, operations):
+        """Makes nodes of all ops that depend on the input, in their order."""
+        for op in operations:
+            tensors = list(op.inputs)
+            if op.type in _SHAPES or not any(
+                tensor.ref() in self.nodes for tensor in tensors
+            ):
+                continue
+            if op.type in _SAME:
+                for output, given in zip(op.outputs, tensors, strict=True):
+                    self._alias(output, given)
+            elif op.type in _CALLS:
+                self._enter(op)
+            else:
+                inputs = [self.resolve(tensor) for tensor in tensors]
+                for index, output in enumerate(op.outputs):
+                    node = Node(op, index, inputs, _shape(output))
+                    self.nodes[output.ref()] = node
+
+    def resolve(self, tensor):
+        """The node of a tensor, or what it is outside of this body.
+
+        None if that depends on the shape of what is inside.
+        """
+        known = self.nodes.get(tensor.ref())
+        if known is not None:
+            return known
+        if self.outer is None:
+            return tensor
+        if tensor.ref() not in self.outer:
+            self._rerun(tensor.op)
+        return self.outer[tensor.ref()]
+
+    def _rerun(self, op):
+        """Runs an op of the body outside of it."""
+        _refuse_random_op(op)
+        inputs = [self.resolve(tensor) for tensor in op.inputs]
+        # Shapes of tensors that exist only inside stay open.
+        opened = any(i is None or isinstance(i, Node) for i in inputs)
+        outputs = [None] * len(op.outputs) if opened else rerun(op, inputs)
+        for output, value in zip(op.outputs, outputs, strict=True):
+            self.outer[output.ref()] = value
+
+    def _alias(self, output, given):
+        if given.ref() in self.nodes:
+            self.nodes[output.ref()] = self.nodes[given.ref()]
+        elif self.outer is not None:
+            self.outer[output.ref()] = self.resolve(given)
+
+    def _enter(self, op):
+        """Sweeps the body of a function that is called."""
+        body = op.graph._get_function(op.get_attr("f").name).graph
+        nodes, outer = {}, {}
+        for parameter, given in zip(body.inputs, op.inputs, strict=True):
+            value = self.resolve(given)
+            place = nodes if isinstance(value, Node) else outer
+            place[parameter.ref()] = value
+        frame = _Frame(nodes, outer)
+        frame.sweep(body.get_operations())
+        for output, inner in zip(op.outputs, body.outputs, strict=True):
+            value = frame.nodes.get(inner.ref())
+            if value is not None:
+                self.nodes[output.ref()] = value
+
+
+def _shape(tensor):
+    """The static shape but for the batch; None if even its rank is open."""
+    known = tensor.shape.rank
+    return None if not known else tuple(tensor.shape[1:])
+
+
+def _check_shape(node):
+    if node.shape is None or None in node.shape:
+        raise NotImplementedError(dynamic(node))
+
+
+def _ancestors(output):
+    """All nodes on which `output` stands, each after those that it reads."""
+    done, order, stack = set(), [], [(output, False)]
+    while stack:
+        node, entered = stack.pop()
+        if entered:
+            order.append(node)
+        elif node not in done:
+            done.add(node)
+            stack.append((node, True))
+            stack += [(given, False) for given in reversed(node.dependent)]
+    return order
+
+
+def _refuse_random(operations, output):
+    """Refuses a network with a random op among what its output is made of."""
+    inside = set(operations)
+    seen, stack = set(), [output.op]
+    while stack:
+        op = stack.pop()
+        if op in inside and op not in seen:
+            seen.add(op)
+            _refuse_random_op(op)
+            stack += [tensor.op for tensor in op.inputs]
+
+
+def _refuse_random_op(op):
+    if "Random" in op.type or op.type in ("Multinomial", "TruncatedNormal"):
+        raise ValueError(
+            "Bounds need a network whose outputs are a function of its input. "
+            f"Received one with the random op {op.type} at {op.name!r}. Let "
+            "its layer be random only when training=True."
+        )

@@ -1,0 +1,68 @@
+"""What every verifier that bounds a traced network shares."""
+
+import abc
+
+import tensorflow as tf
+
+from tfrobust import checks
+from tfrobust.adversary import Verifier
+from tfrobust.graph import Trace
+from tfrobust.verifiers.dense import Dense
+
+
+class Bounding(Verifier):
+    """Bounds the margins of a network from a trace of its ops.
+
+    Works on any callable of logits that TensorFlow can trace and whose ops
+    have rules: see `coverage`. Every function and weight is read as it is, so
+    gradients of the bounds reach the weights. Called eagerly the network is
+    traced each time; inside a `tf.function`, `fit` or `tfr.certify` once.
+
+    Args:
+        threat: The `Threat` to bound over.
+
+    Call arguments:
+        model: Any callable `model(x, training=False) -> logits`.
+        x: Inputs in `[threat.low, threat.high]`, shape `[batch, ...]`.
+        y: Integer labels, shape `[batch]`.
+
+    Raises:
+        NotImplementedError: If an op of the network has no rule.
+        ValueError: If inputs or labels aren't as expected.
+    """
+
+    def __init__(self, threat):
+        self.threat = threat
+
+    def margins(self, model, x, y):
+        x = self.threat.checked(x)
+        if not tf.executing_eagerly():
+            return self._traced(model, x, tf.convert_to_tensor(y))
+        if len(x) == 0:
+            raise ValueError("`x` must hold at least one example.")
+
+        y = tf.convert_to_tensor(y)
+
+        @tf.function(autograph=False)
+        def traced(x, y):
+            return self._traced(model, x, y)
+
+        return traced.get_concrete_function(x, y)(x, y)
+
+    def _traced(self, model, x, y):
+        trace = Trace(model, x)
+        y = checks.labels(y, trace.value)
+        margins = self._margins(trace, x, margin_functions(y, trace.value))
+        true = tf.one_hot(y, trace.value.shape[-1], True, False, dtype=tf.bool)
+        return tf.where(true, 0.0, margins)
+
+    @abc.abstractmethod
+    def _margins(self, trace, x, functions):
+        """Lower bounds on functions of the logits, `[batch, classes]`."""
+
+
+def margin_functions(y, logits):
+    """`logit_y - logit_j` for every class j, as functions of the logits."""
+    classes = logits.shape[-1]
+    eye = tf.eye(classes)
+    return Dense(tf.gather(eye, y)[:, tf.newaxis] - eye)

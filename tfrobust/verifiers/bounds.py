@@ -1,0 +1,189 @@
+"""Bounds of every value that a network computes."""
+
+import math
+
+import tensorflow as tf
+
+from tfrobust.verifiers.dense import Dense
+from tfrobust.verifiers.patches import Patches
+from tfrobust.verifiers.propagation import backward, interval
+from tfrobust.verifiers.rules import rule
+
+
+class Bounds:
+    """Intervals of a network's values over a threat, and lines from them.
+
+    Args:
+        trace: The `Trace` of the network.
+        threat: The `Threat`.
+        x: Inputs, shape `[batch, ...]`.
+        tighten: Whether to bound what every activation reads by a backward
+            pass (CROWN) instead of by interval arithmetic alone.
+        intersect: Whether to take the tighter of both.
+        rules: Replaces the table's rules for some ops.
+
+    Attributes:
+        intervals: Maps every node to its lower and upper bounds.
+        lines: Maps every node that isn't linear to its `Relaxation`.
+    """
+
+    def __init__(
+        self, trace, threat, x, tighten=True, intersect=True, rules=None
+    ):
+        self.trace, self.threat, self.x = trace, threat, x
+        self._intersect, self._rules = intersect, rules or {}
+        self.intervals, self.lines = {trace.input: threat.box(x)}, {}
+        consumers = _consumers(trace)
+        self._mixes = {trace.input: 0}
+        for node in trace.nodes[1:]:
+            self._mixes[node] = _mixes(node, self._mixes)
+            self.intervals[node] = interval(node, self.intervals)
+            if not rule(node).linear:
+                self.lines[node] = self.line(node)
+            if consumers[node] and self._gains(node, tighten):
+                self.intervals[node] = self._tightened(node, consumers[node])
+
+    def line(self, node, free=None):
+        """The lines of a node that isn't linear; see `Activation`."""
+        how = self._rules.get(node.type, rule(node))
+        ends = self.intervals[node.dependent[0]]
+        return how.relaxation(node, *ends, free)
+
+    def lower(self, functions, lines=None):
+        """Lower bounds on functions of the output.
+
+        Args:
+            functions: `Dense` functions of the trace's output.
+            lines: Lines to use in place of those of `lines`.
+
+        Returns:
+            Shape `[batch, functions]`.
+        """
+        lines = {**self.lines, **(lines or {})}
+        return self._concrete(
+            *backward(self.trace, self.trace.output, functions, lines)
+        )
+
+    def lower_from_intervals(self, functions):
+        """The same, from the intervals of what the activations return."""
+        boxes = {node: self.intervals[node] for node in self.lines}
+        return self._concrete(
+            *backward(self.trace, self.trace.output, functions, {}, boxes)
+        )
+
+    def _concrete(self, functions, constant):
+        if functions is None:
+            return constant
+        return constant + functions.minimum_over(self.threat, self.x)
+
+    def _gains(self, node, tighten):
+        """Whether a backward pass can be tighter than intervals here."""
+        linear = self._mixes[node] < math.inf
+        if not linear:
+            return tighten
+        # Intervals are exact for boxes, until what they bound is mixed twice.
+        return self.threat.order < math.inf or self._mixes[node] > 1
+
+    def _tightened(self, node, consumers):
+        image = len(node.shape) == 3
+        form = Patches if image else Dense
+        lower, upper = self.intervals[node]
+        settled = [rule(reader).settled(lower, upper) for reader in consumers]
+        rows, kept = None, None
+        chosen = form is Dense and self._mixes[node] == math.inf
+        if chosen and all(part is not None for part in settled):
+            opened = ~tf.reduce_all(tf.stack(settled), axis=0)
+            rows, kept = _chosen(tf.reshape(opened, [-1, node.size]))
+        values = self._concrete(
+            *backward(
+                self.trace, node, form.identity(node), self.lines, None, rows
+            )
+        )
+        if rows is None:
+            low, high = form.both(node, values)
+            high = -high
+        else:
+            low, high = tf.split(values, 2, axis=1)
+            low = _placed(lower, kept, low)
+            high = _placed(upper, kept, -high)
+        if self._intersect:
+            low, high = tf.maximum(low, lower), tf.minimum(high, upper)
+        shape = tf.shape(lower)
+        low, high = (tf.broadcast_to(end, shape) for end in (low, high))
+        return tf.minimum(low, high), tf.maximum(low, high)
+
+
+def _consumers(trace):
+    """The ops that aren't linear and read a node, by node."""
+    consumers = {node: [] for node in trace.nodes}
+    for node in trace.nodes[1:]:
+        if not rule(node).linear:
+            for given in node.dependent:
+                consumers[given].append(node)
+    return consumers
+
+
+def _mixes(node, known):
+    """How often what a node computes has summed over features.
+
+    Infinite beyond the first op that isn't linear.
+    """
+    how = rule(node)
+    if not how.linear:
+        return math.inf
+    if len(node.dependent) > 1:
+        return max(2, *(known[given] for given in node.dependent))
+    alone = how.factor(node, 0) is not None or node.type in _REARRANGES
+    return known[node.dependent[0]] + (0 if alone else 1)
+
+
+def _chosen(opened):
+    """Functions to keep: those of open values, and those values.
+
+    Args:
+        opened: Shape `[batch, values]`.
+
+    Returns:
+        Rows of `Dense.identity`, `[batch, 2 * count]`, and values, `[batch,
+        count]`; count is the largest number of open values of any example.
+    """
+    count = tf.reduce_max(tf.reduce_sum(tf.cast(opened, tf.int32), axis=1))
+    count = tf.maximum(count, 1)
+    kept = tf.math.top_k(tf.cast(opened, tf.float32), count).indices
+    return tf.concat([kept, kept + tf.shape(opened)[1]], axis=1), kept
+
+
+def _placed(values, kept, found):
+    """Puts what was found of the kept values in their places."""
+    flat = tf.reshape(values, [tf.shape(values)[0], -1])
+    index = tf.stack(
+        [
+            tf.broadcast_to(
+                tf.range(tf.shape(kept)[0])[:, tf.newaxis], tf.shape(kept)
+            ),
+            kept,
+        ],
+        axis=-1,
+    )
+    flat = tf.tensor_scatter_nd_update(flat, index, found)
+    return tf.reshape(flat, tf.shape(values))
+
+
+_REARRANGES = {
+    "ConcatV2",
+    "DepthToSpace",
+    "ExpandDims",
+    "MirrorPad",
+    "Pack",
+    "Pad",
+    "PadV2",
+    "Reshape",
+    "Slice",
+    "SpaceToDepth",
+    "Split",
+    "SplitV",
+    "Squeeze",
+    "StridedSlice",
+    "Transpose",
+    "Unpack",
+}

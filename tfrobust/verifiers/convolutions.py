@@ -1,0 +1,143 @@
+"""Pulling coefficients back through convolutions.
+
+The gradient kernels of TensorFlow are made for batches of large images. The
+two cases here, many small windows and images of few channels, are several
+times faster as matrix products.
+"""
+
+import math
+
+import tensorflow as tf
+
+# Multiplications by zero that a matrix product may do for each useful one,
+# and the largest such matrix.
+_REDUNDANT, _LARGEST = 32, 2**24
+_FEW_CHANNELS = 4
+
+
+def window(node):
+    """Strides, kernel and padding before the image, or None.
+
+    None unless the op slides one window over all channels, without gaps.
+    """
+    if node.type not in _PULLED:
+        return None
+    kernel = node.inputs[1].shape
+    strides = node.op.get_attr("strides")[1:3]
+    dilated = max(node.op.get_attr("dilations")) > 1
+    if dilated or not kernel.is_fully_defined():
+        return None
+    if kernel[2] != node.dependent[0].shape[-1]:
+        return None
+    padding = [_padding(node, a, kernel[a], strides[a]) for a in (0, 1)]
+    return strides, list(kernel[:2]), padding
+
+
+def pulled_windows(node, rows, shape):
+    """Pulls coefficients of windows of the output back to the input.
+
+    Args:
+        node: A convolution that has a `window`.
+        rows: Coefficients, shape `[rows, height, width, channels]`.
+        shape: Height, width and channels of what those windows read.
+
+    Returns:
+        Coefficients, shape `[rows, *shape]`, padding included.
+    """
+    kernel = node.inputs[1].shape
+    given, wanted = math.prod(rows.shape[1:]), math.prod(shape)
+    redundant = math.prod(shape[:2]) / math.prod(kernel[:2])
+    small = redundant <= _REDUNDANT and given * wanted <= _LARGEST
+    if node.type != "Conv2D" or not small:
+        return _unpadded(node, rows, shape)
+    identity = tf.reshape(tf.eye(given), [given, *rows.shape[1:]])
+    matrix = tf.reshape(_unpadded(node, identity, shape), [given, wanted])
+    product = tf.matmul(tf.reshape(rows, [-1, given]), matrix)
+    return tf.reshape(product, [-1, *shape])
+
+
+def few_channels(node):
+    """Whether `folded` suits a node."""
+    return (
+        node.type == "Conv2D"
+        and node.dependent[0].shape[-1] <= _FEW_CHANNELS
+        and window(node) is not None
+    )
+
+
+def folded(node, rows):
+    """Pulls coefficients of a convolution's output back to its input.
+
+    A matrix product gives what every output reads; then what overlaps is
+    added up. With a kernel of `turns` times the stride, that is one shifted
+    image for each turn.
+
+    Args:
+        node: A convolution that has a `window`.
+        rows: Coefficients, shape `[rows, height, width, channels]`.
+    """
+    strides, size, padding = window(node)
+    turns = [-(-size[a] // strides[a]) for a in (0, 1)]
+    height, width, channels = node.dependent[0].shape
+    kernel = node.inputs[1]
+    missing = [turns[a] * strides[a] - size[a] for a in (0, 1)]
+    kernel = tf.pad(kernel, [(0, missing[0]), (0, missing[1]), (0, 0), (0, 0)])
+    filters = kernel.shape[-1]
+    kernel = tf.reshape(kernel, [-1, filters])
+    parts = tf.matmul(tf.reshape(rows, [-1, filters]), kernel, transpose_b=True)
+    parts = tf.reshape(
+        parts,
+        [
+            -1,
+            *node.shape[:2],
+            turns[0],
+            strides[0],
+            turns[1],
+            strides[1],
+            channels,
+        ],
+    )
+    parts = tf.transpose(parts, [3, 5, 0, 1, 4, 2, 6, 7])
+    lengths = [node.shape[a] * strides[a] for a in (0, 1)]
+    parts = tf.reshape(parts, [*turns, -1, *lengths, channels])
+    total = 0.0
+    for i in range(turns[0]):
+        for j in range(turns[1]):
+            down = i * strides[0], (turns[0] - 1 - i) * strides[0]
+            right = j * strides[1], (turns[1] - 1 - j) * strides[1]
+            total += tf.pad(parts[i, j], [(0, 0), down, right, (0, 0)])
+    # The image begins after its padding, and may go on where nothing reads.
+    short = [
+        max(0, padding[a] + (height, width)[a] - total.shape[a + 1])
+        for a in (0, 1)
+    ]
+    total = tf.pad(total, [(0, 0), (0, short[0]), (0, short[1]), (0, 0)])
+    top, left = padding
+    return total[:, top : top + height, left : left + width]
+
+
+def _unpadded(node, rows, shape):
+    return _PULLED[node.type](
+        input_sizes=[tf.shape(rows)[0], *shape],
+        filter=node.inputs[1],
+        out_backprop=rows,
+        strides=node.op.get_attr("strides"),
+        padding="VALID",
+    )
+
+
+def _padding(node, axis, kernel, stride):
+    """How many rows of padding come before the image."""
+    kind = node.op.get_attr("padding").decode()
+    if kind == "EXPLICIT":
+        return node.op.get_attr("explicit_paddings")[2 * axis + 2]
+    if kind == "VALID":
+        return 0
+    needed = (node.shape[axis] - 1) * stride + kernel
+    return max(0, needed - node.dependent[0].shape[axis]) // 2
+
+
+_PULLED = {
+    "Conv2D": tf.raw_ops.Conv2DBackpropInput,
+    "DepthwiseConv2dNative": tf.raw_ops.DepthwiseConv2dNativeBackpropInput,
+}

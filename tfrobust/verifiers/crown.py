@@ -1,0 +1,33 @@
+"""CROWN."""
+
+from tfrobust.backend import register
+from tfrobust.verifiers.bounding import Bounding
+from tfrobust.verifiers.bounds import Bounds
+
+
+@register
+class CROWN(Bounding):
+    """Linear bounds, propagated backward from every activation.
+
+    Each activation is enclosed by two lines that adapt to the bounds of what
+    it reads, and those bounds come from a backward pass of their own.
+
+    Args:
+        threat: The `Threat` to bound over.
+        intersect: Whether to tighten the bounds of what activations read by
+            interval arithmetic, where that is better. False gives the bounds
+            of the paper.
+
+    Example:
+        `tfr.verifiers.CROWN(tfr.threats.Linf(0.1))`
+
+    Reference: Zhang et al., 2018, arXiv 1811.00866, theorem 3.2.
+    """
+
+    def __init__(self, threat, intersect=True):
+        super().__init__(threat)
+        self.intersect = intersect
+
+    def _margins(self, trace, x, functions):
+        bounds = Bounds(trace, self.threat, x, intersect=self.intersect)
+        return bounds.lower(functions)

@@ -1,0 +1,119 @@
+"""Linear functions of a whole activation."""
+
+import tensorflow as tf
+
+
+class Dense:
+    """Functions `sum(tensor * z)` of an activation z of any shape.
+
+    Args:
+        tensor: Coefficients, shape `[batch, functions, ...]`, where the dots
+            are the shape of z for one example. A batch of 1 holds for every
+            example.
+
+    Everything that is computed of the functions has shape `[batch, functions]`.
+    """
+
+    def __init__(self, tensor):
+        self.tensor = tensor
+
+    @classmethod
+    def identity(cls, node):
+        """The values of a node, and then those values negated."""
+        eye = tf.eye(node.size)
+        rows = tf.concat([eye, -eye], axis=0)
+        return cls(tf.reshape(rows, [1, 2 * node.size, *node.shape]))
+
+    @staticmethod
+    def both(node, values):
+        """Splits what was computed of `identity`: each of the node's shape."""
+        values = tf.reshape(values, [-1, 2, *node.shape])
+        return values[:, 0], values[:, 1]
+
+    def shared(self):
+        """Whether the coefficients are the same for every example."""
+        return self.tensor.shape[0] == 1
+
+    def gather(self, rows):
+        """Chooses functions for each example: `rows` is `[batch, count]`."""
+        return Dense(tf.gather(self.tensor[0], rows))
+
+    def pull(self, rule, node, position):
+        """The same functions of one of the values that a linear op reads."""
+        factor = rule.factor(node, position)
+        if factor is not None:
+            return Dense(times(self.tensor, factor))
+        shape = tf.shape(self.tensor)
+        rows = tf.reshape(self.tensor, [-1, *node.shape])
+        rows = rule.transposed(node, position, rows)
+        source = node.dependent[position].shape
+        return Dense(tf.reshape(rows, [shape[0], shape[1], *source]))
+
+    def relaxed(self, relaxation):
+        """The smallest that lines allow: functions of z, and a constant.
+
+        Args:
+            relaxation: The `Relaxation` of this activation in terms of z.
+        """
+        lower, below, upper, above = (self._each(part) for part in relaxation)
+        negative = tf.minimum(self.tensor, 0.0)
+        slopes = self.tensor * lower + negative * (upper - lower)
+        total = 0.0
+        if below is not None:
+            total += _product(self.tensor, below)
+            above = -below if above is None else above - below
+        if above is not None:
+            total += _product(negative, above)
+        return Dense(slopes), total
+
+    def dot(self, value):
+        """The functions of one value, shape `[batch, ...]`."""
+        return _product(self.tensor, self._each(value))
+
+    def minimum(self, lower, upper):
+        """Their minimum over a box from `lower` to `upper`."""
+        centre, radius = (upper + lower) / 2, (upper - lower) / 2
+        spread = _product(tf.abs(self.tensor), self._each(radius))
+        return _product(self.tensor, self._each(centre)) - spread
+
+    def minimum_over(self, threat, x):
+        """Their minimum over a threat around x."""
+        reach = threat.support(x, -self.tensor)
+        return self.dot(x) - reach
+
+    def dense(self, shape):
+        """Itself; the form that every linear op can pull."""
+        return self
+
+    def plus(self, other, shape):
+        """The sum of two lots of functions of one value of this shape."""
+        return Dense(self.tensor + other.dense(shape).tensor)
+
+    def _each(self, value):
+        """Adds an axis for the functions to a value without one."""
+        if value is None or value.shape.rank == self.tensor.shape.rank:
+            return value
+        return value[:, tf.newaxis]
+
+
+def times(tensor, factor):
+    """Multiplies by what is 1 more often than not."""
+    return (
+        tensor if isinstance(factor, int) and factor == 1 else tensor * factor
+    )
+
+
+def _product(tensor, value):
+    """Sums of products, [batch, functions], without the products."""
+    shape = tf.shape(tensor)
+    rows = tf.reshape(tensor, [shape[0], shape[1], -1])
+    if tensor.shape[0] == 1 and value.shape[1] == 1:
+        # One matrix for all examples.
+        columns = tf.reshape(value, [tf.shape(value)[0], -1])
+        return tf.matmul(columns, rows[0], transpose_b=True)
+    if value.shape[1] == 1:
+        column = tf.reshape(value, [tf.shape(value)[0], -1, 1])
+        return tf.squeeze(tf.matmul(rows, column), -1)
+    shape = tf.shape(value)
+    value = tf.reshape(value, [shape[0], shape[1], -1])
+    return tf.reduce_sum(rows * value, axis=-1)

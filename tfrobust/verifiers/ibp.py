@@ -1,0 +1,27 @@
+"""Interval bound propagation."""
+
+from tfrobust.backend import register
+from tfrobust.verifiers.bounding import Bounding
+from tfrobust.verifiers.bounds import Bounds
+
+
+@register
+class IBP(Bounding):
+    """Interval bound propagation: the cheapest bounds, and the loosest.
+
+    Every value gets a lower and an upper bound from those of the values it is
+    made of. The last linear layers are folded into the margins. The first ones
+    are exact for every norm.
+
+    Args:
+        threat: The `Threat` to bound over.
+
+    Example:
+        `tfr.verifiers.IBP(tfr.threats.Linf(0.1))`
+
+    Reference: Gowal et al., 2018, arXiv 1810.12715, section 3.
+    """
+
+    def _margins(self, trace, x, functions):
+        bounds = Bounds(trace, self.threat, x, tighten=False)
+        return bounds.lower_from_intervals(functions)

@@ -1,0 +1,113 @@
+"""Ops that are linear in what depends on the network's input."""
+
+import tensorflow as tf
+
+from tfrobust.graph import Node
+from tfrobust.verifiers import convolutions
+
+
+class Linear:
+    """How to bound an op that is linear, but for a constant.
+
+    Whatever its name, such an op is its own rule: it is run on the centres of
+    intervals, and its gradient carries coefficients backward.
+
+    Args:
+        weights: Whether its constants are weights, whose magnitudes carry the
+            radii of intervals. Otherwise it moves, adds or averages values.
+        offset: Whether it adds a constant.
+        falls: Positions of the inputs in which it falls.
+        channelwise: Whether it treats every channel by itself, given constants
+            that do.
+        magnitude: A function `(node, *radii)` in place of running the op with
+            the magnitudes of its weights.
+    """
+
+    def __init__(
+        self,
+        weights=False,
+        offset=False,
+        falls=(),
+        channelwise=False,
+        magnitude=None,
+    ):
+        self._weights, self._offset, self._falls = weights, offset, falls
+        self._channelwise = channelwise
+        self._magnitude = magnitude or _magnitude
+
+    linear = True
+
+    def interval(self, node, lowers, uppers):
+        """Bounds of a node from bounds of its dependent inputs."""
+        ends = list(zip(lowers, uppers, strict=True))
+        if self._weights:
+            radii = [(upper - lower) / 2 for lower, upper in ends]
+            centre = node.run(*((upper + lower) / 2 for lower, upper in ends))
+            radius = self._magnitude(node, *radii)
+            return centre - radius, centre + radius
+        # From where each input contributes its least to where its most.
+        for k, position in enumerate(node.positions):
+            if position in self._falls:
+                ends[k] = ends[k][::-1]
+        least, most = zip(*ends, strict=True)
+        return node.run(*least), node.run(*most)
+
+    def offset(self, node):
+        """What the op makes of zeros, shape `[1, ...]`; None if zeros."""
+        if not self._offset or len(node.dependent) == len(node.inputs):
+            return None
+        return node.run(*(tf.zeros([1, *i.shape]) for i in node.dependent))
+
+    def factor(self, node, position):
+        """By what each channel is multiplied; None if that isn't all."""
+        source = node.dependent[position]
+        if not self._channelwise or source.shape != node.shape:
+            return None
+        if not self._weights:
+            return -1 if node.positions[position] in self._falls else 1
+        constants = [i for i in node.inputs if not isinstance(i, Node)]
+        if not all(_by_channel(constant) for constant in constants):
+            return None
+        ones = tf.ones([1] * len(node.shape) + [node.shape[-1]])
+        factor = self._pulled(node, position, ones, tf.shape(ones))
+        return tf.reshape(factor, [-1])
+
+    def transposed(self, node, position, rows):
+        """Pulls coefficients `[rows, ...]` of the output back to an input."""
+        if convolutions.few_channels(node):
+            return convolutions.folded(node, rows)
+        shape = [tf.shape(rows)[0], *node.dependent[position].shape]
+        return self._pulled(node, position, rows, shape)
+
+    def _pulled(self, node, position, rows, shape):
+        # Linear, so that the gradient is the same everywhere.
+        zeros = tf.zeros(shape)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(zeros)
+            values = [
+                zeros
+                if k == position
+                else tf.zeros([tf.shape(rows)[0], *given.shape])
+                for k, given in enumerate(node.dependent)
+            ]
+            output = node.run(*values)
+        return tape.gradient(output, zeros, output_gradients=rows)
+
+
+def batch_norm_magnitude(node, radius):
+    """|scale / sqrt(variance + epsilon)| times the radius."""
+    _, scale, _, _, variance = node.inputs
+    epsilon = node.op.get_attr("epsilon")
+    return radius * tf.abs(scale * tf.math.rsqrt(variance + epsilon))
+
+
+def _magnitude(node, *radii):
+    return node.run(*radii, constants=tf.abs)
+
+
+def _by_channel(constant):
+    """Whether a constant has one value for each channel, or a single one."""
+    shape = constant.shape
+    return shape.is_fully_defined() and (
+        shape.rank < 2 or shape.num_elements() == shape[-1]
+    )

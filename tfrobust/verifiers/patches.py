@@ -1,0 +1,165 @@
+"""Linear functions of small windows of an image."""
+
+import tensorflow as tf
+
+from tfrobust.verifiers import convolutions
+from tfrobust.verifiers.dense import Dense, times
+from tfrobust.verifiers.window import Window
+
+
+class Patches:
+    """Functions `sum(tensor * window of z)` of an image z.
+
+    What a convolution makes of an image reads a small window of it. Kept so,
+    its coefficients are some hundred times fewer than those of `Dense`.
+
+    Args:
+        tensor: Coefficients, shape `[batch, rows, columns, functions, height,
+            width, channels]`: for each point of the window's grid some
+            functions of the window there. A batch, rows or columns of 1 hold
+            for all.
+        window: The `Window`.
+
+    What is computed of them has shape `[batch, rows * columns * functions]`.
+    """
+
+    def __init__(self, tensor, window):
+        self.tensor, self.window = tensor, window
+
+    @classmethod
+    def identity(cls, node):
+        """The values of a node, and then, channelwise, those negated."""
+        height, width, channels = node.shape
+        eye = tf.eye(channels)
+        rows = tf.concat([eye, -eye], axis=0)
+        tensor = tf.reshape(rows, [1, 1, 1, 2 * channels, 1, 1, channels])
+        return cls(tensor, Window.points(height, width))
+
+    @staticmethod
+    def both(node, values):
+        """Splits what was computed of `identity`: each of the node's shape."""
+        height, width, channels = node.shape
+        values = tf.reshape(values, [-1, height, width, 2, channels])
+        return values[..., 0, :], values[..., 1, :]
+
+    def pull(self, rule, node, position):
+        """The same functions of one of the values that a linear op reads."""
+        factor = rule.factor(node, position)
+        if factor is not None:
+            return Patches(times(self.tensor, factor), self.window)
+        if not convolutions.window(node):
+            return self.dense(node.shape).pull(rule, node, position)
+        pulled = self._convolved(node, node.dependent[position])
+        height, width, _ = shape = node.dependent[position].shape
+        if pulled.window.size[0] * pulled.window.size[1] > height * width:
+            return pulled.dense(shape)
+        return pulled
+
+    def relaxed(self, relaxation):
+        """The smallest that lines allow: functions of z, and a constant."""
+        lower, below, upper, above = (
+            None if part is None else self._view(part) for part in relaxation
+        )
+        negative = tf.minimum(self.tensor, 0.0)
+        slopes = self.tensor * lower + negative * (upper - lower)
+        total = 0.0
+        if below is not None:
+            total += self._product(self.tensor, below)
+            above = -below if above is None else above - below
+        if above is not None:
+            total += self._product(negative, above)
+        return Patches(slopes, self.window), total
+
+    def dot(self, value):
+        """The functions of one value, shape `[batch, ...]`."""
+        return self._product(self.tensor, self._view(value))
+
+    def minimum(self, lower, upper):
+        """Their minimum over a box from `lower` to `upper`."""
+        centre, radius = (upper + lower) / 2, (upper - lower) / 2
+        spread = self._product(tf.abs(self.tensor), self._view(radius))
+        return self.dot(centre) - spread
+
+    def minimum_over(self, threat, x):
+        """Their minimum over a threat around x."""
+        views = (
+            self._view(part, padding)
+            for part, padding in zip(threat.room(x), (0, 0, 1), strict=True)
+        )
+        room = (tf.reshape(v, [*_leading(v), 1, self._places]) for v in views)
+        shape = [*_leading(self.tensor), self.tensor.shape[3], self._places]
+        reach = threat.reach(tf.reshape(-self.tensor, shape), *room)
+        return self.dot(x) - tf.reshape(reach, [tf.shape(reach)[0], -1])
+
+    def dense(self, shape):
+        """The same as `Dense` functions of an image of this shape."""
+        height, width, channels = shape
+        rows, columns = self.window.grid
+        functions = self.tensor.shape[3]
+        tensor = tf.broadcast_to(
+            self.tensor,
+            [tf.shape(self.tensor)[0], rows, columns, *self.tensor.shape[3:]],
+        )
+        tensor = tf.einsum(
+            "bijfrcz,iyr->bijfycz", tensor, self.window.places(0, height)
+        )
+        tensor = tf.einsum(
+            "bijfycz,jxc->bijfyxz", tensor, self.window.places(1, width)
+        )
+        count = rows * columns * functions
+        return Dense(tf.reshape(tensor, [-1, count, height, width, channels]))
+
+    def plus(self, other, shape):
+        """The sum of two lots of functions of one image of this shape."""
+        if not isinstance(other, Patches) or (
+            self.window[:2] != other.window[:2]
+        ):
+            return self.dense(shape).plus(other, shape)
+        window = self.window.union(other.window)
+        return Patches(self._widened(window) + other._widened(window), window)
+
+    def _widened(self, window):
+        margins = self.window.margins(window)
+        return tf.pad(self.tensor, [(0, 0)] * 4 + margins + [(0, 0)])
+
+    def _convolved(self, node, source):
+        strides, kernel, padding = convolutions.window(node)
+        window = self.window.before(strides, kernel, padding)
+        rows = tf.reshape(
+            self.tensor, [-1, *self.window.size, self.tensor.shape[-1]]
+        )
+        channels = source.shape[-1]
+        shape = [*window.size, channels]
+        rows = convolutions.pulled_windows(node, rows, shape)
+        leading = [*_leading(self.tensor), self.tensor.shape[3]]
+        tensor = tf.reshape(rows, [*leading, *shape])
+        return Patches(tensor, window)
+
+    @property
+    def _places(self):
+        height, width = self.window.size
+        return height * width * self.tensor.shape[-1]
+
+    def _view(self, value, padding=0.0):
+        """Windows of a value, `[batch, rows, columns, 1, ...]`."""
+        return self.window.view(value, padding)[:, :, :, tf.newaxis]
+
+    def _product(self, tensor, views):
+        """Sums of products, without the products."""
+        places, functions = self._places, tensor.shape[3]
+        if tensor.shape[:3] == [1, 1, 1]:
+            # One matrix for all windows.
+            views = tf.reshape(views, [-1, places])
+            matrix = tf.reshape(tensor, [functions, places])
+            product = tf.matmul(views, matrix, transpose_b=True)
+        else:
+            rows = tf.reshape(tensor, [*_leading(tensor), functions, places])
+            views = tf.reshape(views, [*_leading(views), places, 1])
+            product = tf.matmul(rows, views)
+        rows, columns = self.window.grid
+        return tf.reshape(product, [-1, rows * columns * functions])
+
+
+def _leading(tensor):
+    """The batch, rows and columns of a tensor, for `tf.reshape`."""
+    return [-1, tensor.shape[1], tensor.shape[2]]

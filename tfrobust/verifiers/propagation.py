@@ -1,0 +1,68 @@
+"""Carrying intervals forward and linear functions backward."""
+
+import tensorflow as tf
+
+from tfrobust.verifiers.rules import rule
+
+
+def interval(node, intervals):
+    """Bounds of one node from the intervals of those that it reads."""
+    pairs = [intervals[given] for given in node.dependent]
+    lowers, uppers = zip(*pairs, strict=True)
+    lower, upper = rule(node).interval(node, lowers, uppers)
+    # Rounding may have swapped ends that are equal.
+    return tf.minimum(lower, upper), tf.maximum(lower, upper)
+
+
+def backward(trace, node, functions, lines, boxes=None, rows=None):
+    """Bounds functions of a node from below by functions of the input.
+
+    Args:
+        trace: The `Trace`.
+        node: The `Node` of which the functions are.
+        functions: `Dense` or `Patches`.
+        lines: Maps every op on the way that isn't linear to its lines.
+        boxes: Maps nodes at which to stop to their intervals.
+        rows: Which functions to keep for each example, `[batch, count]`; None
+            for all. They are chosen at the first op that isn't linear: until
+            there the functions are the same for every example.
+
+    Returns:
+        The functions of the input, None if all of them stopped before, and a
+        constant `[batch, functions]`, such that their sum is a lower bound.
+    """
+    boxes = boxes or {}
+    pending, constant = {node: functions}, 0.0
+    begin = trace.nodes.index(node)
+    for current in reversed(trace.nodes[1 : begin + 1]):
+        found = pending.pop(current, None)
+        if found is None:
+            continue
+        if current in boxes:
+            constant += found.minimum(*boxes[current])
+            continue
+        how = rule(current)
+        if how.linear:
+            offset = how.offset(current)
+            if offset is not None:
+                constant += found.dot(offset)
+            pulled = [
+                found.pull(how, current, k)
+                for k in range(len(current.dependent))
+            ]
+        else:
+            if rows is not None:
+                found = found.gather(rows)
+                pending = {k: v.gather(rows) for k, v in pending.items()}
+                if not isinstance(constant, float):
+                    constant = tf.gather(constant[0], rows)
+                rows = None
+            found, more = lines[current].pull(found)
+            constant += more
+            pulled = [found]
+        for given, part in zip(current.dependent, pulled, strict=True):
+            known = pending.get(given)
+            pending[given] = (
+                part if known is None else (known.plus(part, given.shape))
+            )
+    return pending.get(trace.input), constant

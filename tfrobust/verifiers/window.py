@@ -1,0 +1,91 @@
+"""Windows that slide over an image."""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class Window(NamedTuple):
+    """The windows at the points of a grid, along both axes of an image.
+
+    The one at grid point i covers rows `i * stride + start` and the following,
+    `size` of them. Those outside of the image are padding.
+    """
+
+    grid: tuple
+    stride: tuple
+    start: tuple
+    size: tuple
+
+    @classmethod
+    def points(cls, height, width):
+        """Every point of an image by itself."""
+        return cls((height, width), (1, 1), (0, 0), (1, 1))
+
+    def before(self, strides, kernel, padding):
+        """What these windows of a convolution's output read of its input."""
+        pairs = range(2)
+        return Window(
+            self.grid,
+            tuple(self.stride[a] * strides[a] for a in pairs),
+            tuple(self.start[a] * strides[a] - padding[a] for a in pairs),
+            tuple((self.size[a] - 1) * strides[a] + kernel[a] for a in pairs),
+        )
+
+    def union(self, other):
+        """The smallest windows around both, which share grid and stride."""
+        start = tuple(map(min, self.start, other.start))
+        stop = tuple(
+            max(self.start[a] + self.size[a], other.start[a] + other.size[a])
+            for a in range(2)
+        )
+        size = tuple(stop[a] - start[a] for a in range(2))
+        return self._replace(start=start, size=size)
+
+    def margins(self, other):
+        """How far larger windows stand out: `tf.pad`'s pairs, rows first."""
+        return [
+            (
+                self.start[a] - other.start[a],
+                other.start[a] + other.size[a] - self.start[a] - self.size[a],
+            )
+            for a in range(2)
+        ]
+
+    def view(self, image, padding=0.0):
+        """Reads every window of an image.
+
+        Args:
+            image: Shape `[batch, height, width, channels]`.
+            padding: Value outside of the image.
+
+        Returns:
+            Shape `[batch, *grid, *size, channels]`.
+        """
+        pads, begin, length = [(0, 0)], [0], [-1]
+        for axis in range(2):
+            needed = (self.grid[axis] - 1) * self.stride[axis] + self.size[axis]
+            below = max(0, -self.start[axis])
+            above = self.start[axis] + needed - image.shape[axis + 1]
+            pads.append((below, max(0, above)))
+            begin.append(max(0, self.start[axis]))
+            length.append(needed)
+        image = tf.pad(image, [*pads, (0, 0)], constant_values=padding)
+        channels = image.shape[-1]
+        image = tf.slice(image, [*begin, 0], [*length, channels])
+        views = tf.image.extract_patches(
+            image,
+            [1, *self.size, 1],
+            [1, *self.stride, 1],
+            [1, 1, 1, 1],
+            "VALID",
+        )
+        return tf.reshape(views, [-1, *self.grid, *self.size, channels])
+
+    def places(self, axis, length):
+        """1 where a window's place is a row: [grid, rows, size]."""
+        grid = tf.range(self.grid[axis])[:, tf.newaxis, tf.newaxis]
+        row = tf.range(length)[tf.newaxis, :, tf.newaxis]
+        place = tf.range(self.size[axis])[tf.newaxis, tf.newaxis]
+        at = grid * self.stride[axis] + self.start[axis] + place
+        return tf.cast(at == row, tf.float32)
