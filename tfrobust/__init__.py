@@ -5,6 +5,8 @@ Train against the worst case of a threat, evaluate under attack, and ship.
 
 from tfrobust import (
     attacks,
+    compression,
+    layers,
     losses,
     objectives,
     schedules,
@@ -25,8 +27,10 @@ __all__ = [
     "RobustModel",
     "Verifier",
     "attacks",
+    "compression",
     "evaluate",
     "export",
+    "layers",
     "losses",
     "objectives",
     "schedules",

@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfrobust import hoisting
 from tfrobust.configurable import Configurable
 
 
@@ -52,7 +53,8 @@ class Attack(Adversary):
     def perturb(self, model, x, y):
         """Returns the worst points found, shape and range of x, float32."""
         x = self.threat.checked(x)
-        return tf.stop_gradient(self._perturb(model, x, y))
+        with hoisting.fixed_weights():
+            return tf.stop_gradient(self._perturb(model, x, y))
 
     def search(self, model, x, y):
         return self.perturb(model, x, y)

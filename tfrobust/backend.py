@@ -24,6 +24,9 @@ else:
         )
 
 NAME = "tf_keras" if LEGACY else "keras"
+
+# Argument of `add_weight` under which mixed precision leaves a weight float32.
+AS_STORED = {"experimental_autocast" if LEGACY else "autocast": False}
 register = keras.saving.register_keras_serializable(package="tfrobust")
 Schedule = keras.optimizers.schedules.LearningRateSchedule
 

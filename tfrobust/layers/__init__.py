@@ -1,0 +1,17 @@
+"""Layers whose kernel is worked out from other weights."""
+
+from tfrobust.layers.binary_conv2d import BinaryConv2D
+from tfrobust.layers.binary_dense import BinaryDense
+from tfrobust.layers.sparse_binary_conv2d import SparseBinaryConv2D
+from tfrobust.layers.sparse_binary_dense import SparseBinaryDense
+from tfrobust.layers.sparse_binary_depthwise_conv2d import (
+    SparseBinaryDepthwiseConv2D,
+)
+
+__all__ = [
+    "BinaryConv2D",
+    "BinaryDense",
+    "SparseBinaryConv2D",
+    "SparseBinaryDense",
+    "SparseBinaryDepthwiseConv2D",
+]
