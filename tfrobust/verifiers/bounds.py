@@ -9,6 +9,10 @@ from tfrobust.verifiers.patches import Patches
 from tfrobust.verifiers.propagation import backward, interval
 from tfrobust.verifiers.rules import rule
 
+# How many roundings of full size the sum of a dot product is allowed. Sums in
+# blocks, as all fast kernels do them, err by far less than their length.
+ROUNDINGS = 32
+
 
 class Bounds:
     """Intervals of a network's values over a threat, and lines from them.
@@ -23,7 +27,8 @@ class Bounds:
         rules: Replaces the table's rules for some ops.
 
     Attributes:
-        intervals: Maps every node to its lower and upper bounds.
+        intervals: Maps every node to its lower and upper bounds, in which
+            roundings are not accounted for.
         lines: Maps every node that isn't linear to its `Relaxation`.
     """
 
@@ -34,6 +39,8 @@ class Bounds:
         self._intersect, self._rules = intersect, rules or {}
         self.intervals, self.lines = {trace.input: threat.box(x)}, {}
         consumers = _consumers(trace)
+        self._read = {trace.input, trace.output}
+        self._read |= {node for node in trace.nodes if consumers[node]}
         self._mixes = {trace.input: 0}
         for node in trace.nodes[1:]:
             self._mixes[node] = _mixes(node, self._mixes)
@@ -52,6 +59,9 @@ class Bounds:
     def lower(self, functions, lines=None):
         """Lower bounds on functions of the output.
 
+        What rounding may have added to them, in bounds and network alike, is
+        taken off.
+
         Args:
             functions: `Dense` functions of the trace's output.
             lines: Lines to use in place of those of `lines`.
@@ -59,17 +69,26 @@ class Bounds:
         Returns:
             Shape `[batch, functions]`.
         """
-        lines = {**self.lines, **(lines or {})}
-        return self._concrete(
-            *backward(self.trace, self.trace.output, functions, lines)
-        )
+        return self._less_rounding(functions, {**self.lines, **(lines or {})})
 
     def lower_from_intervals(self, functions):
         """The same, from the intervals of what the activations return."""
         boxes = {node: self.intervals[node] for node in self.lines}
-        return self._concrete(
-            *backward(self.trace, self.trace.output, functions, {}, boxes)
+        return self._less_rounding(functions, {}, boxes)
+
+    def _less_rounding(self, functions, lines, boxes=None):
+        sizes = []
+
+        def visit(node, found):
+            if node in self._read or node in (boxes or ()):
+                sizes.append(found.magnitude(*self.intervals[node]))
+
+        found = backward(
+            self.trace, self.trace.output, functions, lines, boxes, visit=visit
         )
+        rounding = ROUNDINGS * 2.0**-24 * tf.add_n(sizes)
+        # Strictly below, also where everything is 0.
+        return self._concrete(*found) - tf.stop_gradient(rounding + 1e-30)
 
     def _concrete(self, functions, constant):
         if functions is None:
@@ -88,29 +107,38 @@ class Bounds:
         image = len(node.shape) == 3
         form = Patches if image else Dense
         lower, upper = self.intervals[node]
-        settled = [rule(reader).settled(lower, upper) for reader in consumers]
-        rows, kept = None, None
-        chosen = form is Dense and self._mixes[node] == math.inf
-        if chosen and all(part is not None for part in settled):
-            opened = ~tf.reduce_all(tf.stack(settled), axis=0)
-            rows, kept = _chosen(tf.reshape(opened, [-1, node.size]))
+        opened = self._opened(node, consumers) if form is Dense else None
+        rows, kept = (None, None) if opened is None else _chosen(opened)
         values = self._concrete(
             *backward(
                 self.trace, node, form.identity(node), self.lines, None, rows
             )
         )
-        if rows is None:
+        if opened is None:
             low, high = form.both(node, values)
             high = -high
         else:
             low, high = tf.split(values, 2, axis=1)
-            low = _placed(lower, kept, low)
-            high = _placed(upper, kept, -high)
+            low = _placed(lower, opened, kept, low)
+            high = _placed(upper, opened, kept, -high)
         if self._intersect:
             low, high = tf.maximum(low, lower), tf.minimum(high, upper)
         shape = tf.shape(lower)
         low, high = (tf.broadcast_to(end, shape) for end in (low, high))
         return tf.minimum(low, high), tf.maximum(low, high)
+
+    def _opened(self, node, consumers):
+        """Which values could gain, `[batch, values]`; None for any of them.
+
+        Before the first op that isn't linear there is nothing to choose.
+        """
+        settled = [
+            rule(reader).settled(*self.intervals[node]) for reader in consumers
+        ]
+        if self._mixes[node] < math.inf or any(s is None for s in settled):
+            return None
+        opened = ~tf.reduce_all(tf.stack(settled), axis=0)
+        return tf.reshape(opened, [-1, node.size])
 
 
 def _consumers(trace):
@@ -153,20 +181,17 @@ def _chosen(opened):
     return tf.concat([kept, kept + tf.shape(opened)[1]], axis=1), kept
 
 
-def _placed(values, kept, found):
-    """Puts what was found of the kept values in their places."""
-    flat = tf.reshape(values, [tf.shape(values)[0], -1])
-    index = tf.stack(
-        [
-            tf.broadcast_to(
-                tf.range(tf.shape(kept)[0])[:, tf.newaxis], tf.shape(kept)
-            ),
-            kept,
-        ],
-        axis=-1,
-    )
-    flat = tf.tensor_scatter_nd_update(flat, index, found)
-    return tf.reshape(flat, tf.shape(values))
+def _placed(values, opened, kept, found):
+    """Puts what was found of the kept values in their places.
+
+    Of those that aren't open none: how many were kept depends on the batch.
+    """
+    flat = tf.reshape(values, tf.shape(opened))
+    example = tf.range(tf.shape(kept)[0])[:, tf.newaxis]
+    example = tf.broadcast_to(example, tf.shape(kept))
+    index = tf.stack([example, kept], axis=-1)
+    placed = tf.tensor_scatter_nd_update(flat, index, found)
+    return tf.reshape(tf.where(opened, placed, flat), tf.shape(values))
 
 
 _REARRANGES = {

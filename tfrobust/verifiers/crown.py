@@ -16,7 +16,7 @@ class CROWN(Bounding):
         threat: The `Threat` to bound over.
         intersect: Whether to tighten the bounds of what activations read by
             interval arithmetic, where that is better. False gives the bounds
-            of the paper.
+            of the paper, but for signs that intervals settle.
 
     Example:
         `tfr.verifiers.CROWN(tfr.threats.Linf(0.1))`

@@ -70,6 +70,11 @@ class Dense:
         """The functions of one value, shape `[batch, ...]`."""
         return _product(self.tensor, self._each(value))
 
+    def magnitude(self, lower, upper):
+        """The sum of the magnitudes of all terms, at their largest in a box."""
+        largest = tf.maximum(tf.abs(lower), tf.abs(upper))
+        return _product(tf.abs(self.tensor), self._each(largest))
+
     def minimum(self, lower, upper):
         """Their minimum over a box from `lower` to `upper`."""
         centre, radius = (upper + lower) / 2, (upper - lower) / 2

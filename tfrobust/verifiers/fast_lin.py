@@ -19,7 +19,7 @@ class FastLin(Bounding):
         threat: The `Threat` to bound over.
         intersect: Whether to tighten the bounds of what activations read by
             interval arithmetic, where that is better. False gives the bounds
-            of the paper.
+            of the paper, but for signs that intervals settle.
 
     Example:
         `tfr.verifiers.FastLin(tfr.threats.Linf(0.1))`

@@ -14,7 +14,7 @@ def interval(node, intervals):
     return tf.minimum(lower, upper), tf.maximum(lower, upper)
 
 
-def backward(trace, node, functions, lines, boxes=None, rows=None):
+def backward(trace, node, functions, lines, boxes=None, rows=None, visit=None):
     """Bounds functions of a node from below by functions of the input.
 
     Args:
@@ -26,6 +26,7 @@ def backward(trace, node, functions, lines, boxes=None, rows=None):
         rows: Which functions to keep for each example, `[batch, count]`; None
             for all. They are chosen at the first op that isn't linear: until
             there the functions are the same for every example.
+        visit: Called with every node on the way and the functions of it.
 
     Returns:
         The functions of the input, None if all of them stopped before, and a
@@ -38,6 +39,8 @@ def backward(trace, node, functions, lines, boxes=None, rows=None):
         found = pending.pop(current, None)
         if found is None:
             continue
+        if visit:
+            visit(current, found)
         if current in boxes:
             constant += found.minimum(*boxes[current])
             continue
@@ -65,4 +68,7 @@ def backward(trace, node, functions, lines, boxes=None, rows=None):
             pending[given] = (
                 part if known is None else (known.plus(part, given.shape))
             )
-    return pending.get(trace.input), constant
+    found = pending.get(trace.input)
+    if visit and found is not None:
+        visit(trace.input, found)
+    return found, constant
