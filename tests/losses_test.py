@@ -39,6 +39,16 @@ def test_dlr_divides_the_margin_by_first_minus_third():
     np.testing.assert_allclose(losses.dlr(Y, 7 * Z + 3), expected, rtol=1e-5)
 
 
+def test_targeted_dlr_divides_the_lead_of_the_target():
+    # Of the gap from the first to the mean of the third and the fourth.
+    expected = [(0.0 - 2.0) / 2.5, (3.0 - 2.5) / (3.0 + 1.75)]
+    target = np.array([3, 1])
+    values = losses.targeted_dlr(Y, target, Z)
+    np.testing.assert_allclose(values, expected, rtol=1e-6)
+    scaled = losses.targeted_dlr(Y, target, 7 * Z + 3)
+    np.testing.assert_allclose(scaled, expected, rtol=1e-5)
+
+
 def test_kl_is_the_divergence_from_the_first_argument():
     p, q = log_softmax(Z), log_softmax(Z[::-1])
     expected = (np.exp(p) * (p - q)).sum(axis=1)
@@ -98,6 +108,11 @@ def test_logits_that_are_no_classes_are_refused(shape):
 def test_dlr_of_two_classes_is_refused():
     with pytest.raises(ValueError, match="at least 3 classes.*`margin`"):
         losses.dlr(Y, Z[:, :2])
+
+
+def test_targeted_dlr_of_three_classes_is_refused():
+    with pytest.raises(ValueError, match="at least 4 classes.*`margin`"):
+        losses.targeted_dlr(Y, Y, Z[:, :3])
 
 
 def test_a_loss_that_is_reduced_already_is_refused():

@@ -96,3 +96,16 @@ def test_negative_and_large_seeds_are_accepted():
     drawn = [streams.uniform(x, seed).numpy() for seed in (-1, 0, 2**40 + 1)]
     assert not np.array_equal(drawn[0], drawn[1])
     assert not np.array_equal(drawn[1], drawn[2])
+
+
+def test_keys_draw_what_their_rows_draw():
+    x = rows(3, 8)
+    keyed = streams.draw(streams.keys(x), streams.fold(5, 2), count=8)
+    np.testing.assert_array_equal(keyed, streams.uniform(x, 5, stream=2))
+
+
+def test_a_draw_may_be_continued():
+    keys = streams.keys(rows(3, 8))
+    whole = streams.draw(keys, seed=4, count=9).numpy()
+    rest = streams.draw(keys, seed=4, count=5, begin=tf.constant(4))
+    np.testing.assert_array_equal(rest, whole[:, 4:])

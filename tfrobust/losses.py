@@ -49,6 +49,24 @@ def dlr(y, logits):
     return margin(y, logits) / (first - third + 1e-12)
 
 
+def targeted_dlr(y, target, logits):
+    """Difference of logits ratio towards the class `target`.
+
+    Reference: Croce and Hein, 2020, arXiv 2003.01690, equation 7.
+    """
+    if logits.shape[-1] < 4:
+        raise ValueError(
+            "The targeted DLR loss needs at least 4 classes. Received logits "
+            f"of shape {logits.shape}. Use the `margin` loss without targets."
+        )
+    y, logits = class_labels(y, logits)
+    target, _ = class_labels(target, logits)
+    first, _, third, fourth = tf.unstack(tf.math.top_k(logits, 4).values, 4, -1)
+    gap = tf.one_hot(target, logits.shape[-1]) - tf.one_hot(y, logits.shape[-1])
+    gain = tf.reduce_sum(gap * logits, axis=-1)
+    return gain / (first - (third + fourth) / 2 + 1e-12)
+
+
 @register
 def kl(clean, logits):
     """KL(softmax(clean) || softmax(logits)), shape `[batch]`."""

@@ -27,10 +27,40 @@ def uniform(x, seed, stream=0):
         seed: Scalar integer.
         stream: Integer that tells apart several draws with one seed.
     """
-    bits = _mix(*_words(x, fold(seed, stream)))[0]
+    features = tf.reduce_prod(tf.shape(x)[1:])
+    drawn = draw(keys(x), fold(seed, stream), features)
+    return tf.reshape(drawn, tf.shape(x))
+
+
+def keys(x):
+    """Hashes each row to the key of its streams, int64 `[batch]`.
+
+    A loop that draws often hashes its inputs once, then calls `draw`.
+    """
+    flat = tf.reshape(x, [tf.shape(x)[0], -1])
+    index = tf.cast(tf.range(tf.shape(flat)[1]), tf.uint32)[tf.newaxis]
+    weights = tf.cast(_mix(index, index + 1, index + 2)[0], tf.int64) | 1
+    bits = tf.cast(tf.bitcast(tf.cast(flat, tf.float32), tf.int32), tf.int64)
+    total = tf.reduce_sum(bits * weights, axis=1)  # A multilinear hash.
+    return tf.bitwise.right_shift(total, tf.constant(32, tf.int64)) & _MASK
+
+
+def draw(keys, seed, count, begin=0):
+    """Draws `count` numbers from U[0, 1) for each key: `[batch, count]`.
+
+    Args:
+        keys: What `keys` returned, shape `[batch]`.
+        seed: Scalar integer.
+        count: Scalar integer.
+        begin: Position of the first number in its stream: what one call
+            draws with `count=8`, two draw with `begin=0` and `begin=4`.
+    """
+    index = tf.cast(begin + tf.range(count), tf.uint32)[tf.newaxis]
+    key = tf.cast(keys, tf.uint32)[:, tf.newaxis]
+    bits = _mix(index, key, tf.cast(seed, tf.uint32))[0]
     # 24 bits are what float32 holds: every value is exact and below 1.
     bits = tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32))
-    return tf.reshape(tf.cast(bits, tf.float32) * 2.0**-24, tf.shape(x))
+    return tf.cast(bits, tf.float32) * 2.0**-24
 
 
 def normal(x, seed, stream=0):
@@ -43,22 +73,6 @@ def per_example(x, seed, stream=0):
     """Draws one U[0, 1) for each row, shape `[batch, 1, ..., 1]`."""
     first = tf.reshape(uniform(x, seed, stream), [tf.shape(x)[0], -1])[:, 0]
     return tf.reshape(first, [-1] + [1] * (len(x.shape) - 1))
-
-
-def _words(x, seed):
-    """Three uint32 words that broadcast to `[batch, features]`."""
-    flat = tf.reshape(x, [tf.shape(x)[0], -1])
-    index = tf.cast(tf.range(tf.shape(flat)[1]), tf.uint32)[tf.newaxis]
-    return index, _content(flat, index), tf.cast(seed, tf.uint32)
-
-
-def _content(flat, index):
-    """Hashes each row to a uint32, shape [batch, 1]: a multilinear hash."""
-    weights = tf.cast(_mix(index, index + 1, index + 2)[0], tf.int64) | 1
-    bits = tf.cast(tf.bitcast(tf.cast(flat, tf.float32), tf.int32), tf.int64)
-    total = tf.reduce_sum(bits * weights, axis=1, keepdims=True)
-    high = tf.bitwise.right_shift(total, tf.constant(32, tf.int64)) & _MASK
-    return tf.cast(high, tf.uint32)
 
 
 def _mix(x, y, z):

@@ -1,0 +1,136 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrobust.attacks.standing import choose, on_standing, while_standing
+from tfrobust.backend import keras
+from tfrobust.threats import Linf
+
+X = np.arange(24, dtype=np.float32).reshape(8, 3) / 24
+FREE = Linf(0.1)
+# How often each example moves before it falls.
+LIVES = np.array([9, 2, 0, 4, 2, 1, 9, 3], np.float32)
+
+
+def test_only_the_standing_are_run_and_the_others_keep_their_state():
+    standing = np.array([0, 1, 0, 0, 1, 1, 0, 0], bool)
+    sizes = []
+
+    def run(state, threat, x, y):
+        sizes.append(len(x))
+        return {"sum": state["sum"] + x[:, 0] + y}
+
+    state = {"sum": tf.ones(8)}
+    y = tf.range(8.0)
+    found = on_standing(run, standing, state, FREE, X, y)["sum"]
+    expected = np.where(standing, 1 + X[:, 0] + np.arange(8), 1)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert sizes == [3]
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, tf.function])
+def test_nobody_standing_is_nothing_to_run(wrap):
+    # On an empty batch, the gradient of a max pooling ends the process.
+    pool = keras.layers.MaxPooling2D()
+
+    def run(state, threat, x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            total = tf.reduce_sum(pool(x))
+        return state + tape.gradient(total, x)
+
+    @wrap
+    def ran(standing):
+        return on_standing(run, standing, images, FREE, images)
+
+    images = tf.ones([2, 4, 4, 1])
+    np.testing.assert_array_equal(ran(tf.constant([False, False])), images)
+    assert np.max(ran(tf.constant([True, False]))) == 2
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "mask"),
+    [
+        (0.1, None),
+        (tf.range(8.0) / 9, None),
+        (tf.constant([[0.1, 0.2, 0.3]]), np.array([1, 0, 1])),
+        (tf.constant(X[::-1]), None),
+        (0.1, (X[:, :1] > 0.4).astype(np.float32)),
+    ],
+    ids=["number", "example", "feature", "both", "mask"],
+)
+def test_the_threat_of_an_example_goes_with_it(epsilon, mask):
+    threat = Linf(0.1, mask=mask).replace(epsilon=epsilon)
+
+    def run(state, threat, x):
+        return threat.box(x)[1]
+
+    standing = np.arange(8) % 3 == 1
+    found = on_standing(run, standing, tf.constant(X), threat, X)
+    expected = np.where(standing[:, np.newaxis], threat.box(X)[1], X)
+    np.testing.assert_array_equal(found, expected)
+
+
+def fall(number, state, threat, x):
+    """Moves by x, and counts."""
+    moved, lives = state
+    standing = lives > 0
+    return choose(standing, (moved + x, lives - 1), state)
+
+
+def stands(state):
+    return state[1] > 0
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, tf.function])
+@pytest.mark.parametrize("stands", [stands, None])
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_a_loop_gives_the_same_however_it_is_grouped(wrap, stands, count):
+    @wrap
+    def loop():
+        state = tf.zeros_like(X), tf.constant(LIVES)
+        return while_standing(fall, stands, count, state, FREE, X)
+
+    moved, lives = loop()
+    steps = np.minimum(LIVES, count)
+    np.testing.assert_allclose(moved, X * steps[:, np.newaxis], rtol=1e-6)
+    np.testing.assert_array_equal(lives, LIVES - steps)
+
+
+def test_a_loop_regroups_once_a_quarter_has_fallen():
+    sizes = []
+
+    def step(number, state, threat, x):
+        assert number == len(sizes)
+        sizes.append(len(x))
+        return fall(number, state, threat, x)
+
+    state = tf.zeros_like(X), tf.constant(LIVES)
+    while_standing(step, stands, 7, state, FREE, X)
+    # Left are 7, 6, 4, 3, 2, 2, 2; of 7 it takes two to regroup.
+    assert sizes == [7, 7, 4, 3, 2, 2, 2]
+    sizes.clear()
+    while_standing(step, stands, 99, state, FREE, X[:8])
+    assert len(sizes) == 9
+
+
+def test_static_shapes_stay_static_if_nobody_falls():
+    shapes = []
+
+    def step(number, state, threat, x):
+        shapes.append(x.shape)
+        return state + 1
+
+    loop = tf.function(
+        lambda x: while_standing(step, None, 3, tf.zeros(8), FREE, x)
+    )
+    np.testing.assert_array_equal(loop(tf.constant(X)), np.full(8, 3))
+    assert set(shapes) == {tf.TensorShape([8, 3])}
+
+
+def test_rows_are_chosen_in_every_tensor_of_a_nest():
+    mask = np.array([True, False])
+    new, old = (np.ones((2, 3)), np.ones(2)), (np.zeros((2, 3)), np.zeros(2))
+    rows, values = choose(mask, new, old)
+    np.testing.assert_array_equal(rows, [[1, 1, 1], [0, 0, 0]])
+    np.testing.assert_array_equal(values, [1, 0])

@@ -1,0 +1,242 @@
+"""Auto-PGD."""
+
+import functools
+import math
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust import checks, losses, streams
+from tfrobust.adversary import Attack, input_gradient
+from tfrobust.attacks.climb import Climb
+from tfrobust.attacks.momentum_rule import MomentumRule, radius
+from tfrobust.attacks.sparse_rule import SparseRule
+from tfrobust.attacks.standing import choose, on_standing, while_standing
+from tfrobust.backend import register
+
+
+class _Plan(NamedTuple):
+    """What is known beforehand of each step; one entry for each."""
+
+    first: np.ndarray  # Whether it is the first in its ball.
+    factor: np.ndarray  # The ball's radius, in units of epsilon.
+    rises: np.ndarray  # If a checkpoint, the rises up to which steps halve.
+
+
+@register
+class APGD(Attack):
+    """Auto-PGD, which finds its step size by itself.
+
+    A step starts out at twice epsilon. At checkpoints, an example whose loss
+    no longer grows halves it and goes on from its best iterate. Under l1 the
+    steps are sparse, and their sparsity adapts too.
+
+    Args:
+        threat: The set to search, a `Threat`.
+        steps: Number of ascent steps in a run, at least 1.
+        loss: What to ascend, as in `PGD`; with `targets` it is always the
+            targeted DLR loss, and this keeps its default.
+        restarts: Number of runs from random starts, of which the worst point
+            is kept.
+        targets: 0, or how many of the most likely wrong classes to aim at
+            (APGD-T), in a run each for every restart; no more than there are.
+        rho: Fraction of the steps between two checkpoints that must raise the
+            loss, or else the step size halves; linf and l2 only.
+        multi_epsilon: Whether a run begins in balls of 3 and 2 times epsilon,
+            for 30 % of the steps each; None does so under l1 if `early_stop`.
+        averages: Number of forward passes that the loss, its gradient and
+            the logits are the mean of. More than 1 is for models that are
+            random themselves (expectation over transformation).
+        early_stop: Whether an example is finished, and no longer computed,
+            at the first point that is misclassified, be it x itself: right
+            for accuracy. False returns the point of largest loss: right for
+            training and for other tasks than classification. It also keeps
+            shapes static, for XLA.
+        seed: Integer that keys the random starts.
+
+    Call arguments:
+        x: Inputs in `[threat.low, threat.high]`, shape `[batch, ...]`, float32.
+        y: Integer labels, shape `[batch]`, or, without `early_stop` and
+            `targets`, what `loss` compares with.
+
+    Raises:
+        ValueError: If an argument is out of its range, there are fewer than 4
+            classes for `targets` or 3 for `"dlr"`, or no gradient reaches the
+            model's input.
+
+    Example:
+        `tfr.attacks.APGD(tfr.threats.Linf(8 / 255), targets=9)`
+
+    Reference: Croce and Hein, 2020, arXiv 2003.01690, algorithm 1; l1: Croce
+    and Hein, 2021, arXiv 2103.01208, section 3.
+    """
+
+    def __init__(
+        self,
+        threat,
+        steps=100,
+        loss="cross_entropy",
+        restarts=1,
+        targets=0,
+        rho=0.75,
+        multi_epsilon=None,
+        averages=1,
+        early_stop=True,
+        seed=0,
+    ):
+        counts = {"steps": steps, "restarts": restarts, "averages": averages}
+        for name, value in counts.items():
+            _require(value >= 1, name, "be at least 1", value)
+        _require(targets >= 0, "targets", "not be negative", targets)
+        _require(0 <= rho <= 1, "rho", "lie in [0, 1]", rho)
+        _require(
+            not targets or loss == "cross_entropy",
+            "loss",
+            'keep its default "cross_entropy" if there are `targets`, at '
+            "which the targeted DLR loss aims",
+            loss,
+        )
+        losses.get(loss)
+        self.threat, self.steps, self.loss = threat, steps, loss
+        self.restarts, self.targets, self.rho = restarts, targets, rho
+        self.multi_epsilon, self.averages = multi_epsilon, averages
+        self.early_stop, self.seed = early_stop, seed
+
+    def _perturb(self, model, x, y):
+        y = tf.convert_to_tensor(y)
+        x.shape[:1].assert_is_compatible_with(y.shape[:1])
+        found = x, tf.fill(tf.shape(x)[:1], -math.inf)
+        labels, count = (y,), 1
+        if self.early_stop or self.targets:
+            (clean,) = _mean(lambda: (self.logits(model, x, y),), self.averages)
+            labels = (checks.labels(y, clean),)
+            found = x, self._judged(labels, found[1], clean)
+        if self.targets:
+            count = min(self.targets, clean.shape[-1] - 1)
+            goals = _likeliest(*labels, clean, count)
+        seed = streams.fold(self.seed, self.step)
+
+        def run(number, *found):
+            goal = []
+            if self.targets:
+                goal = [tf.gather(goals, number % count, axis=1)]
+            run_seed = streams.fold(seed, number)
+            climbed = self._climb(model, x, (*labels, *goal), found, run_seed)
+            better = climbed[1] > found[1]
+            return number + 1, *choose(better, climbed, found)
+
+        return tf.while_loop(
+            lambda _, point, loss: tf.reduce_any(loss < math.inf),
+            run,
+            (0, *found),
+            maximum_iterations=self.restarts * count,
+        )[1]
+
+    def _climb(self, model, x, labels, found, seed):
+        """Returns the worst point of one run, and its loss."""
+        rule = SparseRule if self.threat.order == 1 else MomentumRule
+        plan = self._plan(rule)
+        threat = _scaled(self.threat, x, plan.factor[0])
+        point = rule.start(threat, x, seed)
+        share = 0.2 if self.early_stop else 0.05
+        climb = Climb.begin(rule.begin(x, point, share), point, found[1])
+
+        rows = self.threat, x, *labels
+        step = functools.partial(self._step, model, plan)
+        stands = Climb.stands if self.early_stop else None
+        climb = while_standing(step, stands, self.steps, climb, *rows)
+        last = functools.partial(self._last, model)
+        standing = climb.stands() if self.early_stop else None
+        climb = on_standing(last, standing, climb, *rows)
+        return climb.best, climb.best_loss
+
+    def _step(self, model, plan, number, climb, threat, x, *labels):
+        first, factor, rises = (tf.gather(row, number) for row in plan)
+        if plan.factor[0] > 1:
+            threat = _scaled(threat, x, factor)
+            climb = tf.cond(
+                first & (number > 0),
+                lambda: climb.shrink(threat, x),
+                lambda: climb,
+            )
+        ascended = functools.partial(self._losses, labels)
+        loss, logits, gradient = _mean(
+            lambda: input_gradient(model, climb.point, ascended), self.averages
+        )
+        loss = self._judged(labels, loss, logits, factor == 1)
+        climb = climb.observe(loss, gradient)
+        climb = tf.cond(rises < 0, lambda: climb, lambda: climb.check(x, rises))
+        return climb.step(threat, x, first)
+
+    def _last(self, model, climb, threat, x, *labels):
+        def measure():
+            logits = self.logits(model, climb.point, labels[0])
+            return self._losses(labels, logits), logits
+
+        loss = self._judged(labels, *_mean(measure, self.averages))
+        return climb.observe(loss, climb.gradient)
+
+    def _plan(self, rule):
+        """What is known beforehand of each step."""
+        several = self.multi_epsilon
+        if several is None:
+            several = self.early_stop and self.threat.order == 1
+        early = 3 * self.steps // 10 if several else 0
+        stages = {3.0: early, 2.0: early, 1.0: self.steps - 2 * early}
+        rises = [np.full(length, -1, np.float32) for length in stages.values()]
+        for row in rises:
+            checkpoints = rule.checkpoints(len(row))
+            row[checkpoints] = self.rho * np.diff([0, *checkpoints])
+        first = [np.arange(length) == 0 for length in stages.values()]
+        return _Plan(
+            first=np.concatenate(first),
+            factor=np.repeat(
+                np.array([*stages], np.float32), [*stages.values()]
+            ),
+            rises=np.concatenate(rises),
+        )
+
+    def _losses(self, labels, logits):
+        if self.targets:
+            y, target = labels
+            return losses.targeted_dlr(y, target, logits)
+        return losses.per_example(losses.get(self.loss), labels[0], logits)
+
+    def _judged(self, labels, loss, logits, inside=True):
+        """The losses, infinite where the model errs: nothing is worse."""
+        if not self.early_stop:
+            return loss
+        errs = (losses.margin(labels[0], logits) > 0) & inside
+        return tf.where(errs, math.inf, loss)
+
+
+def _likeliest(y, logits, count):
+    """The wrong classes of largest logits, shape `[batch, count]`."""
+    true = tf.one_hot(y, logits.shape[-1], on_value=True, off_value=False)
+    return tf.math.top_k(tf.where(true, -math.inf, logits), count).indices
+
+
+def _scaled(threat, x, factor):
+    return threat.replace(epsilon=factor * radius(threat, x))
+
+
+def _mean(measure, count):
+    """The mean of what `measure` returns in several calls, a tuple."""
+    first = measure()
+    if count == 1:
+        return first
+    totals = tf.while_loop(
+        lambda *_: True,
+        lambda *totals: tuple(map(tf.add, totals, measure())),
+        first,
+        maximum_iterations=count - 1,
+    )
+    return [total / count for total in totals]
+
+
+def _require(condition, name, expected, received):
+    if not condition:
+        raise ValueError(
+            f"`{name}` must {expected}. Received: {name}={received}"
+        )

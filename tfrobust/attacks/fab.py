@@ -1,0 +1,248 @@
+"""The fast adaptive boundary attack."""
+
+import tensorflow as tf
+
+from tfrobust import losses, streams
+from tfrobust.adversary import Attack, input_gradient
+from tfrobust.attacks import boundary, hyperplane
+from tfrobust.attacks.standing import choose, while_standing
+from tfrobust.backend import register
+from tfrobust.threats.threat import flat, spread
+
+
+@register
+class FAB(Attack):
+    """Fast adaptive boundary attack: looks for the nearest misclassification.
+
+    A step linearises the boundary of the decision at the current point and
+    moves to where it would lie, with a bias towards x; behind the boundary
+    it moves back in the direction of x. The norm is the threat's.
+
+    Of a misclassified input the nearest point is x. `perturb` returns the
+    nearest point where it lies in the threat, and x elsewhere; `nearest`
+    ignores epsilon. Points lie so close to the boundary that another order
+    of summation may classify them right again: read the logits, not the norm.
+
+    Args:
+        threat: The set to search, a `Threat` of one epsilon for all features.
+        steps: Number of linearisations in a run, at least 1.
+        restarts: Number of runs, of which the nearest point is kept. The
+            first starts at x, the others at random, at most half as far from
+            x as the nearest point so far.
+        targets: 0 moves to the nearest of the boundaries to all classes, at
+            the price of a gradient for each class. A number makes as many
+            runs, each towards one of the most likely wrong classes, at the
+            price of one gradient a step (FAB-T).
+        alpha_max: Largest bias towards x, in [0, 1].
+        overshoot: Length of a move as a multiple of that to the boundary, at
+            least 1.
+        backward: Share that is left of the way from x after moving back
+            behind the boundary, in (0, 1).
+        seed: Integer that keys the random starts.
+
+    Call arguments:
+        x: Inputs in `[threat.low, threat.high]`, shape `[batch, ...]`, float32.
+        y: Integer labels, shape `[batch]`.
+
+    Raises:
+        ValueError: If an argument is out of its range, the threat has an
+            epsilon for each feature, or no gradient reaches the model's input.
+
+    Example:
+        `tfr.attacks.FAB(tfr.threats.L2(0.5), targets=9)`
+
+    Reference: Croce and Hein, 2020, arXiv 1907.02044, algorithm 1; with
+    targets: Croce and Hein, 2020, arXiv 2003.01690, section 4.
+    """
+
+    def __init__(
+        self,
+        threat,
+        steps=100,
+        restarts=1,
+        targets=0,
+        alpha_max=0.1,
+        overshoot=1.05,
+        backward=0.9,
+        seed=0,
+    ):
+        _require(steps >= 1, "steps", "be at least 1", steps)
+        _require(restarts >= 1, "restarts", "be at least 1", restarts)
+        _require(targets >= 0, "targets", "not be negative", targets)
+        _require(0 <= alpha_max <= 1, "alpha_max", "lie in [0, 1]", alpha_max)
+        _require(overshoot >= 1, "overshoot", "be at least 1", overshoot)
+        _require(0 < backward < 1, "backward", "lie in (0, 1)", backward)
+        shape = getattr(threat.epsilon, "shape", ())
+        _require(
+            len(shape) <= 1,
+            "threat",
+            "have one epsilon, or one for each example",
+            f"epsilon of shape {tuple(shape)}",
+        )
+        self.threat = threat
+        self.steps, self.restarts, self.targets = steps, restarts, targets
+        self.alpha_max, self.overshoot = alpha_max, overshoot
+        self.backward, self.seed = backward, seed
+
+    def nearest(self, model, x, y):
+        """Looks for the least perturbations that change the class.
+
+        Epsilon only tells how far from x the restarts begin.
+
+        Returns:
+            The nearest misclassified points, of x's shape, and their
+            distances from x in the threat's norm, shape `[batch]`: 0 where x
+            is misclassified itself; infinity, and x, where none was found.
+        """
+        x = self.threat.checked(x)
+
+        def misclassified(threat, x, point, distance):
+            return distance == 0
+
+        found = self._search(model, x, y, misclassified)
+        return tuple(map(tf.stop_gradient, found))
+
+    def _perturb(self, model, x, y):
+        def fallen(threat, x, point, distance):
+            # x, which stands for what was not found, is in the threat too.
+            return tf.math.is_finite(distance) & threat.contains(x, point)
+
+        point, distance = self._search(model, x, y, fallen)
+        return choose(fallen(self.threat, x, point, distance), point, x)
+
+    def _search(self, model, x, y, done):
+        """Makes all runs, each on the examples that aren't done."""
+        # The gradient isn't used, but that none reaches x is reported here.
+        lead, logits, _ = input_gradient(
+            model, x, lambda logits: losses.margin(y, logits)
+        )
+        y, logits = losses.class_labels(y, logits)
+        targets = boundary.wrong_classes(y, logits, max(self.targets, 1))
+        count = targets.shape[1]
+        seed = streams.fold(self.seed, self.step)
+
+        def run(number, state, threat, x, y, targets):
+            (nearest, distance, _), start = state, x
+            attack = self.replace(threat=threat)
+            if self.restarts > 1:
+                drawn = attack._drawn(x, distance, streams.fold(seed, number))
+                start = tf.where(number < count, x, drawn)
+            target = targets[:, number % count]
+            point, length = attack._run(model, x, y, target, start)
+            nearest = choose(length < distance, point, nearest)
+            distance = tf.minimum(length, distance)
+            return nearest, distance, ~done(threat, x, nearest, distance)
+
+        distance = tf.where(lead > 0, 0.0, float("inf"))
+        nearest, distance, _ = while_standing(
+            run,
+            lambda state: state[2],
+            self.restarts * count,
+            (x, distance, ~done(self.threat, x, x, distance)),
+            self.threat,
+            x,
+            y,
+            targets,
+        )
+        return nearest, distance
+
+    def _drawn(self, x, distance, seed):
+        """Draws a point at most half as far from x as the nearest so far."""
+        move = self.threat.sample(x, seed) - x
+        length = self.threat.norm(x, x + move)
+        share = tf.minimum(tf.math.divide_no_nan(distance, length), 1.0) / 2
+        return x + _column(share, x) * move
+
+    def _run(self, model, x, y, target, point):
+        """Returns the nearest misclassified point of one run, and its norm."""
+        order, mask = self.threat.order, self.threat.mask
+        free = tf.cast(True if mask is None else mask > 0, tf.float32)
+        free = spread(free, x)
+
+        def lead(point):
+            return losses.margin(y, self.logits(model, point, y))
+
+        def linearised(point):
+            if self.targets:
+                return boundary.towards(target, model, point, y)
+            return boundary.nearest(order, free, model, point, y)
+
+        def step(point, nearest, distance):
+            value, gradient = linearised(point)
+            point = self._move(x, point, value, free * gradient)
+            wrong, length = lead(point) > 0, self.threat.norm(x, point)
+            closer = wrong & (length < distance)
+            nearest = choose(closer, point, nearest)
+            distance = tf.where(closer, length, distance)
+            back = x + self.backward * (point - x)
+            return choose(wrong, back, point), nearest, distance
+
+        distance = tf.fill(tf.shape(x)[:1], float("inf"))
+        _, nearest, _ = tf.while_loop(
+            lambda *_: True,
+            step,
+            (point, x, distance),
+            maximum_iterations=self.steps,
+        )
+        return self._sharpened(x, nearest, lead)
+
+    def _move(self, x, point, lead, gradient):
+        """Moves across the linearised boundary, with a bias towards x."""
+        threat, delta = self.threat, flat(point - x)
+        there = tf.reduce_sum(gradient * delta, axis=1, keepdims=True) - lead
+        # The projections of the point and of x are found together.
+        centre = tf.concat([flat(point), flat(x)], axis=0)
+        moves = hyperplane.shortest_move(
+            threat.order,
+            tf.tile(gradient, [2, 1]),
+            tf.concat([-lead, there], axis=0),
+            tf.minimum(threat.low - centre, 0.0),
+            tf.maximum(threat.high - centre, 0.0),
+        )
+        lengths = tf.norm(moves, threat.order, axis=1, keepdims=True)
+        (here, there), (near, far) = tf.split(moves, 2), tf.split(lengths, 2)
+        alpha = tf.math.divide_no_nan(near, near + far)
+        alpha = tf.minimum(alpha, self.alpha_max)
+        # Written in moves from x: a feature that isn't moved stays exactly.
+        delta = (1 - alpha) * (delta + self.overshoot * here)
+        delta += alpha * self.overshoot * there
+        point = x + tf.reshape(delta, tf.shape(x))
+        point = tf.clip_by_value(point, threat.low, threat.high)
+        return tf.ensure_shape(point, x.shape)
+
+    def _sharpened(self, x, point, lead):
+        """Moves a misclassified point back to the boundary by the secant."""
+
+        def step(inner, inner_lead, outer, outer_lead):
+            share = tf.math.divide_no_nan(outer_lead, outer_lead - inner_lead)
+            # On the zero of the secant rounding would decide the class.
+            middle = outer + _column(0.9 * share, x) * (inner - outer)
+            middle_lead = lead(middle)
+            wrong = middle_lead > 0
+            return (
+                choose(wrong, inner, middle),
+                tf.where(wrong, inner_lead, middle_lead),
+                choose(wrong, middle, outer),
+                tf.where(wrong, middle_lead, outer_lead),
+            )
+
+        _, _, point, value = tf.while_loop(
+            lambda *_: True,
+            step,
+            (x, lead(x), point, lead(point)),
+            maximum_iterations=3,
+        )
+        distance = self.threat.norm(x, point)
+        return point, tf.where(value > 0, distance, float("inf"))
+
+
+def _column(values, x):
+    """Shapes one value for each row to broadcast against x."""
+    return tf.reshape(values, [-1] + [1] * (x.shape.rank - 1))
+
+
+def _require(condition, name, expected, received):
+    if not condition:
+        raise ValueError(
+            f"`{name}` must {expected}. Received: {name}={received}"
+        )

@@ -1,0 +1,154 @@
+"""The Square attack."""
+
+import math
+
+import tensorflow as tf
+
+from tfrobust import checks, losses, streams
+from tfrobust.adversary import Attack
+from tfrobust.attacks import square_moves, windows
+from tfrobust.attacks.standing import choose, on_standing, while_standing
+from tfrobust.backend import register
+
+
+@register
+class Square(Attack):
+    """Random search by square windows, without any gradient.
+
+    Each query changes one window of each image at a random place and keeps
+    the change where it makes the loss larger or the model err. Under linf the
+    window is set to one corner of the ball for each channel. Under l2 and l1
+    the perturbation of a second window, and what is left of epsilon, move to
+    the first in the shape of two pyramids of opposite signs.
+
+    An example that the model gets wrong, be it x itself, is finished, and no
+    longer computed.
+
+    Args:
+        threat: The set to search, a `Threat`.
+        queries: Number of times that the model is asked about each example in
+            a run, besides x itself; at least 1.
+        initial_fraction: Fraction of the pixels that the first windows
+            change, the p of the paper.
+        restarts: Number of runs, of which the worst point is kept.
+        loss: What to increase, as in `PGD`, on class labels.
+        rescale_schedule: Whether the schedule by which windows shrink, made
+            for 10000 queries, is fitted to `queries`.
+        seed: Integer that keys the windows and their signs.
+
+    Call arguments:
+        x: Inputs in `[threat.low, threat.high]`, float32. Images of shape
+            `[batch, height, width, channels]` are searched by squares. Inputs
+            of another rank are searched by windows of neighbours on the strip
+            of all features.
+        y: Integer labels, shape `[batch]`.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    Example:
+        `tfr.attacks.Square(tfr.threats.Linf(8 / 255), queries=1000)`
+
+    Reference: Andriushchenko et al., 2020, arXiv 1912.00049, algorithms 1 to
+    3; the exact projection on the l1 ball and the range: Croce and Hein, 2021,
+    arXiv 2103.01208.
+    """
+
+    def __init__(
+        self,
+        threat,
+        queries=5000,
+        initial_fraction=0.8,
+        restarts=1,
+        loss="margin",
+        rescale_schedule=False,
+        seed=0,
+    ):
+        for name, value in {"queries": queries, "restarts": restarts}.items():
+            if value < 1:
+                raise ValueError(
+                    f"`{name}` must be at least 1. Received: {name}={value}"
+                )
+        if not 0 < initial_fraction <= 1:
+            raise ValueError(
+                "`initial_fraction` must lie in (0, 1]. "
+                f"Received: initial_fraction={initial_fraction}"
+            )
+        losses.get(loss)
+        self.threat, self.queries = threat, queries
+        self.initial_fraction, self.restarts = initial_fraction, restarts
+        self.loss, self.rescale_schedule = loss, rescale_schedule
+        self.seed = seed
+
+    def _perturb(self, model, x, y):
+        logits = self.logits(model, x, y)
+        y = checks.labels(y, logits)
+        images, threat = _as_images(x, self.threat)
+        seed = streams.fold(self.seed, self.step)
+
+        def judged(images, y):
+            shape = tf.concat([[-1], tf.shape(x)[1:]], axis=0)
+            points = tf.reshape(images, shape)
+            return images, self._judged(y, self.logits(model, points, y))
+
+        def restart(number, *found):
+            def run(found, *problem):
+                run_seed = streams.fold(seed, number)
+                return _worse(self._run(judged, run_seed, *problem), found)
+
+            inputs = threat, images, y, streams.keys(x)
+            return number + 1, *on_standing(run, _stands(found), found, *inputs)
+
+        found = tf.while_loop(
+            lambda number, *found: tf.reduce_any(_stands(found)),
+            restart,
+            (0, images, self._judged(y, logits)),
+            maximum_iterations=self.restarts,
+        )[1]
+        return tf.reshape(found, tf.shape(x))
+
+    def _judged(self, y, logits):
+        """The loss of each example, infinite where the model errs."""
+        values = losses.per_example(losses.get(self.loss), y, logits)
+        return tf.where(losses.margin(y, logits) > 0, math.inf, values)
+
+    def _run(self, judged, seed, threat, x, y, keys):
+        """Searches from one start; returns images and their losses."""
+        start = square_moves.start(threat, x, keys, streams.fold(seed, 0))
+        seed = streams.fold(seed, 1)
+        fractions = windows.fractions(
+            self.queries, self.initial_fraction, self.rescale_schedule
+        )
+
+        def query(number, state, threat, x, y, keys):
+            fraction = tf.gather(fractions, number + 1)  # The start is 0.
+            change = square_moves.change(
+                threat, x, state[0], fraction, keys, seed, number
+            )
+            return _worse(judged(change, y), state)
+
+        inputs = judged(start, y), threat, x, y, keys
+        return while_standing(query, _stands, self.queries - 1, *inputs)
+
+
+def _as_images(x, threat):
+    """Returns x and its threat in the shape of images.
+
+    Features of another rank form one row of pixels. The threat's epsilon is
+    that of each feature, 0 where it may not move.
+    """
+    batch = tf.shape(x)[0]
+    shape = tf.shape(x) if x.shape.rank == 4 else [batch, 1, -1, 1]
+    boundless = threat.replace(low=-math.inf, high=math.inf)
+    _, radius = boundless.box(tf.zeros_like(x))
+    epsilon = tf.reshape(radius, shape)
+    return tf.reshape(x, shape), threat.replace(epsilon=epsilon, mask=None)
+
+
+def _stands(state):
+    return state[1] < math.inf
+
+
+def _worse(candidate, incumbent):
+    """Keeps of images and losses those of larger loss."""
+    return choose(candidate[1] > incumbent[1], candidate, incumbent)

@@ -1,0 +1,162 @@
+"""How the Square attack starts, and what it changes in a query.
+
+Under linf a window is set to one corner of the ball for each channel. Under
+l2 and l1 perturbation moves from one window to another.
+"""
+
+import math
+
+import tensorflow as tf
+
+from tfrobust import streams
+from tfrobust.attacks import windows
+from tfrobust.threats.threat import bisect
+
+
+def start(threat, x, keys, seed):
+    """Spends all of epsilon on stripes or tiles of random signs.
+
+    Args:
+        threat: A `Threat` on x, whose epsilon has x's shape.
+        x: Inputs, shape `[batch, height, width, channels]`.
+        keys: What `streams.keys` returned for x.
+        seed: Scalar integer.
+    """
+    _, height, width, channels = _sizes(x)
+    linf = math.isinf(threat.order)
+    tile = (height, 1) if linf else (_fifth(height), _fifth(width))
+    row, column = tf.range(height), tf.range(width)
+    grid = (height - 1) // tile[0] + 1, (width - 1) // tile[1] + 1
+    numbers = streams.draw(keys, seed, grid[0] * grid[1] * channels)
+    signs = _signs(tf.reshape(numbers, [-1, *grid, channels]))
+    signs = tf.gather(signs, row // tile[0], axis=1)
+    signs = tf.gather(signs, column // tile[1], axis=2)
+    if linf:
+        return _corner(threat, x, signs)
+    rows, columns = row[tf.newaxis] % tile[0], column[tf.newaxis] % tile[1]
+    stacked = tf.constant([False])
+    bumps = windows.pyramids(rows, columns, tile[0], tile[1], stacked) * signs
+    return _shifted(threat, x, x, 1.0, 0.0, bumps)
+
+
+def change(threat, x, images, fraction, keys, seed, number):
+    """Changes one window of each image at a random place.
+
+    Args:
+        threat: A `Threat` on x, whose epsilon has x's shape.
+        x: Inputs, shape `[batch, height, width, channels]`.
+        images: What to change, of x's shape.
+        fraction: Fraction of the pixels that a window holds.
+        keys: What `streams.keys` returned for x.
+        seed: Scalar integer.
+        number: Integer that tells apart several changes with one seed.
+    """
+    _, height, width, channels = _sizes(x)
+    count = 5 + channels
+    numbers = streams.draw(keys, seed, count, begin=number * count)
+    linf = math.isinf(threat.order)
+    high, wide = windows.sides(fraction, height, width, odd=not linf)
+    signs = _signs(numbers[:, tf.newaxis, tf.newaxis, 5:])
+
+    def placed(numbers):
+        rows = windows.positions(height, high, numbers[:, 0])
+        return rows, windows.positions(width, wide, numbers[:, 1])
+
+    rows, columns = placed(numbers[:, :2])
+    first = windows.inside(rows, columns, high, wide)
+    if linf:
+        return tf.where(first > 0, _corner(threat, x, signs), images)
+    stacked = numbers[:, 4] < 0.5
+    bumps = windows.pyramids(rows, columns, high, wide, stacked) * signs
+    rows, columns = placed(numbers[:, 2:4])
+    second = windows.inside(rows, columns, high, wide)
+    return _shifted(threat, x, images, first, second, bumps)
+
+
+def _corner(threat, x, signs):
+    """The corner of the linf ball, within the range, that signs point to."""
+    corner = x + signs * threat.epsilon
+    return tf.clip_by_value(corner, threat.low, threat.high)
+
+
+def _shifted(threat, x, images, first, second, bumps):
+    """Moves the perturbation of one window, and what is left, to another.
+
+    Perturbations are measured in epsilons, so that their norm is at most 1.
+
+    Args:
+        threat: A `Threat` on x.
+        x: Inputs, shape `[batch, height, width, channels]`.
+        images: What to change, of x's shape.
+        first: 1 for pixels in the window that receives, else 0.
+        second: 1 for pixels in the window that gives, else 0.
+        bumps: What is mixed in equal parts with the first window, and 0
+            outside it.
+    """
+    order = threat.order
+
+    def unit(rows):
+        size = _powers(rows, order) ** (1 / order)
+        return tf.math.divide_no_nan(rows, size)
+
+    moved = tf.math.divide_no_nan(images - x, threat.epsilon)
+    bumps *= tf.sign(threat.epsilon)  # None where nothing may move.
+    mixture = unit(unit(bumps) + unit(first * moved))
+    either = tf.maximum(first, second)
+    left = 1 - tf.reduce_sum(_powers(moved, order), axis=-1, keepdims=True)
+    left /= tf.cast(_sizes(x)[-1], tf.float32)
+    share = tf.maximum(_powers(either * moved, order) + left, 0.0)
+    # Twice too much, as under linf in the paper: else what the range cuts
+    # off would be lost.
+    mixture *= 2 * share ** (1 / order)
+    return _fitted(threat, x, (1 - either) * moved + mixture)
+
+
+def _fitted(threat, x, moved):
+    """Brings perturbations, measured in epsilons, back into the threat."""
+    epsilon, box = threat.epsilon, threat.box(x)
+    room = [tf.math.divide_no_nan(corner - x, epsilon) for corner in box]
+    if threat.order == 1:
+        moved = _sparse(moved, room)
+    moved = tf.clip_by_value(moved, *room)
+    size = _powers(moved, threat.order)
+    size = tf.reduce_sum(size, axis=-1, keepdims=True) ** (1 / threat.order)
+    moved /= tf.maximum(size, 1.0)
+    return tf.clip_by_value(x + moved * epsilon, *box)
+
+
+def _sparse(moved, room):
+    """Takes the same amount from all, so that at most 1 remains in the room.
+
+    This is the projection on the l1 ball and the range. To shrink in
+    proportion keeps what is small, and makes for a far weaker attack.
+    """
+
+    def shrunk(t):
+        return tf.sign(moved) * tf.maximum(tf.abs(moved) - t, 0.0)
+
+    def norm(t):
+        left = tf.abs(tf.clip_by_value(shrunk(t), *room))
+        return tf.reduce_sum(left, axis=[1, 2, 3], keepdims=True)
+
+    largest = tf.reduce_max(tf.abs(moved), axis=[1, 2, 3], keepdims=True)
+    # A dozen halvings leave little unspent, which the next query picks up.
+    return shrunk(bisect(norm, largest, count=12)[1])
+
+
+def _powers(rows, order):
+    """Sums of powers over each channel, shape `[batch, 1, 1, channels]`."""
+    return tf.reduce_sum(tf.abs(rows) ** order, axis=[1, 2], keepdims=True)
+
+
+def _signs(numbers):
+    return tf.where(numbers < 0.5, -1.0, 1.0)
+
+
+def _fifth(length):
+    return tf.maximum(length // 5, 1)
+
+
+def _sizes(x):
+    """The lengths of the axes."""
+    return tf.unstack(tf.shape(x))

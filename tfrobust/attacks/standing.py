@@ -1,0 +1,136 @@
+"""Computing only on the examples that still stand.
+
+What has fallen is taken out of the batch, so that it costs nothing more. The
+result never changes but for rounding: examples don't interact. A model is
+never asked about an empty batch, on which the gradient of a max pooling
+crashes TensorFlow.
+"""
+
+import tensorflow as tf
+
+
+def on_standing(run, standing, state, threat, x, *inputs):
+    """Runs once on the standing examples; the others keep their state.
+
+    Args:
+        run: A function `run(state, threat, x, *inputs) -> state` of which no
+            example depends on another.
+        standing: Which examples to run on, shape `[batch]`, bool; None for
+            all, without any dynamic shape.
+        state: What `run` updates: nested tensors of shape `[batch, ...]`.
+        threat: A `Threat` on x.
+        x: Inputs, shape `[batch, ...]`.
+        *inputs: What `run` only reads: nested tensors, shape `[batch, ...]`.
+
+    Returns:
+        The new state.
+    """
+    if standing is None:
+        return run(state, threat, x, *inputs)
+    index = tf.where(standing)[:, 0]
+
+    def some():
+        new = run(*_rows(index, state, threat, x, *inputs))
+        return _put(state, index, new)
+
+    return tf.cond(tf.size(index) > 0, some, lambda: state)
+
+
+def while_standing(step, stands, count, state, threat, x, *inputs):
+    """Repeats a step on the examples that still stand.
+
+    They are gathered again whenever a quarter of the gathered have fallen:
+    neither are many fallen ones computed, nor is much copied for a few.
+
+    Args:
+        step: A function `step(number, state, threat, x, *inputs) -> state` of
+            which no example depends on another; `number` counts from 0.
+        stands: A function `stands(state) -> [batch]`, bool. The step may run
+            on what has fallen and must leave what is read of it as it is;
+            it must not rise again. None if nothing ever falls: then no shape
+            is dynamic.
+        count: Largest number of steps.
+        state: As in `on_standing`, as are the rest.
+
+    Returns:
+        The last state.
+    """
+
+    def group(number, state, *inputs, least=None):
+        def going(number, state):
+            if least is None:
+                return number < count
+            return (number < count) & (_count(stands(state)) > least)
+
+        def advance(number, old):
+            new = step(number, old, *inputs)
+            return number + 1, tf.nest.map_structure(_with_shape, new, old)
+
+        return tf.while_loop(going, advance, (number, state))
+
+    if stands is None:
+        return group(0, state, threat, x, *inputs)[1]
+
+    def regroup(number, state):
+        index = tf.where(stands(state))[:, 0]
+        rows = _rows(index, state, threat, x, *inputs)
+        least = 3 * tf.size(index) // 4
+        number, new = group(number, *rows, least=least)
+        return number, _put(state, index, new)
+
+    return tf.while_loop(
+        lambda number, state: (number < count) & tf.reduce_any(stands(state)),
+        regroup,
+        (0, state),
+    )[1]
+
+
+def choose(mask, new, old):
+    """Takes the rows of `new` where `mask`, else of `old`; both may nest."""
+
+    def chosen(a, b):
+        shape = tf.concat([[-1], tf.ones([tf.rank(a) - 1], tf.int32)], 0)
+        return tf.where(tf.reshape(mask, shape), a, b)
+
+    return tf.nest.map_structure(chosen, new, old)
+
+
+def _rows(index, state, threat, x, *inputs):
+    """The state, the threat and the inputs of some examples."""
+    state, rows, inputs = tf.nest.map_structure(
+        lambda value: tf.gather(value, index), (state, x, inputs)
+    )
+    return state, _threat_rows(threat, x, index), rows, *inputs
+
+
+def _threat_rows(threat, x, index):
+    """The threat of some examples, whose parts may differ by example."""
+
+    def rows(value, ranks):
+        if len(getattr(value, "shape", ())) not in ranks:
+            return value
+        shape = tf.concat([tf.shape(x)[:1], tf.shape(value)[1:]], 0)
+        return tf.gather(tf.broadcast_to(value, shape), index)
+
+    return threat.replace(
+        epsilon=rows(threat.epsilon, (1, len(x.shape))),
+        mask=rows(threat.mask, (len(x.shape),)),
+    )
+
+
+def _put(state, index, rows):
+    """Writes the rows of some examples back into the state of all."""
+
+    def put(old, new):
+        return tf.tensor_scatter_nd_update(old, index[:, tf.newaxis], new)
+
+    return tf.nest.map_structure(put, state, rows)
+
+
+def _with_shape(new, old):
+    """What a reshape forgot of the static shape, a loop needs again."""
+    return tf.ensure_shape(new, old.shape)
+
+
+def _count(mask):
+    return tf.math.count_nonzero(mask, dtype=tf.int32)
