@@ -2,6 +2,9 @@
 
 PYTHON ?= python3
 ARGS ?=
+# Most of the time goes into tracing, which uses one core. Files stay together:
+# they share what they compile.
+PARALLEL ?= --numprocesses=2 --dist=loadfile
 TF_CPP_MIN_LOG_LEVEL ?= 2
 export TF_CPP_MIN_LOG_LEVEL
 
@@ -30,10 +33,10 @@ format: .venv/stamp  ## Format the code and mend what can be mended.
 	$(BIN)/ruff format
 
 test-keras3: .venv/stamp  ## Run the tests under Keras 3; flags in ARGS="...".
-	TF_USE_LEGACY_KERAS=0 $(BIN)/python -m pytest $(ARGS)
+	TF_USE_LEGACY_KERAS=0 $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 test-tf-keras: .venv/stamp  ## Run the tests under tf_keras.
-	TF_USE_LEGACY_KERAS=1 $(BIN)/python -m pytest $(ARGS)
+	TF_USE_LEGACY_KERAS=1 $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 wheel: .venv/stamp  ## Build dist/tfrobust-*.whl.
 	rm -rf build dist
