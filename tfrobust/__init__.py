@@ -14,7 +14,7 @@ from tfrobust import (
     verifiers,
 )
 from tfrobust.adversary import Adversary, Attack, Verifier
-from tfrobust.evaluation import Report, evaluate
+from tfrobust.evaluation import Report, certify, evaluate
 from tfrobust.export import export
 from tfrobust.model import RobustModel
 
@@ -27,6 +27,7 @@ __all__ = [
     "RobustModel",
     "Verifier",
     "attacks",
+    "certify",
     "compression",
     "evaluate",
     "export",

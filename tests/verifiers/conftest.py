@@ -158,6 +158,12 @@ NETWORKS = {
     "overlapping max pooling": image(
         layers.MaxPooling2D(2, strides=1, padding="same")
     ),
+    "one value": lambda: chain(
+        VECTOR,
+        layers.Dense(6, activation="relu"),
+        Op(lambda x: 2.0 * tf.reduce_sum(x, 1) - 0.3),
+        Op(lambda x: tf.stack([tf.nn.relu(x), tf.tanh(x)], 1)),
+    ),
     "matrices": lambda: chain(
         (3, 5),
         layers.EinsumDense("bij,jk->bik", (3, 4), bias_axes="k"),

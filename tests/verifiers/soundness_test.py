@@ -111,10 +111,10 @@ def check(name, norm, draws=DRAWS):
             size = 1 + np.max(np.abs(smallest))
             assert np.all(lower <= smallest + 2e-6 * size)
     # Without room to move bounds are the margins themselves, but for what is
-    # put on top against rounding.
+    # taken off for rounding.
     clean = margins(network(x, training=False), y)
     still = np.asarray(examine(x, y, tf.constant(0.0))[2])
-    np.testing.assert_allclose(still, [clean] * 3, atol=1e-5 * size)
+    np.testing.assert_allclose(still, [clean] * 3, atol=5e-5 * size)
 
 
 @pytest.mark.parametrize("name", list(NETWORKS))
@@ -174,5 +174,7 @@ def test_patches_and_dense_functions_give_the_same_bounds(monkeypatch):
     x, y = inputs(network.input_shape[1:], rng)
     local = crown.CROWN(THREATS["l2"]).margins(network, x, y)
     monkeypatch.setattr(bounds_module, "Patches", bounds_module.Dense)
+    # Patches have no way to leave out what intervals settle.
+    monkeypatch.setattr(Bounds, "_opened", lambda *_: None)
     whole = crown.CROWN(THREATS["l2"]).margins(network, x, y)
     np.testing.assert_allclose(local, whole, atol=1e-5)

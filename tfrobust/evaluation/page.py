@@ -141,6 +141,8 @@ def _y(share):
 
 def _strip(images):
     """Rows of clean images, perturbations and perturbed images."""
+    if not images:
+        return "<p>No pictures were kept.</p>"
     clean, *attacked = images.values()
     pictures = clean["point"]
     if pictures.ndim == 3:

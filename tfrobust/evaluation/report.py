@@ -64,7 +64,7 @@ class Row:
             "largest norm": f"{self.largest_norm:.6g}" if moved else "",
             "forward": str(self.forwards) if ran else "",
             "backward": str(self.backwards) if ran else "",
-            "seconds": f"{self.seconds:.1f}" if ran else "",
+            "seconds": f"{self.seconds:.1f}" if self.seconds else "",
         }
 
     def to_dict(self):
@@ -94,6 +94,8 @@ class Report:
         images: Examples for the strip: clean, and those of the strongest
             attack if there is one.
         info: Dataset, versions, seeds, hashes and settings.
+        certificates: Verdict and smallest margin of every example, if
+            verifiers gave them.
     """
 
     rows: list[Row]
@@ -101,6 +103,7 @@ class Report:
     checks: list[Any]
     images: dict[str, Any]
     info: dict[str, Any]
+    certificates: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __getitem__(self, name):
         """The `Row` of that name."""
@@ -149,6 +152,7 @@ class Report:
             "curves": self.curves,
             "checks": [check._asdict() for check in self.checks],
             "info": self.info,
+            "certificates": self.certificates,
             "verdicts": {
                 row.name: row.correct.astype(int).tolist() for row in self.rows
             },

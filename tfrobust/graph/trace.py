@@ -141,7 +141,8 @@ class _Frame:
             place[parameter.ref()] = value
         frame = _Frame(nodes, outer)
         frame.sweep(body.get_operations())
-        for output, inner in zip(op.outputs, body.outputs, strict=True):
+        # A body whose gradient was taken has intermediate outputs at its end.
+        for output, inner in zip(op.outputs, body.outputs, strict=False):
             value = frame.nodes.get(inner.ref())
             if value is not None:
                 self.nodes[output.ref()] = value

@@ -1,8 +1,9 @@
 """Sets of allowed perturbations."""
 
+from tfrobust.threats.box import Box
 from tfrobust.threats.l1 import L1
 from tfrobust.threats.l2 import L2
 from tfrobust.threats.linf import Linf
 from tfrobust.threats.threat import Threat
 
-__all__ = ["L1", "L2", "Linf", "Threat"]
+__all__ = ["Box", "L1", "L2", "Linf", "Threat"]

@@ -1,8 +1,27 @@
 """Verifiers: how wrong can a network be, proven from above."""
 
+from tfrobust.verifiers.alpha_crown import AlphaCROWN
+from tfrobust.verifiers.box_pictures import save_histogram, save_map
+from tfrobust.verifiers.certified_boxes import CertifiedBoxes
+from tfrobust.verifiers.coverage import Coverage, coverage
 from tfrobust.verifiers.crown import CROWN
 from tfrobust.verifiers.crown_ibp import CROWNIBP
 from tfrobust.verifiers.fast_lin import FastLin
 from tfrobust.verifiers.ibp import IBP
+from tfrobust.verifiers.ladder import ladder
+from tfrobust.verifiers.maximize_box import maximize_box
 
-__all__ = ["CROWN", "CROWNIBP", "IBP", "FastLin"]
+__all__ = [
+    "CROWN",
+    "CROWNIBP",
+    "IBP",
+    "AlphaCROWN",
+    "CertifiedBoxes",
+    "Coverage",
+    "FastLin",
+    "coverage",
+    "ladder",
+    "maximize_box",
+    "save_histogram",
+    "save_map",
+]

@@ -1,0 +1,171 @@
+"""Certifying a whole dataset: verdicts, resuming, memory, refusals."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfrobust as tfr
+from tfrobust.backend import keras
+
+THREAT = tfr.threats.Linf(0.1)
+
+
+@pytest.fixture(scope="module")
+def problem():
+    """A line that parts two classes, as a network, and points around it."""
+    keras.utils.set_random_seed(0)
+    network = keras.Sequential(
+        [
+            keras.Input((2,), name="point"),
+            keras.layers.Dense(4, activation="relu"),
+            keras.layers.Dense(2),
+        ]
+    )
+    # relu(t) - relu(-t) = t, with t = x0 - 0.5.
+    network.set_weights(
+        [
+            np.array([[1, -1, 0, 0], [0, 0, 0, 0]], np.float32),
+            np.array([-0.5, 0.5, 0, 0], np.float32),
+            np.array([[-1, 1], [1, -1], [0, 0], [0, 0]], np.float32),
+            np.zeros(2, np.float32),
+        ]
+    )
+    x = np.array(
+        [[0.3, 0.2], [0.45, 0.9], [0.55, 0.5], [0.9, 0.0], [0.2, 0.1]],
+        np.float32,
+    )
+    return network, x, np.array([0, 0, 1, 1, 1])
+
+
+def verdicts(report):
+    return report.certificates["verdict"]
+
+
+EXPECTED = ["certified", "falsified", "falsified", "certified", "falsified"]
+
+
+def certify(problem, *arguments, **options):
+    network, x, y = problem
+    verifiers = arguments or (tfr.verifiers.ladder(THREAT),)
+    return tfr.certify(network, (x, y), *verifiers, verbose=0, **options)
+
+
+def test_verdicts_are_those_of_the_line(problem):
+    report = certify(problem)
+    assert verdicts(report) == EXPECTED
+    assert report.reliable
+    assert report["worst case"].accuracy == pytest.approx(0.4)
+    accuracies = [row.accuracy for row in report.rows]
+    assert accuracies[0] == pytest.approx(0.8)
+    assert accuracies[1] == pytest.approx(0.4)
+    assert accuracies[2:] == sorted(accuracies[2:])
+    margin = report.certificates["margin"]
+    # The distance to the line less epsilon, on a margin of slope 2.
+    assert margin[0] == pytest.approx(2 * 0.1, abs=1e-4)
+    assert margin[3] == pytest.approx(2 * 0.3, abs=1e-4)
+    assert margin[4] is None
+
+
+def test_the_report_is_saved_with_its_certificates(problem, tmp_path):
+    certify(problem).save(tmp_path / "report")
+    stored = json.loads((tmp_path / "report/report.json").read_text())
+    assert stored["certificates"]["verdict"] == EXPECTED
+    assert "crown" in (tmp_path / "report/report.html").read_text()
+
+
+def test_a_savedmodel_on_disk_gives_the_same_verdicts(problem, tmp_path):
+    network, x, y = problem
+    tfr.export(network, tmp_path)
+    report = tfr.certify(
+        tmp_path / "1", (x, y), tfr.verifiers.CROWN(THREAT), verbose=0
+    )
+    assert verdicts(report) == EXPECTED
+
+
+def test_a_run_goes_on_where_it_was_interrupted(problem, tmp_path, monkeypatch):
+    state = tmp_path / "state.npz"
+    calls = []
+    margins = tfr.verifiers.CROWN.margins
+
+    def interrupted(self, model, x, y):
+        calls.append(x)
+        if len(calls) == 2:  # After the estimate of memory.
+            raise KeyboardInterrupt
+        return margins(self, model, x, y)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tfr.verifiers.CROWN, "margins", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            certify(problem, tfr.verifiers.CROWN(THREAT), state=state)
+    assert state.exists()
+    report = certify(problem, tfr.verifiers.CROWN(THREAT), state=state)
+    assert verdicts(report) == EXPECTED
+    # What was known was not run again.
+    assert report["pgd"].forwards == 0
+    again = certify(problem, tfr.verifiers.CROWN(THREAT), state=state)
+    assert again.certificates == report.certificates
+
+
+def test_the_state_of_another_run_is_refused(problem, tmp_path):
+    state = tmp_path / "state.npz"
+    certify(problem, tfr.verifiers.IBP(THREAT), state=state)
+    with pytest.raises(ValueError, match="written by another run"):
+        other = tfr.verifiers.IBP(tfr.threats.Linf(0.2))
+        certify(problem, other, state=state)
+
+
+def test_memory_makes_batches_smaller_and_too_little_is_refused(problem):
+    small = certify(problem, tfr.verifiers.CROWN(THREAT), memory=2_000)
+    assert verdicts(small) == EXPECTED
+    with pytest.raises(ValueError, match="`memory` must allow one example"):
+        certify(problem, tfr.verifiers.CROWN(THREAT), memory=10)
+
+
+def test_a_certificate_that_an_attack_contradicts_is_an_alarm(
+    problem, monkeypatch
+):
+    def wrong(self, trace, x, functions):
+        return tf.ones(tf.shape(functions.tensor)[:2])
+
+    monkeypatch.setattr(tfr.verifiers.IBP, "_margins", wrong)
+    report = certify(problem, tfr.verifiers.IBP(THREAT))
+    assert not report.reliable
+    assert "contradicted by an attack" in report.reasons[0]
+    assert verdicts(report)[1] == "falsified"
+
+
+def test_nan_is_never_a_certificate(problem, monkeypatch):
+    def broken(self, trace, x, functions):
+        return np.nan * tf.ones(tf.shape(functions.tensor)[:2])
+
+    monkeypatch.setattr(tfr.verifiers.IBP, "_margins", broken)
+    report = certify(problem, tfr.verifiers.IBP(THREAT))
+    assert verdicts(report)[0] == "unknown"
+
+
+def test_what_cannot_be_certified_is_refused_in_one_sentence(problem, tmp_path):
+    network, x, y = problem
+    crown = tfr.verifiers.CROWN(THREAT)
+    softmax = keras.Sequential([network, keras.layers.Softmax()])
+    for model, data, verifiers, sentence in [
+        (softmax, (x, y), crown, "Return the logits"),
+        (network, (x, y[:2]), crown, "as many labels as inputs"),
+        (network, (x + 1, y), crown, "valid range"),
+        (network, (x * np.nan, y), crown, "hold no NaN"),
+        (network, (x, y + 5), crown, "class labels"),
+        (network, (x, y), [], "must be a verifier"),
+        (network, (x, y), THREAT, "iterable"),
+    ]:
+        with pytest.raises(
+            (ValueError, TypeError, NotImplementedError), match=sentence
+        ):
+            tfr.certify(model, data, verifiers, verbose=0)
+    module = tf.Module()
+    module.f = tf.function(
+        lambda x: x, input_signature=[tf.TensorSpec([None, 2])]
+    )
+    tf.saved_model.save(module, str(tmp_path), signatures={"other": module.f})
+    with pytest.raises(ValueError, match=r"It has: \['other'\]"):
+        tfr.certify(tmp_path, (x, y), crown, verbose=0)

@@ -1,0 +1,52 @@
+"""A SavedModel on disk as a callable of logits."""
+
+import tensorflow as tf
+
+
+class Served:
+    """What a SavedModel answers.
+
+    Args:
+        folder: The folder that holds `saved_model.pb`.
+        signature: The signature to call.
+        output: The name of the logits among its outputs.
+
+    Call arguments:
+        x: Inputs, shape `[batch, ...]`.
+
+    Raises:
+        ValueError: If there is no such signature or output, or the signature
+            takes more than one input.
+    """
+
+    def __init__(self, folder, signature="serving_default", output="logits"):
+        self._model = tf.saved_model.load(str(folder))
+        signatures = self._model.signatures
+        if signature not in signatures:
+            raise ValueError(
+                f"The SavedModel has no signature {signature!r}. "
+                f"It has: {sorted(signatures)}."
+            )
+        self._call = signatures[signature]
+        inputs = self._call.structured_input_signature[1]
+        outputs = self._call.structured_outputs
+        if len(inputs) != 1:
+            raise ValueError(
+                "A signature must take one input to be certified. "
+                f"{signature!r} takes: {sorted(inputs)}."
+            )
+        if output not in outputs:
+            raise ValueError(
+                f"The signature {signature!r} has no output {output!r}. It "
+                f"has: {sorted(outputs)}. Probabilities can't be bounded: "
+                "export the logits too, as tfr.export does."
+            )
+        ((self._input, spec),) = inputs.items()
+        self._output, self.input_shape = output, tuple(spec.shape)
+        self.name = str(folder)
+        self.weights = list(getattr(self._model, "variables", ()))
+
+    def __call__(self, x, training=False):
+        return self._call(**{self._input: tf.convert_to_tensor(x)})[
+            self._output
+        ]

@@ -1,0 +1,50 @@
+"""The box threat."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust.backend import Schedule, register
+from tfrobust.threats.linf import Linf
+
+
+@register
+class Box(Linf):
+    """Every feature moves by at most a radius of its own, within the range.
+
+    It is `Linf` with a radius for each feature, whatever the shape of x, and
+    for boxes that reach beyond the valid range: there the range alone bounds.
+
+    Args:
+        radius: Largest move of each feature, in the units of x: shape
+            `[batch, ...]`, or the shape of one input, which holds for every
+            example.
+        low: Smallest valid value of an input.
+        high: Largest valid value of an input.
+        mask: 1 where an input may be perturbed, 0 elsewhere; None for all.
+
+    Raises:
+        ValueError: If a radius is negative or not finite, or there is one
+            radius for all features.
+
+    Example:
+        `tfr.threats.Box(0.1 * x_train.std(axis=0))`
+
+    Reference: Liu et al., 2019, arXiv 1903.06603.
+    """
+
+    def __init__(self, radius, low=0.0, high=1.0, mask=None):
+        if isinstance(radius, Schedule) or len(np.shape(radius)) == 0:
+            raise ValueError(
+                "`radius` must hold one radius for each feature; one for all "
+                f"features is tfr.threats.Linf. Received: radius={radius!r}"
+            )
+        if len(np.shape(radius)) == 1:
+            # Of other threats it would be the radius for each example.
+            radius = radius if tf.is_tensor(radius) else np.asarray(radius)
+            radius = radius[tf.newaxis]
+        super().__init__(radius, low, high, mask)
+
+    @property
+    def radius(self):
+        """The radius, known to whatever takes any threat as `epsilon`."""
+        return self.epsilon

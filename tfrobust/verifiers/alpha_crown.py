@@ -1,0 +1,223 @@
+"""alpha-CROWN."""
+
+import tensorflow as tf
+
+from tfrobust.backend import register
+from tfrobust.verifiers.bounding import Bounding
+from tfrobust.verifiers.bounds import Bounds
+from tfrobust.verifiers.dense import Dense
+from tfrobust.verifiers.rules import rule
+
+_DECAY = 0.9, 0.999  # Of Adam's two averages.
+
+
+@register
+class AlphaCROWN(Bounding):
+    """CROWN with the slopes of its lower lines optimised.
+
+    Every margin of every example gets lines of its own, found by gradient
+    ascent from those of `CROWN`. What activations read is bounded as in
+    `CROWN`, once. Every step is sound; the best is kept.
+
+    Args:
+        threat: The `Threat` to bound over.
+        steps: Number of gradient steps, at least 1.
+        learning_rate: Length of the first step, in units of a slope that is
+            between 0 and 1.
+        intersect: Whether to tighten the bounds of what activations read by
+            interval arithmetic, where that is better.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    Example:
+        `tfr.verifiers.AlphaCROWN(tfr.threats.Linf(0.1))`
+
+    Reference: Xu et al., 2021, arXiv 2011.13824, section 3.1, with the bounds
+    of what activations read held fixed.
+    """
+
+    def __init__(self, threat, steps=20, learning_rate=0.25, intersect=True):
+        super().__init__(threat)
+        if steps < 1:
+            raise ValueError(
+                f"`steps` must be at least 1. Received: steps={steps}"
+            )
+        if not learning_rate > 0:
+            raise ValueError(
+                "`learning_rate` must be positive. Received: "
+                f"learning_rate={learning_rate}"
+            )
+        self.steps, self.learning_rate = steps, learning_rate
+        self.intersect = intersect
+
+    def _margins(self, trace, x, functions):
+        bounds = Bounds(trace, self.threat, x, intersect=self.intersect)
+        nodes = free_nodes(trace)
+        watched = {node: Watched(bounds.lines[node]) for node in nodes}
+        margins = bounds.lower(functions, watched)
+        if not nodes:
+            return margins
+        read = {node: bounds.intervals[node.dependent[0]] for node in nodes}
+
+        def lower(choices):
+            lines = {
+                node: free_lines(node, read[node], free)
+                for node, free in zip(nodes, choices, strict=True)
+            }
+            return bounds.lower(functions, lines)
+
+        start = [
+            default_choice(node, read[node], watched[node].coefficients)
+            for node in nodes
+        ]
+        choices = maximize(
+            lower, start, [1.0] * len(nodes), self.steps, self.learning_rate
+        )
+        return tf.maximum(margins, lower(choices))
+
+
+class Watched:
+    """Lines that remember which functions were pulled through them.
+
+    Args:
+        lines: The `Relaxation` of an activation.
+        multiplier: What to add to the functions of the activation's input:
+            the multiplier of a constraint on it, shape `[batch, functions,
+            ...]`; None for none.
+
+    Attributes:
+        coefficients: The functions of the activation, `[batch, functions,
+            ...]`, once they were pulled.
+    """
+
+    def __init__(self, lines, multiplier=None):
+        self.lines, self.multiplier = lines, multiplier
+        self.coefficients = None
+
+    def pull(self, coefficients):
+        """The smallest that the lines allow: functions, and a constant."""
+        self.coefficients = coefficients.tensor
+        pulled, constant = self.lines.pull(coefficients)
+        if self.multiplier is not None:
+            pulled = Dense(pulled.tensor + self.multiplier)
+        return pulled, constant
+
+
+def free_nodes(trace):
+    """The ops for which one of several sound lines can be chosen."""
+    return [n for n in trace.nodes[1:] if not rule(n).linear and rule(n).free]
+
+
+def free_lines(node, interval, free):
+    """Lines of a node, for each function its own.
+
+    Args:
+        node: A `Node`, one of `free_nodes`.
+        interval: Bounds of what it reads, each `[batch, ...]`.
+        free: The choice in [0, 1], shape `[batch, functions, ...]`; None for
+            the default.
+    """
+    lower, upper = (end[:, tf.newaxis] for end in interval)
+    return rule(node).relaxation(node, lower, upper, free)
+
+
+def default_choice(node, interval, coefficients):
+    """The choice that gives the default lines, up to what is nonlinear in it.
+
+    Args:
+        node: A `Node`, one of `free_nodes`.
+        interval: Bounds of what it reads, each `[batch, ...]`.
+        coefficients: The functions of the node, `[batch, functions, ...]`:
+            their signs tell which of both lines matters.
+    """
+    zeros = tf.zeros_like(interval[0])[:, tf.newaxis]
+    given, first, last = (
+        free_lines(node, interval, free) for free in (None, zeros, zeros + 1)
+    )
+    below, above = (
+        tf.math.divide_no_nan(slope - begin, end - begin)
+        for slope, begin, end in (
+            (given.lower_slope, first.lower_slope, last.lower_slope),
+            (given.upper_slope, first.upper_slope, last.upper_slope),
+        )
+    )
+    choice = tf.where(coefficients >= 0, below, above)
+    return tf.clip_by_value(choice, 0.0, 1.0)
+
+
+def maximize(values, start, limits, steps, learning_rate, enough=float("inf")):
+    """Projected Adam: what maximises each of several values.
+
+    Args:
+        values: Maps a list of tensors to values `[batch, functions]`. Each
+            value must depend on its own entries of the tensors alone, so that
+            none influences another.
+        start: List of tensors, each `[batch, functions, ...]`.
+        limits: The largest that the entries of each tensor may be; the
+            smallest is 0.
+        steps: Number of steps.
+        learning_rate: Length of the first step; the last are short.
+        enough: Once all values exceed it there are no more steps.
+
+    Returns:
+        For each value the best point met, the start among them, in the form
+        of `start`.
+    """
+
+    def step(count, point, mean, square, best, kept):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(point)
+            found = values(point)
+            total = tf.reduce_sum(found)
+        gradient = tape.gradient(total, point, unconnected_gradients="zero")
+        better = found > best
+        kept = [
+            _select(better, *pair) for pair in zip(point, kept, strict=True)
+        ]
+        best = tf.where(better, found, best)
+        count += 1.0
+        rate = learning_rate * (1 - (count - 1) / steps)
+        mean = [_average(0, *pair) for pair in zip(mean, gradient, strict=True)]
+        square = [
+            _average(1, s, g**2) for s, g in zip(square, gradient, strict=True)
+        ]
+        point = [
+            tf.clip_by_value(p + rate * _direction(m, s, count), 0.0, limit)
+            for p, m, s, limit in zip(point, mean, square, limits, strict=True)
+        ]
+        return count, point, mean, square, best, kept
+
+    zeros = [tf.zeros_like(p) for p in start]
+    lowest = tf.fill(tf.shape(start[0])[:2], -float("inf"))
+    lowest = tf.ensure_shape(lowest, start[0].shape[:2])
+    state = 0.0, start, zeros, zeros, lowest, start
+    *_, kept = tf.while_loop(
+        lambda *state: tf.reduce_any(state[4] <= enough),
+        step,
+        state,
+        maximum_iterations=steps,
+    )
+    return [tf.stop_gradient(p) for p in kept]
+
+
+def _select(chosen, value, other):
+    """Picks whole functions: `chosen` is `[batch, functions]`."""
+    shape = tf.shape(chosen)
+    ones = tf.ones([value.shape.rank - 2], tf.int32)
+    return tf.where(
+        tf.reshape(chosen, tf.concat([shape, ones], 0)), value, other
+    )
+
+
+def _average(which, average, value):
+    # One NaN would stay for good.
+    value = tf.where(tf.math.is_finite(value), value, 0.0)
+    return _DECAY[which] * average + (1 - _DECAY[which]) * value
+
+
+def _direction(mean, square, count):
+    """Adam's step of length 1, corrected for averages that began at 0."""
+    mean /= 1 - _DECAY[0] ** count
+    square /= 1 - _DECAY[1] ** count
+    return tf.math.divide_no_nan(mean, tf.sqrt(square))

@@ -1,0 +1,128 @@
+"""What of a network can be bounded, and what it will cost."""
+
+import dataclasses
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust.graph import Trace
+from tfrobust.verifiers.rules import RULES, problem
+
+# Tensors of the largest size that a kernel and its neighbours hold at once.
+_ALIVE = 4
+
+
+@dataclasses.dataclass
+class Coverage:
+    """The ops of a network with their rules.
+
+    Print it for a table.
+
+    Attributes:
+        rows: Name, op, shape and rule of every op that depends on the input;
+            the rule is None where there is none.
+        problems: One sentence for each op without a rule.
+        neurons: Number of values that activations return for one example.
+        bytes_per_example: Memory that bounding takes for each example of a
+            batch, estimated from the largest tensors; None without a verifier.
+        seconds_per_example: Time to bound one example alone, measured on a
+            blank one; None without a verifier.
+    """
+
+    rows: list
+    problems: list
+    neurons: int
+    bytes_per_example: int | None = None
+    seconds_per_example: float | None = None
+
+    @property
+    def complete(self):
+        """Whether every op has a rule."""
+        return not self.problems
+
+    def __str__(self):
+        lines = [
+            f"{op:28}{str(shape):20}{rule or 'NO RULE':14}{name}"
+            for name, op, shape, rule in self.rows
+        ]
+        lines.append(f"{self.neurons} neurons")
+        if self.bytes_per_example is not None:
+            lines.append(
+                f"about {self.bytes_per_example / 2**20:.3g} MiB and "
+                f"{self.seconds_per_example:.3g} s for each example"
+            )
+        return "\n".join(lines + self.problems)
+
+
+def coverage(model, verifier=None, shape=None):
+    """Says, before any run, which ops of a network can be bounded.
+
+    Args:
+        model: Any callable `model(x, training=False) -> logits`.
+        verifier: A verifier of traced networks, such as `CROWN`, whose memory
+            and time to estimate; None for neither.
+        shape: Shape of one input; None takes the model's `input_shape`.
+
+    Returns:
+        A `Coverage`.
+
+    Raises:
+        ValueError: If the shape isn't known.
+    """
+    shape = tuple(shape or (getattr(model, "input_shape", None) or ())[1:])
+    if not shape or None in shape:
+        raise ValueError(
+            "`shape` must be the shape of one input, without the batch. "
+            f"Received: {shape}. Pass it: coverage(model, shape=(28, 28, 1))."
+        )
+    nodes = []
+
+    def traced(x):
+        nodes.extend(Trace(model, x).nodes[1:])
+
+    tf.function(traced, autograph=False).get_concrete_function(
+        tf.TensorSpec([None, *shape])
+    )
+    rows, problems, neurons = [], [], 0
+    for node in nodes:
+        missing = problem(node)
+        rule = None if missing else _named(RULES[node.type])
+        rows.append((node.name, node.type, node.shape, rule))
+        problems += [missing] if missing else []
+        neurons += 0 if missing or rule == "linear" else node.size
+    found = Coverage(rows, problems, neurons)
+    if verifier is not None and found.complete:
+        found.bytes_per_example, found.seconds_per_example = _cost(
+            model, verifier, shape, max(node.size for node in nodes)
+        )
+    return found
+
+
+def _named(rule):
+    return "linear" if rule.linear else type(rule).__name__.lower()
+
+
+def _cost(model, verifier, shape, widest):
+    """Bytes and seconds for one example, from its graph and from a run."""
+
+    def margins(x, y):
+        return verifier.margins(model, x, y)
+
+    function = tf.function(margins, autograph=False).get_concrete_function(
+        tf.TensorSpec([1, *shape]), tf.TensorSpec([1], tf.int64)
+    )
+    sizes = []
+    for op in function.graph.get_operations():
+        for output in op.outputs:
+            if output.shape.rank is not None:
+                # How many functions are open is known only when it runs.
+                lengths = [n or 2 * widest for n in output.shape.as_list()]
+                sizes.append(int(np.prod(lengths)) * output.dtype.size)
+    blank = tf.fill([1, *shape], tf.cast(verifier.threat.low, tf.float32))
+    label = tf.zeros([1], tf.int64)
+    function(blank, label)
+    begin = time.perf_counter()
+    np.asarray(function(blank, label))
+    seconds = time.perf_counter() - begin
+    return sum(sorted(sizes)[-_ALIVE:]), seconds
