@@ -18,7 +18,7 @@ from tfrobust.evaluation.runner import Runner
 from tfrobust.evaluation.served import Served
 from tfrobust.evaluation.state import State
 from tfrobust.model import RobustModel
-from tfrobust.verifiers import coverage
+from tfrobust.verifiers.coverage import coverage
 
 CERTIFIED, FALSIFIED, UNKNOWN = "certified", "falsified", "unknown"
 VERDICTS = ("correct", "inside", "norm")  # What is read of a point.

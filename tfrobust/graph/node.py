@@ -61,11 +61,11 @@ class Node:
             *values: One tensor for each entry of `dependent`, in that order.
             constants: A function applied to every other input; None for none.
         """
-        values = iter(values)
+        rest = iter(values)
         inputs = []
         for given in self.inputs:
             if isinstance(given, Node):
-                inputs.append(next(values))
+                inputs.append(next(rest))
             elif given is None and self.type != "Reshape":
                 raise NotImplementedError(dynamic(self))
             else:

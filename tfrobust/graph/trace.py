@@ -1,5 +1,7 @@
 """Tracing a network to the ops that depend on its input."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from tfrobust.graph.node import Node, dynamic, rerun
@@ -134,7 +136,8 @@ class _Frame:
     def _enter(self, op):
         """Sweeps the body of a function that is called."""
         body = op.graph._get_function(op.get_attr("f").name).graph
-        nodes, outer = {}, {}
+        nodes: dict[Any, Node] = {}
+        outer: dict[Any, Any] = {}
         for parameter, given in zip(body.inputs, op.inputs, strict=True):
             value = self.resolve(given)
             place = nodes if isinstance(value, Node) else outer

@@ -4,12 +4,14 @@ from tfrobust.objectives.awp import AWP
 from tfrobust.objectives.clean import Clean
 from tfrobust.objectives.mart import MART
 from tfrobust.objectives.objective import Objective, Outcome
+from tfrobust.objectives.per import PER
 from tfrobust.objectives.trades import TRADES
 from tfrobust.objectives.worst_case import WorstCase
 
 __all__ = [
     "AWP",
     "MART",
+    "PER",
     "TRADES",
     "Clean",
     "Objective",

@@ -3,6 +3,10 @@
 from tfrobust.verifiers.alpha_crown import AlphaCROWN
 from tfrobust.verifiers.box_pictures import save_histogram, save_map
 from tfrobust.verifiers.certified_boxes import CertifiedBoxes
+from tfrobust.verifiers.certified_radius import (
+    CertifiedRadius,
+    certified_radius,
+)
 from tfrobust.verifiers.coverage import Coverage, coverage
 from tfrobust.verifiers.crown import CROWN
 from tfrobust.verifiers.crown_ibp import CROWNIBP
@@ -10,6 +14,7 @@ from tfrobust.verifiers.fast_lin import FastLin
 from tfrobust.verifiers.ibp import IBP
 from tfrobust.verifiers.ladder import ladder
 from tfrobust.verifiers.maximize_box import maximize_box
+from tfrobust.verifiers.polyhedral_envelope import PolyhedralEnvelope
 
 __all__ = [
     "CROWN",
@@ -17,8 +22,11 @@ __all__ = [
     "IBP",
     "AlphaCROWN",
     "CertifiedBoxes",
+    "CertifiedRadius",
     "Coverage",
     "FastLin",
+    "PolyhedralEnvelope",
+    "certified_radius",
     "coverage",
     "ladder",
     "maximize_box",

@@ -143,7 +143,7 @@ class Bounds:
 
 def _consumers(trace):
     """The ops that aren't linear and read a node, by node."""
-    consumers = {node: [] for node in trace.nodes}
+    consumers: dict = {node: [] for node in trace.nodes}
     for node in trace.nodes[1:]:
         if not rule(node).linear:
             for given in node.dependent:

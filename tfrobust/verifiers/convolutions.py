@@ -6,6 +6,7 @@ times faster as matrix products.
 """
 
 import math
+from typing import Any
 
 import tensorflow as tf
 
@@ -100,7 +101,7 @@ def folded(node, rows):
     parts = tf.transpose(parts, [3, 5, 0, 1, 4, 2, 6, 7])
     lengths = [node.shape[a] * strides[a] for a in (0, 1)]
     parts = tf.reshape(parts, [*turns, -1, *lengths, channels])
-    total = 0.0
+    total: Any = 0.0
     for i in range(turns[0]):
         for j in range(turns[1]):
             down = i * strides[0], (turns[0] - 1 - i) * strides[0]

@@ -66,7 +66,9 @@ class Linear:
         if not self._weights:
             return -1 if node.positions[position] in self._falls else 1
         constants = [i for i in node.inputs if not isinstance(i, Node)]
-        if not node.shape or not all(_by_channel(constant) for constant in constants):
+        if not node.shape or not all(
+            _by_channel(constant) for constant in constants
+        ):
             return None
         ones = tf.ones([1] * len(node.shape) + [node.shape[-1]])
         factor = self._pulled(node, position, ones, tf.shape(ones))

@@ -1,5 +1,7 @@
 """Linear functions of small windows of an image."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from tfrobust.verifiers import convolutions
@@ -57,9 +59,10 @@ class Patches:
 
     def relaxed(self, relaxation):
         """The smallest that lines allow: functions of z, and a constant."""
-        lower, below, upper, above = (
+        parts: Any = [
             None if part is None else self._view(part) for part in relaxation
-        )
+        ]
+        lower, below, upper, above = parts
         negative = tf.minimum(self.tensor, 0.0)
         slopes = self.tensor * lower + negative * (upper - lower)
         total = 0.0

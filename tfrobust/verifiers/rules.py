@@ -4,6 +4,8 @@ A linear op costs its name; any other op a pair of lines. An op that isn't here
 has no bounds: see `rule`.
 """
 
+from typing import Any
+
 from tfrobust.verifiers import activation, curves, examples_apart
 from tfrobust.verifiers.activation import Activation
 from tfrobust.verifiers.linear import Linear, batch_norm_magnitude
@@ -16,7 +18,7 @@ _SCALED = Linear(weights=True, channelwise=True)
 _STEP = Activation(activation.step)
 _GRID = Activation(activation.fake_quantization)
 
-RULES = {
+RULES: dict[str, Any] = {
     "Add": _SUM,
     "AddN": _SUM,
     "AddV2": _SUM,
