@@ -51,7 +51,9 @@ FLAGS = flags.FLAGS
 
 def main(argv):
     if len(argv) > 1:
-        raise app.UsageError(f"Unknown arguments: {argv[1:]}")
+        raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
+    if FLAGS.report and pathlib.Path(FLAGS.report).exists():
+        raise app.UsageError(f"{FLAGS.report} exists. Name a new folder.")
     norms = {"linf": "Linf", "l2": "L2", "l1": "L1"}
     threat = getattr(tfr.threats, norms[FLAGS.norm])(FLAGS.epsilon)
     if FLAGS.verifier == "ladder":
@@ -87,7 +89,7 @@ def loaded(path):
     if pathlib.Path(path, "saved_model.pb").exists():
         return path
     if not pathlib.Path(path).exists():
-        raise SystemExit(f"--model: there is nothing at {path}.")
+        raise app.UsageError(f"--model: there is nothing at {path}.")
     return keras.models.load_model(path)
 
 

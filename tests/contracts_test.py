@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust import attacks, losses, objectives, schedules, threats
+from tfrobust import (
+    attacks,
+    losses,
+    objectives,
+    schedules,
+    threats,
+    verifiers,
+)
 from tfrobust.backend import keras
 
 LOW, HIGH = -0.42, 2.83
@@ -95,6 +102,10 @@ ROWS = [
     *THREATS.values(),
     *(attack(threats.L2(RAMP)) for attack in ATTACKS.values()),
     *(attacks.PGD(LINF, loss=loss) for loss in LOSSES),
+    *verifiers.ladder(threats.L2(RAMP)),
+    verifiers.FastLin(LINF, intersect=False),
+    verifiers.PolyhedralEnvelope(threats.L2(RAMP)),
+    objectives.PER(verifiers.PolyhedralEnvelope(LINF), alpha=0.1),
     *OBJECTIVES.values(),
     *SCHEDULES,
     *LOSSES,
