@@ -1,11 +1,15 @@
+import importlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.verifiers.conftest import NETWORKS, randomize
 from tfrobust import attacks, threats, verifiers
-from tfrobust.verifiers import maximize_box as module
 from tfrobust.verifiers.maximize_box import maximize_box
+
+# The package has the function under this name.
+module = importlib.import_module("tfrobust.verifiers.maximize_box")
 
 WIDE = threats.Linf(0.1, low=-10.0, high=10.0)
 WEIGHTS = np.array([2.0, -0.5, 1.0, 4.0], np.float32)
