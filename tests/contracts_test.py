@@ -105,6 +105,7 @@ ROWS = [
     *verifiers.ladder(threats.L2(RAMP)),
     verifiers.FastLin(LINF, intersect=False),
     verifiers.PolyhedralEnvelope(threats.L2(RAMP)),
+    verifiers.BranchAndBound(LINF),
     objectives.PER(verifiers.PolyhedralEnvelope(LINF), alpha=0.1),
     *OBJECTIVES.values(),
     *SCHEDULES,

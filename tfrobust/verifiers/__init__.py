@@ -2,6 +2,7 @@
 
 from tfrobust.verifiers.alpha_crown import AlphaCROWN
 from tfrobust.verifiers.box_pictures import save_histogram, save_map
+from tfrobust.verifiers.branch_and_bound import Answer, BranchAndBound
 from tfrobust.verifiers.certified_boxes import CertifiedBoxes
 from tfrobust.verifiers.certified_radius import (
     CertifiedRadius,
@@ -21,6 +22,8 @@ __all__ = [
     "CROWNIBP",
     "IBP",
     "AlphaCROWN",
+    "Answer",
+    "BranchAndBound",
     "CertifiedBoxes",
     "CertifiedRadius",
     "Coverage",

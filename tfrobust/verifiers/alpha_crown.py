@@ -1,5 +1,7 @@
 """alpha-CROWN."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from tfrobust.backend import register
@@ -93,7 +95,7 @@ class Watched:
 
     def __init__(self, lines, multiplier=None):
         self.lines, self.multiplier = lines, multiplier
-        self.coefficients = None
+        self.coefficients: Any = None
 
     def pull(self, coefficients):
         """The smallest that the lines allow: functions, and a constant."""
@@ -196,7 +198,7 @@ def maximize(values, start, limits, steps, learning_rate, enough=float("inf")):
         lambda *state: tf.reduce_any(state[4] <= enough),
         step,
         state,
-        maximum_iterations=steps,
+        maximum_iterations=steps + 1,
     )
     return [tf.stop_gradient(p) for p in kept]
 

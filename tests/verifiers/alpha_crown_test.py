@@ -1,0 +1,166 @@
+"""Optimised slopes: sound, never below CROWN's bounds, and tighter."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.verifiers.conftest import CLASSES, NETWORKS, chain, randomize
+from tfrobust import attacks, threats
+from tfrobust.backend import keras
+from tfrobust.verifiers.alpha_crown import AlphaCROWN
+from tfrobust.verifiers.crown import CROWN
+
+LINF = threats.Linf(0.1)
+BATCH = 4
+
+
+def margins(logits, y):
+    return tf.gather(logits, y, axis=1, batch_dims=1)[:, tf.newaxis] - logits
+
+
+def drawn(network, rng, count=BATCH):
+    randomize(network, rng)
+    x = rng.uniform(-0.2, 1.2, (count, *network.input_shape[1:])).clip(0, 1)
+    return x.astype(np.float32), rng.integers(0, CLASSES, count)
+
+
+def compared(network, threat, steps=5):
+    """A function of (x, y, epsilon): CROWN, AlphaCROWN, smallest seen."""
+
+    @tf.function(autograph=False)
+    def compare(x, y, epsilon):
+        over = threat.replace(epsilon=epsilon)
+        attack = attacks.PGD(over, steps=5, step_size=0.5, loss="margin")
+        points = [attack.perturb(network, x, y)]
+        points += [over.sample(x, seed) for seed in range(3)]
+        seen = [margins(network(p, training=False), y) for p in points]
+        verifiers = CROWN(over), AlphaCROWN(over, steps)
+        found = [v.margins(network, x, y) for v in verifiers]
+        return *found, tf.reduce_min(seen, axis=0)
+
+    return compare
+
+
+@pytest.mark.parametrize(
+    ("name", "threat"),
+    [
+        ("dense", threats.L2(0.4)),
+        ("convolution", LINF),
+        ("residual", LINF),
+        ("leaky relu", threats.L1(0.8)),
+        ("minimum", LINF),
+        ("sigmoid", LINF),
+    ],
+)
+def test_bounds_lie_between_those_of_crown_and_every_point(name, threat):
+    rng = np.random.default_rng(4)
+    network = NETWORKS[name]()
+    compare = compared(network, threat)
+    gains = []
+    for _ in range(4):
+        x, y = drawn(network, rng)
+        crown, alpha, seen = compare(x, y, tf.constant(threat.epsilon))
+        size = 1 + np.max(np.abs(seen))
+        assert np.all(alpha >= crown - 1e-6 * size)
+        assert np.all(alpha <= seen + 2e-6 * size)
+        gains.append(np.max(alpha - crown))
+    assert max(gains) > 1e-4
+    crown, alpha, _ = compare(x, y, tf.constant(0.0))
+    clean = margins(network(x, training=False), y)
+    np.testing.assert_allclose(alpha, clean, atol=5e-5 * size)
+
+
+def test_a_slope_that_makes_the_bound_exact_is_found():
+    # logits: relu(2x - 1), and 0.3 (2x - 1) as what remains of both ReLUs.
+    # The margin's minimum is 0, at x = 0.5; CROWN's slope 0 gives -0.3.
+    head = keras.layers.Dense(2)
+    inputs = keras.Input((1,))
+    hidden = keras.layers.Dense(3, activation="relu")
+    network = keras.Model(inputs, head(hidden(inputs)))
+    hidden.set_weights([np.array([[2.0, 1.0, 0.0]]), np.array([-1.0, 0, 1])])
+    head.set_weights(
+        [np.array([[1.0, 0.0], [0.0, 0.6], [0.0, -0.3]]), np.zeros(2)]
+    )
+    x, y = np.array([[0.5]], np.float32), np.array([0])
+    threat = threats.Linf(0.5)
+    crown = CROWN(threat).margins(network, x, y)
+    alpha = AlphaCROWN(threat).margins(network, x, y)
+    np.testing.assert_allclose(crown, [[0, -0.3]], atol=2e-5)
+    np.testing.assert_allclose(alpha, [[0, 0]], atol=0.02)
+
+
+@pytest.fixture(scope="module")
+def mlp():
+    layers = [keras.layers.Dense(10, activation="relu") for _ in range(3)]
+    network = chain((5,), *layers)
+    x, y = drawn(network, np.random.default_rng(1), 8)
+    return network, x, y
+
+
+def test_more_steps_are_tighter(mlp):
+    network, x, y = mlp
+    threat = threats.Linf(0.3)
+    means = [np.mean(CROWN(threat).margins(network, x, y))]
+    for steps in (1, 20):
+        verifier = AlphaCROWN(threat, steps)
+        means.append(np.mean(verifier.margins(network, x, y)))
+    assert means[1] > means[0] + 0.01
+    assert means[2] > means[1] + 0.02
+
+
+def test_margins_depend_neither_on_batch_size_nor_on_order(mlp):
+    network, x, y = mlp
+    verifier = AlphaCROWN(LINF)
+    together = verifier.margins(network, x, y)
+    backward = verifier.margins(network, x[::-1], y[::-1])
+    np.testing.assert_allclose(backward[::-1], together, atol=1e-4)
+    alone = verifier.margins(network, x[2:3], y[2:3])
+    np.testing.assert_allclose(alone[0], together[2], atol=1e-4)
+
+
+def test_the_entry_of_the_label_is_zero(mlp):
+    network, x, y = mlp
+    found = AlphaCROWN(LINF).margins(network, x, y).numpy()
+    np.testing.assert_array_equal(found[np.arange(8), y], 0)
+
+
+def test_gradients_of_the_bounds_reach_the_weights_in_a_graph(mlp):
+    network, x, y = mlp
+
+    @tf.function(autograph=False)
+    def gradients(x, y):
+        with tf.GradientTape() as tape:
+            found = tf.reduce_sum(AlphaCROWN(LINF, 3).margins(network, x, y))
+        return found, tape.gradient(found, network.trainable_variables)
+
+    before, slopes = gradients(x, y)
+    for slope in slopes:
+        assert np.max(np.abs(slope)) > 1e-6
+    norm = float(tf.linalg.global_norm(slopes))
+    old = [np.array(v) for v in network.trainable_variables]
+    step = 1e-3 / norm
+    for variable, slope in zip(
+        network.trainable_variables, slopes, strict=True
+    ):
+        variable.assign_add(step * slope)
+    after, _ = gradients(x, y)
+    for variable, value in zip(network.trainable_variables, old, strict=True):
+        variable.assign(value)
+    assert float(after - before) == pytest.approx(1e-3 * norm, rel=0.1)
+
+
+def test_a_network_without_a_choice_gets_crowns_bounds():
+    network = NETWORKS["sign"]()
+    x, y = drawn(network, np.random.default_rng(2))
+    expected = CROWN(LINF).margins(network, x, y)
+    found = AlphaCROWN(LINF).margins(network, x, y)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"steps": 0}, {"learning_rate": 0.0}], ids=str
+)
+def test_an_argument_out_of_range_is_refused(arguments):
+    (name,) = arguments
+    with pytest.raises(ValueError, match=f"`{name}` must be .* Received: "):
+        AlphaCROWN(LINF, **arguments)

@@ -1,0 +1,333 @@
+"""Complete answers agree with the truth, where a dense grid knows it."""
+
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrobust import threats
+from tfrobust.backend import keras
+from tfrobust.verifiers.branch_and_bound import BranchAndBound
+from tfrobust.verifiers.crown import CROWN
+from tfrobust.verifiers.subproblems import Subproblems
+
+layers = keras.layers
+COUNT, SIDE = 16, 401
+AXIS = np.linspace(0, 1, SIDE, dtype=np.float32)
+GRID = np.stack(np.meshgrid(AXIS, AXIS), axis=-1).reshape(-1, 2)
+
+
+def plane(*hidden):
+    """A network of points in a square."""
+    steps = [keras.Input((2,))]
+    for activation in hidden:
+        steps += [layers.Dense(8), activation]
+    return keras.Sequential([*steps, layers.Dense(3)])
+
+
+def draw(network, rng):
+    """Draws weights anew, such that all classes occur in the square."""
+    for variable in network.variables:
+        fan = variable.shape[0] if len(variable.shape) > 1 else 3
+        value = 2 * rng.normal(size=variable.shape) / np.sqrt(fan)
+        variable.assign(value)
+    mean = np.mean(network(GRID), axis=0)
+    network.variables[-1].assign_sub(mean)
+
+
+class Case:
+    """A network, a threat whose radii can move, and its compiled verifier."""
+
+    def __init__(self, network, norm, **arguments):
+        self.network = network
+        self.radii = tf.Variable(np.zeros(COUNT, np.float32))
+        self.threat = norm(self.radii)
+        self.verifier = BranchAndBound(self.threat, **arguments)
+
+    def problems(self, rng):
+        """Inputs, labels, and whether the grid knows a wrong point.
+
+        Radii are a little shorter or longer than the way to that point.
+        """
+        draw(self.network, rng)
+        x = rng.uniform(size=(COUNT, 2)).astype(np.float32)
+        y = np.argmax(self.network(x), axis=1)
+        self.logits = np.asarray(self.network(GRID))
+        way = np.linalg.norm(GRID - x[:, np.newaxis], self.threat.order, axis=2)
+        wrong = np.argmax(self.logits, axis=1) != y[:, np.newaxis]
+        nearest = np.min(np.where(wrong, way, 0.9), axis=1)
+        factors = np.where(np.arange(COUNT) % 2, 0.95, 1.05)
+        radii = np.minimum(factors * nearest, 0.9).astype(np.float32)
+        self.radii.assign(radii)
+        self.inside = way <= radii[:, np.newaxis]
+        return x, y, np.any(wrong & self.inside, axis=1)
+
+    def smallest(self, y):
+        """The smallest margins on the grid."""
+        true = np.take(self.logits, y, axis=1).T[:, :, np.newaxis]
+        inside = self.inside[:, :, np.newaxis]
+        return np.min(np.where(inside, true - self.logits, np.inf), axis=1)
+
+
+def check(case, answer, x, y, broken):
+    """Compares with the grid, and runs counterexamples again."""
+    falsified = answer.verdict == "falsified"
+    assert not np.any(broken & (answer.verdict == "certified"))
+    # The grid may miss what the search finds, so that it must be shown.
+    points = answer.counterexample
+    logits = np.asarray(case.network(points))
+    np.testing.assert_array_equal(np.argmax(logits, axis=1) != y, falsified)
+    way = np.linalg.norm(points - x, case.threat.order, axis=1)
+    assert np.all(way <= case.radii.numpy() * (1 + 1e-5) + 1e-7)
+    assert np.min(points) >= 0 and np.max(points) <= 1
+    np.testing.assert_array_equal(points[~falsified], x[~falsified])
+    smallest = case.smallest(y)
+    assert np.all(answer.margins <= smallest + 1e-6 * np.max(np.abs(smallest)))
+    rivals = np.arange(3) != y[:, np.newaxis]
+    positive = np.all((answer.margins > 0) | ~rivals, axis=1)
+    np.testing.assert_array_equal(positive, answer.verdict == "certified")
+    assert np.all(answer.margins[~rivals] == 0)
+
+
+@pytest.fixture(scope="module")
+def relu():
+    network = plane(layers.ReLU(), layers.ReLU())
+    return Case(network, threats.Linf, timeout=20.0)
+
+
+def test_verdicts_agree_with_a_grid_next_to_the_boundary(relu):
+    rng = np.random.default_rng(0)
+    verdicts, visited, loose = [], [], 0
+    for _ in range(16):
+        x, y, broken = relu.problems(rng)
+        answer = relu.verifier.answer(relu.network, x, y)
+        check(relu, answer, x, y, broken)
+        assert np.all(answer.verdict[broken] == "falsified")
+        verdicts += list(answer.verdict)
+        visited.append(answer.visited)
+        loose += np.sum((answer.visited > 2) & (answer.verdict == "certified"))
+    assert "unknown" not in verdicts
+    assert min(verdicts.count(v) for v in ("certified", "falsified")) > 100
+    # Some proofs needed parts.
+    assert loose > 5 and np.max(visited) > 6
+
+
+@pytest.mark.parametrize("norm", [threats.L2, threats.L1])
+def test_verdicts_agree_with_a_grid_in_other_norms(norm):
+    rng = np.random.default_rng(1)
+    network = plane(layers.LeakyReLU(0.1), layers.ReLU())
+    case = Case(network, norm, timeout=20.0)
+    for _ in range(3):
+        x, y, broken = case.problems(rng)
+        answer = case.verifier.answer(network, x, y)
+        check(case, answer, x, y, broken)
+        assert "unknown" not in answer.verdict
+
+
+@pytest.mark.parametrize("norm", [threats.Linf, threats.L2])
+def test_no_point_of_a_part_is_below_its_bound(norm):
+    rng = np.random.default_rng(8)
+    count, grid = 60, GRID[::7]
+    network = plane(layers.ReLU(), layers.ReLU())
+    draw(network, rng)
+    threat = norm(0.4)
+    subproblems = Subproblems(network, threat, (2,), 10, 0.25)
+    x = rng.uniform(size=(count, 2)).astype(np.float32)
+    ends, room, box, _ = (np.array(p) for p in subproblems.prepare(x))
+    row = np.tile(np.array([1.0, -1.0, 0.0], np.float32), (count, 1))
+    # Parts around points of the threat, far ones too, with their signs.
+    way = np.linalg.norm(grid - x[:, np.newaxis], threat.order, axis=2)
+    inside = way <= 0.4 * (1 - 1e-6)
+    chosen = np.argmax(inside * rng.uniform(size=way.shape) * way**2, axis=1)
+    first, second = (w.numpy() for w in network.variables[:2])
+    before = grid @ first + second
+    third, fourth = (w.numpy() for w in network.variables[2:4])
+    signs = np.sign([before, np.maximum(before, 0) @ third + fourth])
+    signs = np.concatenate(signs, axis=1)
+    decided = np.where(rng.uniform(size=(count, 16)) < 0.3, signs[chosen], 0)
+    size = rng.uniform(0.02, 0.5, (count, 1))
+    box[:, 0] = np.maximum(box[:, 0], grid[chosen] - size)
+    box[:, 1] = np.minimum(box[:, 1], grid[chosen] + size)
+    bounds = subproblems.bound(
+        x, row, ends, room, box, decided, np.zeros((count, 0), np.float32)
+    )[0]
+    fits = inside & np.all(grid >= box[:, :1], axis=2)
+    fits &= np.all(grid <= box[:, 1:], axis=2)
+    for k in range(count):
+        fits[k] &= ~np.any(signs * decided[k] < 0, axis=1)
+    assert np.all(np.any(fits, axis=1))
+    logits = np.asarray(network(grid))
+    smallest = np.where(fits, logits[:, 0] - logits[:, 1], np.inf).min(axis=1)
+    assert np.all(bounds <= smallest + 1e-6)
+    # They are close, too.
+    assert np.median(smallest - bounds) < 0.1 * np.ptp(logits)
+
+
+@pytest.mark.parametrize("norm", [threats.Linf, threats.L2])
+def test_other_activations_are_split_by_the_input(norm):
+    rng = np.random.default_rng(2)
+    network = plane(layers.Activation("sigmoid"))
+    case = Case(network, norm, timeout=5.0)
+    parts = []
+    for _ in range(4):
+        x, y, broken = case.problems(rng)
+        answer = case.verifier.answer(network, x, y)
+        check(case, answer, x, y, broken)
+        parts += list(answer.visited[answer.verdict == "certified"])
+    assert len(parts) > 10 and max(parts) > 4
+
+
+def test_many_features_are_decided_by_signs_alone():
+    rng = np.random.default_rng(3)
+    network = keras.Sequential(
+        [
+            keras.Input((5, 8)),
+            layers.Flatten(),
+            layers.Dense(12, activation="relu"),
+            layers.Dense(8, activation="relu"),
+            layers.Dense(3),
+        ]
+    )
+    for variable in network.variables:
+        size = np.sqrt(variable.shape[0])
+        variable.assign(2 * rng.normal(size=variable.shape) / size)
+    x = rng.uniform(size=(24, 5, 8)).astype(np.float32)
+    y = np.argmax(network(x), axis=1)
+    threat = threats.Linf(0.1)
+    answer = BranchAndBound(threat, timeout=20.0).answer(network, x, y)
+    crown = CROWN(threat).margins(network, x, y).numpy()
+    assert np.all(answer.margins >= crown - 1e-5 * np.max(np.abs(crown)))
+    rivals = np.arange(3) != y[:, np.newaxis]
+    open_before = np.any((crown <= 0) & rivals, axis=1)
+    assert np.sum(open_before & (answer.verdict == "certified")) >= 2
+    assert np.all(answer.verdict[~open_before] == "certified")
+
+
+@pytest.mark.parametrize(
+    ("gap", "verdict"), [(0.01, "certified"), (-0.01, "falsified")]
+)
+def test_a_valley_whose_floor_is_known_by_hand(gap, verdict):
+    # With z = 2x - 1 the margin is relu(2z) - relu(z + 0.5) + 0.5 + gap, least
+    # at z = 0. The best lines bound it by gap - 0.25.
+    network = keras.Sequential(
+        [keras.Input((1,)), layers.Dense(2, activation="relu"), layers.Dense(2)]
+    )
+    weights = [[[4.0, 2.0]], [-2.0, -0.5], [[1.0, 0.0], [-1.0, 0.0]]]
+    weights.append([0.5 + gap, 0.0])
+    network.set_weights([np.array(w) for w in weights])
+    x, y = np.array([[0.9]], np.float32), np.array([0])
+    verifier = BranchAndBound(threats.Linf(0.9), timeout=20.0)
+    answer = verifier.answer(network, x, y)
+    assert answer.verdict == [verdict]
+    assert answer.margins[0, 1] <= gap
+    if gap > 0:
+        assert answer.margins[0, 1] > 0
+        assert answer.visited > 1
+        margins = verifier.margins(network, x, y)
+        np.testing.assert_array_equal(margins, answer.margins)
+
+
+def test_an_epsilon_of_zero_leaves_the_prediction_itself(relu):
+    x, y, _ = relu.problems(np.random.default_rng(4))
+    relu.radii.assign(tf.zeros(COUNT))
+    y[:8] = (y[:8] + 1) % 3
+    answer = relu.verifier.answer(relu.network, x, y)
+    assert set(answer.verdict[:8]) == {"falsified"}
+    assert set(answer.verdict[8:]) == {"certified"}
+    np.testing.assert_array_equal(answer.counterexample, x)
+    logits = np.asarray(relu.network(x))
+    clean = np.take_along_axis(logits, y[:, np.newaxis], axis=1) - logits
+    np.testing.assert_allclose(
+        answer.margins, clean, atol=5e-5 * np.max(np.abs(clean))
+    )
+
+
+def test_without_time_all_is_unknown_but_what_is_wrong_by_itself(relu):
+    x, y, _ = relu.problems(np.random.default_rng(5))
+    relu.radii.assign(relu.radii / 2)
+    y[:4] = (y[:4] + 1) % 3
+    verifier = BranchAndBound(relu.threat, timeout=0)
+    answer = verifier.answer(relu.network, x, y)
+    assert set(answer.verdict[:4]) == {"falsified"}
+    np.testing.assert_array_equal(answer.counterexample[:4], x[:4])
+    assert set(answer.verdict[4:]) == {"unknown"}
+    assert np.all(answer.visited == 0)
+    assert np.all(answer.margins <= 0)
+
+
+def test_answers_depend_neither_on_batch_size_nor_on_order():
+    rng = np.random.default_rng(6)
+    network = plane(layers.ReLU(), layers.ReLU())
+    draw(network, rng)
+    x = rng.uniform(size=(6, 2)).astype(np.float32)
+    y = np.argmax(network(x), axis=1)
+    verifier = BranchAndBound(threats.Linf(0.1), timeout=20.0)
+    together = verifier.answer(network, x, y)
+    assert len(set(together.verdict)) == 2
+    backward = verifier.answer(network, x[::-1], y[::-1])
+    alone = verifier.answer(network, x[2:3], y[2:3])
+    for other, rows in ((backward, slice(None, None, -1)), (alone, [2])):
+        np.testing.assert_array_equal(other.verdict, together.verdict[rows])
+        np.testing.assert_allclose(
+            other.margins, together.margins[rows], atol=1e-4
+        )
+
+
+def test_a_tie_is_neither_proven_nor_broken_until_time_is_up():
+    network = plane(layers.ReLU())
+    for variable in network.variables:
+        variable.assign(tf.zeros_like(variable))
+    network.variables[-1].assign([0.0, 0.0, -1.0])
+    x, y = np.array([[0.5, 0.5]], np.float32), np.array([0])
+    verifier = BranchAndBound(threats.Linf(0.2), timeout=0.5)
+    verifier.answer(network, x, y)
+    begin = time.monotonic()
+    answer = verifier.answer(network, x, y)
+    assert time.monotonic() - begin < 10
+    assert answer.verdict == ["unknown"]
+    assert answer.visited > 64
+    np.testing.assert_allclose(answer.margins, [[0, 0, 1]], atol=1e-4)
+
+
+def test_a_compiled_verifier_serves_new_weights_but_no_other_network(relu):
+    x, y, _ = relu.problems(np.random.default_rng(7))
+    relu.verifier.answer(relu.network, x, y)
+    compiled = relu.verifier._compiled
+    relu.network.variables[-1].assign_add([100.0, 0.0, 0.0])
+    answer = relu.verifier.answer(relu.network, x, y * 0)
+    assert relu.verifier._compiled is compiled
+    assert set(answer.verdict) == {"certified"}
+    other = plane()
+    other.variables[0].assign(tf.zeros([2, 3]))
+    other.variables[1].assign([0.0, 1.0, 0.0])
+    assert set(relu.verifier.answer(other, x, y * 0).verdict) == {"falsified"}
+    wide = relu.verifier.replace(threat=threats.Linf(0.2))
+    assert set(wide.answer(other, x, y * 0 + 1).verdict) == {"certified"}
+    assert wide._compiled is not relu.verifier._compiled
+
+
+def test_a_search_inside_a_graph_is_refused(relu):
+    x = tf.zeros([1, 2])
+    with pytest.raises(RuntimeError, match="Call it outside of every"):
+        tf.function(
+            lambda x: relu.verifier.margins(relu.network, x, tf.constant([0])),
+            autograph=False,
+        )(x)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"timeout": -1.0},
+        {"batch_size": 0},
+        {"steps": 0},
+        {"learning_rate": 0.0},
+        {"restarts": 0},
+    ],
+    ids=str,
+)
+def test_an_argument_out_of_range_is_refused(arguments):
+    (name,) = arguments
+    with pytest.raises(ValueError, match=f"`{name}` must .* Received: "):
+        BranchAndBound(threats.Linf(0.1), **arguments)

@@ -1,0 +1,184 @@
+"""Branch and bound."""
+
+import time
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust import checks
+from tfrobust.adversary import Verifier
+from tfrobust.attacks.pgd import PGD
+from tfrobust.backend import register
+from tfrobust.verifiers.bounding import margin_functions
+from tfrobust.verifiers.subproblems import Subproblems, Tree, compiled
+
+
+class Answer(NamedTuple):
+    """What branch and bound found out about each example.
+
+    Attributes:
+        verdict: `"certified"`, `"falsified"` or `"unknown"`, shape `[batch]`.
+        counterexample: A point of the threat that the network gets wrong
+            where the verdict is falsified, and x elsewhere.
+        margins: Lower bounds on `logit_y - logit_j`, `[batch, classes]`.
+        visited: How many parts of the threat were bounded, `[batch]`.
+    """
+
+    verdict: np.ndarray
+    counterexample: np.ndarray
+    margins: np.ndarray
+    visited: np.ndarray
+
+
+@register
+class BranchAndBound(Verifier):
+    """Searches for a proof or a counterexample until there is one.
+
+    Where an attack fails, each margin is bounded as in `AlphaCROWN`. While the
+    bound isn't positive, it is bounded on two parts of the threat: those where
+    the input of one more ReLU (or LeakyReLU) is positive or negative. A
+    network of few features is split by its features once all signs are
+    decided, so that other activations take part; with many it stays unknown.
+
+    Args:
+        threat: The `Threat` to bound over.
+        timeout: Seconds to search for each example, after the attack. With 0
+            there are no bounds, and no verdict but that of the attack.
+        batch_size: Number of parts that are bounded at once.
+        steps: Number of gradient steps for the bound of a part.
+        learning_rate: Length of the first step, in units of a slope that is
+            between 0 and 1.
+        restarts: Number of runs of the attack.
+
+    Call arguments:
+        model: Any callable `model(x, training=False) -> logits`. It is traced
+            at the first of several calls with the same one.
+        x: Inputs in `[threat.low, threat.high]`, shape `[batch, ...]`.
+        y: Integer labels, shape `[batch]`.
+
+    Raises:
+        NotImplementedError: If an op of the network has no rule.
+        RuntimeError: If called inside a `tf.function`.
+        ValueError: If an argument isn't as expected.
+
+    Example:
+        `tfr.verifiers.BranchAndBound(threat, timeout=10.0).answer(model, x, y)`
+
+    Reference: Wang et al., 2021, arXiv 2103.06624, section 3.3; Bunel et al.,
+    2020, arXiv 1909.06588, section 4.
+    """
+
+    def __init__(
+        self,
+        threat,
+        timeout=60.0,
+        batch_size=64,
+        steps=10,
+        learning_rate=0.25,
+        restarts=5,
+    ):
+        _require(timeout >= 0, "timeout", "not be negative", timeout)
+        _require(batch_size >= 1, "batch_size", "be at least 1", batch_size)
+        _require(steps >= 1, "steps", "be at least 1", steps)
+        _require(
+            learning_rate > 0, "learning_rate", "be positive", learning_rate
+        )
+        _require(restarts >= 1, "restarts", "be at least 1", restarts)
+        self.threat, self.timeout, self.batch_size = threat, timeout, batch_size
+        self.steps, self.learning_rate = steps, learning_rate
+        self.restarts = restarts
+        self._compiled = None
+
+    def margins(self, model, x, y):
+        return tf.constant(self.answer(model, x, y).margins)
+
+    def answer(self, model, x, y):
+        """Decides for each example whether some point of its threat is wrong.
+
+        Returns:
+            An `Answer`.
+        """
+        if not tf.executing_eagerly():
+            raise RuntimeError(
+                "Branch and bound searches in Python, so it can't be part of a "
+                "graph. Call it outside of every tf.function."
+            )
+        low, high = self.threat.low, self.threat.high
+        x = tf.clip_by_value(self.threat.checked(x), low, high)
+        logits = tf.cast(model(x, training=False), tf.float32)
+        y = checks.labels(y, logits)
+        attack, subproblems = self._functions(model, x.shape[1:])
+        # Points that are wrong already need no attack.
+        points = np.array(attack(x, y))
+        clean = self._wrong(model, x, y, x)
+        points[clean] = x.numpy()[clean]
+        wrong = self._wrong(model, x, y, points)
+        margins = margin_functions(y, logits).dot(logits).numpy()
+        visited = np.zeros(len(x), np.int64)
+        if self.timeout == 0:
+            margins[:] = -np.inf
+        else:
+            parts = [part.numpy() for part in (x, *subproblems.prepare(x))]
+            for k, example in enumerate(zip(*parts, strict=True)):
+                tree = Tree(subproblems, example, int(y[k]), len(margins[k]))
+                self._search(tree, wrong[k])
+                margins[k] = np.minimum(margins[k], tree.margins())
+                visited[k] = tree.visited
+                if tree.point is not None and not wrong[k]:
+                    points[k] = tree.point
+        margins[np.arange(len(x)), y] = 0.0
+        wrong = self._wrong(model, x, y, points)
+        return _answer(x.numpy(), y.numpy(), points, wrong, margins, visited)
+
+    def _search(self, tree, wrong):
+        """Grows a tree: once for the margins, and while it has no answer."""
+        deadline = time.monotonic() + self.timeout
+        tree.grow(self.batch_size)
+        while (
+            tree.queue
+            and tree.point is None
+            and not wrong
+            and time.monotonic() < deadline
+        ):
+            tree.grow(self.batch_size)
+
+    def _functions(self, model, shape):
+        """The compiled attack and bounds; those of the last call if alike."""
+        key = model, tuple(shape), *self._arguments().values()
+        if self._compiled is None or self._compiled[0] != key:
+            attack = PGD(
+                self.threat, steps=20, restarts=self.restarts, loss="margin"
+            )
+            perturb = compiled(
+                lambda x, y: attack.perturb(model, x, y),
+                [None, *shape],
+                tf.TensorSpec([None], tf.int32),
+            )
+            subproblems = Subproblems(
+                model, self.threat, shape, self.steps, self.learning_rate
+            )
+            self._compiled = key, perturb, subproblems
+        return self._compiled[1:]
+
+    def _wrong(self, model, x, y, points):
+        """Which points are in the threat, and the network gets them wrong."""
+        logits = model(tf.convert_to_tensor(points), training=False)
+        wrong = tf.argmax(logits, axis=1, output_type=tf.int32) != y
+        return (wrong & self.threat.contains(x, points)).numpy()
+
+
+def _answer(x, y, points, wrong, margins, visited):
+    rivals = np.arange(margins.shape[1]) != y[:, np.newaxis]
+    certified = np.all((margins > 0) | ~rivals, axis=1) & ~wrong
+    verdict = np.where(certified, "certified", "unknown")
+    verdict = np.where(wrong, "falsified", verdict)
+    points[~wrong] = x[~wrong]
+    return Answer(verdict, points, margins, visited)
+
+
+def _require(condition, name, expected, received):
+    if not condition:
+        raise ValueError(
+            f"`{name}` must {expected}. Received: {name}={received}"
+        )

@@ -1,0 +1,226 @@
+"""A batch of parts of a threat, on each of which one margin is bounded."""
+
+import tensorflow as tf
+
+from tfrobust.threats.threat import flat
+from tfrobust.verifiers.alpha_crown import (
+    Watched,
+    default_choice,
+    free_lines,
+    free_nodes,
+)
+from tfrobust.verifiers.bounds import ROUNDINGS
+from tfrobust.verifiers.propagation import backward, interval
+from tfrobust.verifiers.rules import rule
+
+# What a gap below an activation counts against one above when signs are chosen:
+# the slope below adapts to the rest, the one above doesn't.
+_BELOW = 0.1
+
+
+class Part:
+    """Bounds of a batch of subproblems, inside a graph.
+
+    Call `narrow`, then `lower` on what `start` returned or better; then ask
+    for the rest.
+
+    Args:
+        trace: The `Trace` of the network.
+        threat: The `Threat`.
+        x: Inputs, shape `[batch, ...]`.
+        functions: The margins as `Dense` functions of the logits, one each.
+        room: What `threat.room` returned for x, `[batch, 3, ...]`.
+
+    Reference: Wang et al., 2021, arXiv 2103.06624, theorem 3.1.
+    """
+
+    def __init__(self, trace, threat, x, functions, room):
+        self.trace, self.threat, self.x = trace, threat, x
+        self.functions, self.room = functions, tf.unstack(room, axis=1)
+        self.free, self.signed = free_nodes(trace), signed_nodes(trace)
+
+    def narrow(self, box, ends, signs):
+        """Bounds all values on the part, as far as intervals can."""
+        self.box, trace = box, self.trace
+        known = dict(parted(ends, nodes_read(trace)))
+        self.signs = dict(parted(signs, self.signed))
+        # The point of the box that is nearest to x must be in the ball, but
+        # for rounding.
+        nearest = tf.abs(tf.clip_by_value(self.x, *box) - self.x)
+        nearest = tf.maximum(nearest - 2e-7 * (1 + tf.abs(self.x)), 0.0)
+        size = tf.norm(flat(nearest / self.room[2]), self.threat.order, axis=1)
+        self.feasible = size <= 1 + 1e-5
+        self.intervals = {trace.input: box}
+        for node in trace.nodes:
+            if node is not trace.input:
+                self.intervals[node] = interval(node, self.intervals)
+            if node in known:
+                self._cut(node, *tf.unstack(known[node], axis=1))
+        self.lines = {
+            node: rule(node).relaxation(node, *self._read(node))
+            for node in trace.nodes[1:]
+            if not rule(node).linear
+        }
+
+    def start(self, state):
+        """The choice of all lines and the multipliers of all signs.
+
+        Args:
+            state: Those to begin from, `[batch, values]`; negative or missing
+                where there are none.
+
+        Returns:
+            A list of tensors `[batch, 1, ...]`.
+        """
+        sizes = sum(node.size for node in self.free + self.signed)
+        missing = sizes - tf.shape(state)[1]
+        state = tf.pad(state, [[0, 0], [0, missing]], constant_values=-1.0)
+        parts = parted(state[:, tf.newaxis], self.free + self.signed)
+        parts = [part for _, part in parts]
+        watched = {node: Watched(self.lines[node]) for node in self.free}
+        self._functions(watched)
+        count = len(self.free)
+        for k, node in enumerate(self.free):
+            default = default_choice(
+                node, self._read(node), watched[node].coefficients
+            )
+            parts[k] = tf.where(parts[k] < 0, default, parts[k])
+        return parts[:count] + [tf.maximum(p, 0.0) for p in parts[count:]]
+
+    def limits(self):
+        """The largest that each may be: multipliers have no limit."""
+        unlimited = [float("inf")] * len(self.signed)
+        return [1.0] * len(self.free) + unlimited
+
+    def lower(self, choice):
+        """Lower bounds, `[batch, 1]`, and the functions of x they come from."""
+        count = len(self.free)
+        multipliers = dict(zip(self.signed, choice[count:], strict=True))
+        self.watched = {}
+        for node, free in zip(self.free, choice[:count], strict=True):
+            lines = free_lines(node, self._read(node), free)
+            force = None
+            if node in multipliers:
+                force = -multipliers[node] * self.signs[node][:, tf.newaxis]
+            self.watched[node] = Watched(lines, force)
+        functions, constant, size = self._functions(self.watched)
+        lower = functions.minimum(*self.box)
+        if self.threat.order < float("inf"):
+            rows = tf.reshape(-functions.tensor, [-1, 1, self.trace.input.size])
+            room = (flat(part)[:, tf.newaxis] for part in self.room)
+            reach = self.threat.reach(rows, *room)
+            lower = tf.maximum(lower, functions.dot(self.x) - reach)
+        # As in `Bounds.lower`: strictly below, whatever was rounded.
+        rounding = tf.stop_gradient(ROUNDINGS * 2.0**-24 * size + 1e-30)
+        lower += constant - rounding
+        lower = tf.where(tf.math.is_nan(lower), -float("inf"), lower)
+        feasible = self.feasible[:, tf.newaxis]
+        return tf.where(feasible, lower, float("inf")), functions
+
+    def minimizer(self, functions):
+        """A point of the threat where functions of x are small."""
+        tensor = functions.tensor[:, 0]
+        step = tf.where(tensor > 0, *self.box) - self.x
+        if self.threat.order < float("inf"):
+            with tf.GradientTape() as tape:
+                tape.watch(tensor)
+                room = (flat(part) for part in self.room)
+                reach = self.threat.reach(-flat(tensor), *room)
+            # What attains the maximum is its gradient.
+            step = -tape.gradient(reach, tensor)
+        lower, upper, scale = self.room
+        step = tf.clip_by_value(step, lower, upper)
+        size = tf.norm(flat(step / scale), self.threat.order, axis=1)
+        ones = tf.ones([step.shape.rank - 1], tf.int32)
+        size = tf.reshape(size, tf.concat([[-1], ones], 0))
+        point = self.x + step / tf.maximum(size, 1.0)
+        return tf.clip_by_value(point, self.threat.low, self.threat.high)
+
+    def next_sign(self):
+        """The undecided sign whose lines cost the bound most, or -1."""
+        costs = [tf.fill([tf.shape(self.x)[0], 1], 0.0)]
+        for node in self.signed:
+            lines = self.watched[node].lines
+            coefficients = self.watched[node].coefficients[:, 0]
+            lower, upper = self._read(node)
+            slope = lines.lower_slope[:, 0]
+            # How far the lines are from the activation, where furthest.
+            above = lines.upper_intercept[:, 0]
+            below = tf.maximum(
+                node.run(lower) - slope * lower, node.run(upper) - slope * upper
+            )
+            gap = tf.where(coefficients > 0, _BELOW * below, -above)
+            cost = gap * coefficients
+            is_open = (lower < 0) & (upper > 0)
+            costs.append(flat(tf.where(is_open, cost, 0.0)))
+        return tf.argmax(tf.concat(costs, axis=1), axis=1) - 1
+
+    def next_feature(self, functions):
+        """The feature of which the bound depends most on the box, or -1."""
+        width = flat(self.box[1] - self.box[0])
+        fine = width > 1e-6 * (1 + tf.abs(flat(self.box[0])))
+        gain = width * (1e-6 + tf.abs(flat(functions.tensor[:, 0])))
+        gain = tf.where(fine, gain, 0.0)
+        gain = tf.concat([tf.zeros_like(gain[:, :1]), gain], axis=1)
+        return tf.argmax(gain, axis=1) - 1
+
+    def _read(self, node):
+        """Bounds of what a node that isn't linear reads."""
+        return self.intervals[node.dependent[0]]
+
+    def _cut(self, node, lower, upper):
+        """Intersects a node's interval with another and with its signs."""
+        lower = tf.maximum(lower, self.intervals[node][0])
+        upper = tf.minimum(upper, self.intervals[node][1])
+        for reader in self.signed:
+            if reader.dependent[0] is node:
+                sign = self.signs[reader]
+                lower = tf.where(sign > 0, tf.maximum(lower, 0.0), lower)
+                upper = tf.where(sign < 0, tf.minimum(upper, 0.0), upper)
+        rounding = 1e-5 * (1 + tf.abs(lower) + tf.abs(upper))
+        crossed = flat(lower > upper + rounding)
+        self.feasible &= ~tf.reduce_any(crossed, axis=1)
+        ends = tf.minimum(lower, upper), tf.maximum(lower, upper)
+        self.intervals[node] = ends
+
+    def _functions(self, lines):
+        """Functions of x, their constant, and the size of all terms."""
+        trace, sizes = self.trace, []
+        visited = {trace.input, trace.output, *nodes_read(trace)}
+
+        def visit(node, found):
+            if node in visited:
+                sizes.append(found.magnitude(*self.intervals[node]))
+
+        functions, constant = backward(
+            trace,
+            trace.output,
+            self.functions,
+            {**self.lines, **lines},
+            visit=visit,
+        )
+        return functions, constant, tf.add_n(sizes)
+
+
+def nodes_read(trace):
+    """What the ops that aren't linear read, each once."""
+    nodes = [node for node in trace.nodes[1:] if not rule(node).linear]
+    return list(dict.fromkeys(node.dependent[0] for node in nodes))
+
+
+def signed_nodes(trace):
+    """The ops that are linear on either side of 0."""
+    return [n for n in free_nodes(trace) if getattr(rule(n), "hinge", False)]
+
+
+def parted(values, nodes):
+    """Cuts up the last axis: pairs of a node and its part, in its shape."""
+    begin = 0
+    for node in nodes:
+        part = values[..., begin : begin + node.size]
+        leading = tf.shape(values)[:-1]
+        shape = tf.concat([leading, node.shape], axis=0)
+        shaped = tf.reshape(part, shape)
+        static = [*values.shape[:-1], *node.shape]
+        yield node, tf.ensure_shape(shaped, static)
+        begin += node.size

@@ -1,0 +1,206 @@
+"""Compiled bounds of a margin on parts of a threat, and the tree of parts."""
+
+import heapq
+import itertools
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust.graph import Trace
+from tfrobust.threats.threat import flat
+from tfrobust.verifiers.alpha_crown import maximize
+from tfrobust.verifiers.bounds import Bounds
+from tfrobust.verifiers.dense import Dense
+from tfrobust.verifiers.part import Part, nodes_read, signed_nodes
+
+# With at most so many features the input is split when no sign is left.
+_FEW_FEATURES = 32
+
+
+class Subproblems:
+    """Compiled bounds of margins where the signs of some values are decided.
+
+    A subproblem is one margin on those points of a threat that lie in a box
+    and at which the inputs of some ReLUs (or LeakyReLUs) have a given sign.
+    The lines that bound it and the multipliers of the constraints on the signs
+    are chosen by gradient ascent: see `Part`.
+
+    Args:
+        model: Any callable `model(x, training=False) -> logits`.
+        threat: The `Threat`.
+        shape: Shape of one input.
+        steps: Number of gradient steps.
+        learning_rate: Length of the first step.
+    """
+
+    def __init__(self, model, threat, shape, steps, learning_rate):
+        self._model, self._threat = model, threat
+        self._steps, self._learning_rate = steps, learning_rate
+        some, values = [None, None], [None, 2, None]
+        x, box, room = [None, *shape], [None, 2, *shape], [None, 3, *shape]
+        self.prepare = compiled(self._prepare, x)
+        self.bound = compiled(
+            self._bound, x, some, values, room, box, some, some
+        )
+
+    def _prepare(self, x):
+        """What the subproblems of an example share.
+
+        Returns:
+            Bounds of all that activations read, `[batch, 2, values]`; how far
+            features may move, `[batch, 3, ...]`, see `Threat.room`; the box
+            around the threat, `[batch, 2, ...]`; and signs of which none is
+            decided, zeros of shape `[batch, signs]`.
+        """
+        trace = Trace(self._model, x)
+        bounds = Bounds(trace, self._threat, x)
+        read = [bounds.intervals[node] for node in nodes_read(trace)]
+        none = tf.zeros([tf.shape(x)[0], 0])
+        lower, upper = (
+            tf.concat([none, *(flat(pair[k]) for pair in read)], axis=1)
+            for k in (0, 1)
+        )
+        room, box = self._threat.room(x), self._threat.box(x)
+        count = sum(node.size for node in signed_nodes(trace))
+        signs = tf.zeros([tf.shape(x)[0], count])
+        pairs = (tf.stack(part, axis=1) for part in ((lower, upper), room, box))
+        return *pairs, signs
+
+    def _bound(self, x, row, ends, room, box, signs, state):
+        """Bounds subproblems.
+
+        Args:
+            x: Inputs, shape `[batch, ...]`.
+            row: The margin as a function of the logits, `[batch, classes]`.
+            ends: What `prepare` returned for these x.
+            room: What `prepare` returned for these x.
+            box: Lower and upper corner of the box, `[batch, 2, ...]`.
+            signs: 1 or -1 where decided, otherwise 0, shape `[batch, signs]`.
+            state: Where to begin: what was returned for a wider subproblem;
+                without columns, the default lines.
+
+        Returns:
+            Lower bounds, `[batch]`, infinite where there is no such point; the
+            sign to decide next and the feature to halve next, `[batch]`, -1 if
+            there is none; a point of the threat whose margin may be small, and
+            whether the network errs there; and the state.
+        """
+        trace = Trace(self._model, x)
+        row = tf.ensure_shape(row, [None, trace.value.shape[-1]])
+        part = Part(trace, self._threat, x, Dense(row[:, tf.newaxis]), room)
+        part.narrow(tf.unstack(box, axis=1), ends, signs)
+        choice = part.start(state)
+        if choice:
+            choice = maximize(
+                lambda choice: part.lower(choice)[0],
+                choice,
+                part.limits(),
+                self._steps,
+                self._learning_rate,
+                enough=0.0,
+            )
+        lower, functions = part.lower(choice)
+        point = part.minimizer(functions)
+        found = tf.argmax(self._model(point, training=False), axis=1)
+        return (
+            lower[:, 0],
+            part.next_sign(),
+            part.next_feature(functions),
+            point,
+            found != tf.argmax(row, axis=1),
+            tf.concat([tf.zeros_like(lower[:, :0]), *map(flat, choice)], 1),
+        )
+
+
+class Tree:
+    """The parts of one example's threat that are still open.
+
+    Args:
+        subproblems: The `Subproblems`.
+        example: x and what `prepare` returned for it.
+        y: Its label.
+        classes: Number of classes.
+
+    Attributes:
+        queue: The open parts, a heap by the bound of what they were cut from.
+        visited: How many parts were bounded.
+        point: A point that the network gets wrong, None until there is one.
+    """
+
+    def __init__(self, subproblems, example, y, classes):
+        self.subproblems = subproblems
+        self.x, self.ends, self.room, box, undecided = example
+        eye = np.eye(classes, dtype=np.float32)
+        self.rows = eye[y] - eye
+        self.order, self.queue, self.visited = itertools.count(), [], 0
+        # The smallest bound of what is closed, by class, and what is found.
+        self.closed, self.point = np.full(classes, np.inf, np.float32), None
+        state = np.zeros(0, np.float32)
+        for rival in range(classes):
+            if rival != y:
+                self._push(-np.inf, rival, undecided, box, state)
+
+    def grow(self, batch_size):
+        """Bounds the parts of smallest bound, and splits what stays open."""
+        count = min(batch_size, len(self.queue))
+        parts = [heapq.heappop(self.queue) for _ in range(count)]
+        before, _, rivals, signs, boxes, states = zip(*parts, strict=True)
+        x, ends, room = (
+            np.repeat(part[np.newaxis], count, axis=0)
+            for part in (self.x, self.ends, self.room)
+        )
+        given = (np.stack(part) for part in (boxes, signs, states))
+        found = self.subproblems.bound(
+            x, self.rows[list(rivals)], ends, room, *given
+        )
+        bounds, sign, feature, points, wrong, states = (
+            part.numpy() for part in found
+        )
+        self.visited += count
+        if np.any(wrong):
+            self.point = points[np.argmax(wrong)]
+        for k, bound in enumerate(np.maximum(bounds, before)):
+            halves = []
+            if not bound > 0:
+                halves = _halves(signs[k], boxes[k], sign[k], feature[k])
+            for decided, half in halves:
+                self._push(bound, rivals[k], decided, half, states[k])
+            if not halves:
+                self.closed[rivals[k]] = min(self.closed[rivals[k]], bound)
+
+    def margins(self):
+        """A lower bound on the margin to each class."""
+        margins = self.closed.copy()
+        for bound, _, rival, *_ in self.queue:
+            margins[rival] = min(margins[rival], bound)
+        return margins
+
+    def _push(self, bound, rival, signs, box, state):
+        entry = bound, next(self.order), rival, signs, box, state
+        heapq.heappush(self.queue, entry)
+
+
+def _halves(signs, box, sign, feature):
+    """Both parts of a part: signs and box of each; none if it can't be."""
+    halves = []
+    for side in (0, 1):
+        if sign >= 0:
+            part = signs.copy()
+            part[sign] = 1 - 2 * side
+            halves.append((part, box))
+        elif feature >= 0 and box[0].size <= _FEW_FEATURES:
+            part = box.copy()
+            part[side].flat[feature] = np.mean(box.reshape(2, -1)[:, feature])
+            halves.append((signs, part))
+    return halves
+
+
+def compiled(function, *specs):
+    """A `tf.function` of tensors, given by shape or by `tf.TensorSpec`."""
+    signature = [
+        spec if isinstance(spec, tf.TensorSpec) else tf.TensorSpec(spec)
+        for spec in specs
+    ]
+    made = tf.function(function, input_signature=signature, autograph=False)
+    made.get_concrete_function()  # Traced now, not once a clock is running.
+    return made
