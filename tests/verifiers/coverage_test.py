@@ -17,7 +17,8 @@ def test_every_op_has_its_rule_in_a_table():
     found = verifiers.coverage(network, CROWN)
     assert found.complete
     assert found.neurons == 6
-    ops = [(op, rule) for _, op, _, rule in found.rows]
+    # Whether flattening a row reshapes it depends on the Keras.
+    ops = [(op, rule) for _, op, _, rule in found.rows if op != "Reshape"]
     assert (
         ops
         == [
