@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfrobust import checks
 from tfrobust.adversary import Verifier
 from tfrobust.attacks import PGD
-from tfrobust.evaluation.diagnostics import Check
+from tfrobust.evaluation import diagnostics
 from tfrobust.evaluation.provenance import Provenance
 from tfrobust.evaluation.report import Report, Row
 from tfrobust.evaluation.runner import Runner
@@ -118,7 +118,7 @@ class _Run:
         count = len(self.x)
         verdict = np.full(count, UNKNOWN, dtype="<U9")
         margin = np.full(count, -np.inf, np.float32)
-        rows, checked = [], []
+        rows = []
         right = self._answers(clean, np.arange(count), kept, "clean", verbose)
         rows.append(_row("clean", right["correct"], clean))
         standing = np.flatnonzero(right["correct"])
@@ -130,7 +130,6 @@ class _Run:
         verdict[fooled] = FALSIFIED
         rows.append(_row(_name(self.attack), survived, attacked))
         rows[-1].largest_norm = float(np.max(found["norm"], initial=0.0))
-        checked.append(_inside(found["inside"]))
         certified, contradicted = np.zeros(count, bool), 0
         for verifier, size in zip(self.verifiers, self.sizes, strict=True):
             label = _name(verifier)
@@ -148,7 +147,7 @@ class _Run:
             row = _row(label, certified.copy(), None, verifier)
             row.seconds = time.perf_counter() - begin
             rows.append(row)
-        checked.append(_ordered(contradicted))
+        checked = diagnostics.of_certificates(found["inside"], contradicted)
         epsilon = float(np.max(self.attack.threat.epsilon))
         rows.append(Row("worst case", certified, epsilon=epsilon))
         certificates = {
@@ -240,23 +239,3 @@ def _row(name, correct, runner, verifier=None):
         row.forwards, row.backwards = runner.passes()
         row.seconds = runner.seconds
     return row
-
-
-def _inside(inside):
-    outside = int(np.sum(~inside))
-    return Check(
-        "in_threat",
-        not outside,
-        f"{outside} points of the attack lie outside of the threat.",
-    )
-
-
-def _ordered(contradicted):
-    return Check(
-        "ordered",
-        not contradicted,
-        "Example by example, certified <= attacked <= clean."
-        if not contradicted
-        else f"{contradicted} certificates are contradicted by an attack: a "
-        "defect of the verifier, trust none of them and report it.",
-    )

@@ -98,6 +98,31 @@ def of_curves(curves, adversaries):
     ]
 
 
+def of_certificates(inside, contradicted):
+    """Checks of a certification.
+
+    Args:
+        inside: Whether each point of the attack lies in the threat.
+        contradicted: How many certified examples the attack fooled.
+    """
+    outside = int(np.sum(~inside))
+    return [
+        Check(
+            "in_threat",
+            not outside,
+            f"{outside} points of the attack lie outside of the threat.",
+        ),
+        Check(
+            "ordered",
+            not contradicted,
+            "Example by example, certified <= attacked <= clean."
+            if not contradicted
+            else f"{contradicted} certificates are contradicted by an attack: "
+            "a defect of the verifier, trust none of them and report it.",
+        ),
+    ]
+
+
 def strongest(adversaries):
     """The PGD of most steps, or one on the first threat."""
     found = [a for a in adversaries if isinstance(a, PGD)]
