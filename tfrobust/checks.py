@@ -9,6 +9,14 @@ import tensorflow as tf
 from tfrobust import losses
 
 
+def argument(condition, name, expected, received):
+    """Refuses an argument of a constructor unless the condition holds."""
+    if not condition:
+        raise ValueError(
+            f"`{name}` must {expected}. Received: {name}={received}"
+        )
+
+
 def inputs(x, low, high, tolerance=1e-6):
     """Returns x as float32 after checking that it lies in `[low, high]`."""
     x = tf.convert_to_tensor(x)

@@ -9,10 +9,11 @@ import tensorflow as tf
 
 from tfrobust import checks, losses, streams
 from tfrobust.adversary import Attack, input_gradient
+from tfrobust.attacks.boundary import wrong_classes
 from tfrobust.attacks.climb import Climb
 from tfrobust.attacks.momentum_rule import MomentumRule, radius
 from tfrobust.attacks.sparse_rule import SparseRule
-from tfrobust.attacks.standing import choose, on_standing, while_standing
+from tfrobust.attacks.standing import on_standing, while_standing, worse
 from tfrobust.backend import register
 
 
@@ -87,10 +88,10 @@ class APGD(Attack):
     ):
         counts = {"steps": steps, "restarts": restarts, "averages": averages}
         for name, value in counts.items():
-            _require(value >= 1, name, "be at least 1", value)
-        _require(targets >= 0, "targets", "not be negative", targets)
-        _require(0 <= rho <= 1, "rho", "lie in [0, 1]", rho)
-        _require(
+            checks.argument(value >= 1, name, "be at least 1", value)
+        checks.argument(targets >= 0, "targets", "not be negative", targets)
+        checks.argument(0 <= rho <= 1, "rho", "lie in [0, 1]", rho)
+        checks.argument(
             not targets or loss == "cross_entropy",
             "loss",
             'keep its default "cross_entropy" if there are `targets`, at '
@@ -113,8 +114,8 @@ class APGD(Attack):
             labels = (checks.labels(y, clean),)
             found = x, self._judged(labels, found[1], clean)
         if self.targets:
-            count = min(self.targets, clean.shape[-1] - 1)
-            goals = _likeliest(*labels, clean, count)
+            goals = wrong_classes(*labels, clean, self.targets)
+            count = goals.shape[1]
         seed = streams.fold(self.seed, self.step)
 
         def run(number, *found):
@@ -123,8 +124,7 @@ class APGD(Attack):
                 goal = [tf.gather(goals, number % count, axis=1)]
             run_seed = streams.fold(seed, number)
             climbed = self._climb(model, x, (*labels, *goal), found, run_seed)
-            better = climbed[1] > found[1]
-            return number + 1, *choose(better, climbed, found)
+            return number + 1, *worse(climbed, found)
 
         return tf.while_loop(
             lambda _, point, loss: tf.reduce_any(loss < math.inf),
@@ -211,12 +211,6 @@ class APGD(Attack):
         return tf.where(errs, math.inf, loss)
 
 
-def _likeliest(y, logits, count):
-    """The wrong classes of largest logits, shape `[batch, count]`."""
-    true = tf.one_hot(y, logits.shape[-1], on_value=True, off_value=False)
-    return tf.math.top_k(tf.where(true, -math.inf, logits), count).indices
-
-
 def _scaled(threat, x, factor):
     return threat.replace(epsilon=factor * radius(threat, x))
 
@@ -233,10 +227,3 @@ def _mean(measure, count):
         maximum_iterations=count - 1,
     )
     return [total / count for total in totals]
-
-
-def _require(condition, name, expected, received):
-    if not condition:
-        raise ValueError(
-            f"`{name}` must {expected}. Received: {name}={received}"
-        )

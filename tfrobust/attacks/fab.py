@@ -2,9 +2,10 @@
 
 import tensorflow as tf
 
-from tfrobust import losses, streams
+from tfrobust import checks, losses, streams
 from tfrobust.adversary import Attack, input_gradient
 from tfrobust.attacks import boundary, hyperplane
+from tfrobust.attacks.momentum_rule import column
 from tfrobust.attacks.standing import choose, while_standing
 from tfrobust.backend import register
 from tfrobust.threats.threat import flat, spread
@@ -66,14 +67,16 @@ class FAB(Attack):
         backward=0.9,
         seed=0,
     ):
-        _require(steps >= 1, "steps", "be at least 1", steps)
-        _require(restarts >= 1, "restarts", "be at least 1", restarts)
-        _require(targets >= 0, "targets", "not be negative", targets)
-        _require(0 <= alpha_max <= 1, "alpha_max", "lie in [0, 1]", alpha_max)
-        _require(overshoot >= 1, "overshoot", "be at least 1", overshoot)
-        _require(0 < backward < 1, "backward", "lie in (0, 1)", backward)
+        checks.argument(steps >= 1, "steps", "be at least 1", steps)
+        checks.argument(restarts >= 1, "restarts", "be at least 1", restarts)
+        checks.argument(targets >= 0, "targets", "not be negative", targets)
+        checks.argument(
+            0 <= alpha_max <= 1, "alpha_max", "lie in [0, 1]", alpha_max
+        )
+        checks.argument(overshoot >= 1, "overshoot", "be at least 1", overshoot)
+        checks.argument(0 < backward < 1, "backward", "lie in (0, 1)", backward)
         shape = getattr(threat.epsilon, "shape", ())
-        _require(
+        checks.argument(
             len(shape) <= 1,
             "threat",
             "have one epsilon, or one for each example",
@@ -151,7 +154,7 @@ class FAB(Attack):
         move = self.threat.sample(x, seed) - x
         length = self.threat.norm(x, x + move)
         share = tf.minimum(tf.math.divide_no_nan(distance, length), 1.0) / 2
-        return x + _column(share, x) * move
+        return x + column(share, x) * move
 
     def _run(self, model, x, y, target, point):
         """Returns the nearest misclassified point of one run, and its norm."""
@@ -216,7 +219,7 @@ class FAB(Attack):
         def step(inner, inner_lead, outer, outer_lead):
             share = tf.math.divide_no_nan(outer_lead, outer_lead - inner_lead)
             # On the zero of the secant rounding would decide the class.
-            middle = outer + _column(0.9 * share, x) * (inner - outer)
+            middle = outer + column(0.9 * share, x) * (inner - outer)
             middle_lead = lead(middle)
             wrong = middle_lead > 0
             return (
@@ -234,15 +237,3 @@ class FAB(Attack):
         )
         distance = self.threat.norm(x, point)
         return point, tf.where(value > 0, distance, float("inf"))
-
-
-def _column(values, x):
-    """Shapes one value for each row to broadcast against x."""
-    return tf.reshape(values, [-1] + [1] * (x.shape.rank - 1))
-
-
-def _require(condition, name, expected, received):
-    if not condition:
-        raise ValueError(
-            f"`{name}` must {expected}. Received: {name}={received}"
-        )

@@ -2,8 +2,9 @@
 
 import tensorflow as tf
 
-from tfrobust import losses, streams
+from tfrobust import checks, losses, streams
 from tfrobust.adversary import Attack, input_gradient
+from tfrobust.attacks.standing import worse
 from tfrobust.backend import register
 
 
@@ -59,17 +60,17 @@ class PGD(Attack):
         loss="cross_entropy",
         seed=0,
     ):
-        _require(steps >= 1, "steps", "be at least 1", steps)
-        _require(step_size > 0, "step_size", "be positive", step_size)
-        _require(
+        checks.argument(steps >= 1, "steps", "be at least 1", steps)
+        checks.argument(step_size > 0, "step_size", "be positive", step_size)
+        checks.argument(
             0 <= random_start <= 1,
             "random_start",
             "lie in [0, 1]",
             random_start,
         )
-        _require(restarts >= 1, "restarts", "be at least 1", restarts)
-        _require(momentum >= 0, "momentum", "not be negative", momentum)
-        _require(
+        checks.argument(restarts >= 1, "restarts", "be at least 1", restarts)
+        checks.argument(momentum >= 0, "momentum", "not be negative", momentum)
+        checks.argument(
             best or restarts == 1, "restarts", "be 1 if best=False", restarts
         )
         losses.get(loss)
@@ -89,7 +90,7 @@ class PGD(Attack):
         def restart(number, *found):
             start = self._start(x, streams.fold(seed, number))
             climbed = self._climb(model, x, start, ascended)
-            return number + 1, *_worse(found, climbed)
+            return number + 1, *worse(climbed, found)
 
         if self.restarts == 1:
             start = self._start(x, streams.fold(seed, 0))
@@ -113,7 +114,7 @@ class PGD(Attack):
         def step(point, velocity, *found):
             values, _, gradient = input_gradient(model, point, ascended)
             if self.best:
-                found = _worse(found, (point, values))
+                found = worse((point, values), found)
             if self.momentum:
                 axes = list(range(1, x.shape.rank))
                 size = tf.reduce_mean(tf.abs(gradient), axes, keepdims=True)
@@ -135,24 +136,9 @@ class PGD(Attack):
         if not self.best:
             return (point,)
         last = tf.cast(model(point, training=False), tf.float32)
-        return _worse(found, (point, ascended(last)))
+        return worse((point, ascended(last)), tuple(found))
 
 
 def _lowest(x):
     """Losses that every other exceeds, shape `[batch]`."""
     return tf.fill(tf.shape(x)[:1], -float("inf"))
-
-
-def _worse(incumbent, candidate):
-    """Keeps for each example the point of larger loss."""
-    wins = candidate[1] > incumbent[1]
-    shape = tf.concat([[-1], tf.ones([tf.rank(candidate[0]) - 1], tf.int32)], 0)
-    point = tf.where(tf.reshape(wins, shape), candidate[0], incumbent[0])
-    return point, tf.where(wins, candidate[1], incumbent[1])
-
-
-def _require(condition, name, expected, received):
-    if not condition:
-        raise ValueError(
-            f"`{name}` must {expected}. Received: {name}={received}"
-        )

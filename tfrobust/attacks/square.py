@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfrobust import checks, losses, streams
 from tfrobust.adversary import Attack
 from tfrobust.attacks import square_moves, windows
-from tfrobust.attacks.standing import choose, on_standing, while_standing
+from tfrobust.attacks.standing import on_standing, while_standing, worse
 from tfrobust.backend import register
 
 
@@ -94,7 +94,7 @@ class Square(Attack):
         def restart(number, *found):
             def run(found, *problem):
                 run_seed = streams.fold(seed, number)
-                return _worse(self._run(judged, run_seed, *problem), found)
+                return worse(self._run(judged, run_seed, *problem), found)
 
             inputs = threat, images, y, streams.keys(x)
             return number + 1, *on_standing(run, _stands(found), found, *inputs)
@@ -125,7 +125,7 @@ class Square(Attack):
             change = square_moves.change(
                 threat, x, state[0], fraction, keys, seed, number
             )
-            return _worse(judged(change, y), state)
+            return worse(judged(change, y), state)
 
         inputs = judged(start, y), threat, x, y, keys
         return while_standing(query, _stands, self.queries - 1, *inputs)
@@ -147,8 +147,3 @@ def _as_images(x, threat):
 
 def _stands(state):
     return state[1] < math.inf
-
-
-def _worse(candidate, incumbent):
-    """Keeps of images and losses those of larger loss."""
-    return choose(candidate[1] > incumbent[1], candidate, incumbent)

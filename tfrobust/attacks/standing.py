@@ -95,6 +95,11 @@ def choose(mask, new, old):
     return tf.nest.map_structure(chosen, new, old)
 
 
+def worse(candidate, incumbent):
+    """Keeps of two tuples the rows of larger loss, their second entry."""
+    return choose(candidate[1] > incumbent[1], candidate, incumbent)
+
+
 def _rows(index, state, threat, x, *inputs):
     """The state, the threat and the inputs of some examples."""
     state, rows, inputs = tf.nest.map_structure(

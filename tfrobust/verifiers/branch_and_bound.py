@@ -78,13 +78,15 @@ class BranchAndBound(Verifier):
         learning_rate=0.25,
         restarts=5,
     ):
-        _require(timeout >= 0, "timeout", "not be negative", timeout)
-        _require(batch_size >= 1, "batch_size", "be at least 1", batch_size)
-        _require(steps >= 1, "steps", "be at least 1", steps)
-        _require(
+        checks.argument(timeout >= 0, "timeout", "not be negative", timeout)
+        checks.argument(
+            batch_size >= 1, "batch_size", "be at least 1", batch_size
+        )
+        checks.argument(steps >= 1, "steps", "be at least 1", steps)
+        checks.argument(
             learning_rate > 0, "learning_rate", "be positive", learning_rate
         )
-        _require(restarts >= 1, "restarts", "be at least 1", restarts)
+        checks.argument(restarts >= 1, "restarts", "be at least 1", restarts)
         self.threat, self.timeout, self.batch_size = threat, timeout, batch_size
         self.steps, self.learning_rate = steps, learning_rate
         self.restarts = restarts
@@ -175,10 +177,3 @@ def _answer(x, y, points, wrong, margins, visited):
     verdict = np.where(wrong, "falsified", verdict)
     points[~wrong] = x[~wrong]
     return Answer(verdict, points, margins, visited)
-
-
-def _require(condition, name, expected, received):
-    if not condition:
-        raise ValueError(
-            f"`{name}` must {expected}. Received: {name}={received}"
-        )
