@@ -12,11 +12,11 @@ stopped goes on where it was, if it is given the same `--state`.
 import pathlib
 
 import datasets
+import models
 import numpy as np
 from absl import app, flags
 
 import tfrobust as tfr
-from tfrobust.backend import keras
 
 VERIFIERS = {
     "ibp": tfr.verifiers.IBP,
@@ -24,6 +24,7 @@ VERIFIERS = {
     "fast-lin": tfr.verifiers.FastLin,
     "crown": tfr.verifiers.CROWN,
     "alpha-crown": tfr.verifiers.AlphaCROWN,
+    "branch-and-bound": tfr.verifiers.BranchAndBound,
 }
 
 flags.DEFINE_string("model", None, "A .keras file or a SavedModel's folder.")
@@ -42,6 +43,13 @@ flags.DEFINE_enum(
     ["ladder", *VERIFIERS],
     "The verifier; ladder runs one after the other on what is open.",
 )
+flags.DEFINE_float(
+    "timeout",
+    10.0,
+    "Seconds that branch and bound may take for each example it is asked; 0 "
+    "leaves it out of the ladder.",
+    lower_bound=0.0,
+)
 flags.DEFINE_integer("limit", None, "How many examples; None for all.")
 flags.DEFINE_integer("memory", 2**30, "Bytes that a batch of bounds may take.")
 flags.DEFINE_string("state", None, "File that keeps verdicts meanwhile.")
@@ -54,17 +62,20 @@ def main(argv):
         raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
     if FLAGS.report and pathlib.Path(FLAGS.report).exists():
         raise app.UsageError(f"{FLAGS.report} exists. Name a new folder.")
+    models.check("model", FLAGS.model)
     norms = {"linf": "Linf", "l2": "L2", "l1": "L1"}
     threat = getattr(tfr.threats, norms[FLAGS.norm])(FLAGS.epsilon)
     if FLAGS.verifier == "ladder":
-        verifiers = tfr.verifiers.ladder(threat)
+        verifiers = tfr.verifiers.ladder(threat, FLAGS.timeout)
     else:
-        verifiers = [VERIFIERS[FLAGS.verifier](threat)]
+        options = {}
+        if FLAGS.verifier == "branch-and-bound":
+            options["timeout"] = FLAGS.timeout
+        verifiers = [VERIFIERS[FLAGS.verifier](threat, **options)]
     train, test = datasets.load(FLAGS.dataset, FLAGS.data_dir)
     x, y = (part[: FLAGS.limit] for part in test)
-    model = loaded(FLAGS.model) if FLAGS.model else trained(train, threat)
     report = tfr.certify(
-        model,
+        models.load_or_train(FLAGS.model, train, threat),
         (x, y),
         verifiers,
         memory=FLAGS.memory,
@@ -82,37 +93,6 @@ def main(argv):
     certified = report["worst case"].correct
     if np.any(certified & ~attacked) or np.any(attacked & ~clean):
         raise SystemExit("Certified <= attacked <= clean does not hold.")
-
-
-def loaded(path):
-    """A Keras model, or the folder of a SavedModel as it is."""
-    if pathlib.Path(path, "saved_model.pb").exists():
-        return path
-    if not pathlib.Path(path).exists():
-        raise app.UsageError(f"--model: there is nothing at {path}.")
-    return keras.models.load_model(path)
-
-
-def trained(train, threat):
-    """A small network, trained on interval bounds of growing radius."""
-    x, y = train
-    keras.utils.set_random_seed(0)
-    network = keras.Sequential(
-        [
-            keras.Input(x.shape[1:]),
-            keras.layers.Conv2D(16, 3, 2, "same", activation="relu"),
-            keras.layers.Flatten(),
-            keras.layers.Dense(64, activation="relu"),
-            keras.layers.Dense(int(y.max()) + 1),
-        ]
-    )
-    steps = 12 * -(-len(x) // 64)
-    ramp = tfr.schedules.Ramp(0.0, FLAGS.epsilon, begin=0, end=steps // 2)
-    bounds = tfr.verifiers.IBP(threat.replace(epsilon=ramp))
-    model = tfr.RobustModel(network)
-    model.compile("adam", objective=tfr.objectives.WorstCase(bounds, mix=0.5))
-    model.fit(x, y, batch_size=64, epochs=12, verbose=2)
-    return model
 
 
 if __name__ == "__main__":

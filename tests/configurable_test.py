@@ -44,8 +44,8 @@ def test_arrays_and_tensors_are_written_as_the_numbers_they_hold(epsilon):
 
 
 def test_repr_is_the_call_that_builds_the_object():
-    text = repr(threats.L1(12.0, high=2.0))
-    assert text == "L1(epsilon=12.0, low=0.0, high=2.0, mask=None)"
+    text = repr(threats.L2(12.0, high=2.0))
+    assert text == "L2(epsilon=12.0, low=0.0, high=2.0, mask=None)"
 
 
 def test_replace_copies_and_leaves_the_original_alone():

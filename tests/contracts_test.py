@@ -18,7 +18,7 @@ from tfrobust import (
     threats,
     verifiers,
 )
-from tfrobust.backend import keras
+from tfrobust.backend import keras, register
 
 LOW, HIGH = -0.42, 2.83
 ORDERS = {threats.Linf: np.inf, threats.L2: 2, threats.L1: 1}
@@ -52,6 +52,16 @@ for name, radius in BOXES.items():
     THREATS[f"Box-{name}"] = threats.Box(radius, LOW, HIGH)
 THREATS["Box-mask"] = threats.Box(BOXES["both"], LOW, HIGH, MASK)
 
+
+@register
+def surrogate(x, training=False):
+    """Logits of a model that is not under attack."""
+    flat = tf.reshape(x, [-1, 6])
+    return tf.stack(
+        [tf.sin(3 * flat[:, k]) - flat[:, k + 3] for k in range(3)], 1
+    )
+
+
 ATTACKS = {
     "fgsm": attacks.FGSM,
     "fgsm-rs": functools.partial(
@@ -72,6 +82,18 @@ ATTACKS = {
     "apgd-stages": functools.partial(attacks.APGD, steps=7, multi_epsilon=True),
     "square": functools.partial(attacks.Square, queries=5),
     "fab": functools.partial(attacks.FAB, steps=2),
+    "ensemble": lambda threat, **options: attacks.Ensemble(
+        [attacks.PGD(threat, 2, **options), attacks.FGSM(threat, **options)]
+    ),
+    "restart": lambda threat, **options: attacks.Restart(
+        attacks.PGD(threat, 1, **options), restarts=2
+    ),
+    "transfer": lambda threat, **options: attacks.Transfer(
+        attacks.PGD(threat, 2, **options), surrogate
+    ),
+    "minimum-norm": lambda threat, **options: attacks.MinimumNorm(
+        attacks.PGD(threat, 2, **options), steps=3
+    ),
 }
 LINF = threats.Linf(0.4, LOW, HIGH)
 PGD = attacks.PGD(LINF, steps=1)
@@ -102,6 +124,7 @@ ROWS = [
     *THREATS.values(),
     *(attack(threats.L2(RAMP)) for attack in ATTACKS.values()),
     *(attacks.PGD(LINF, loss=loss) for loss in LOSSES),
+    attacks.AutoAttack(threats.L1(RAMP, features=3), "plus"),
     *verifiers.ladder(threats.L2(RAMP)),
     verifiers.FastLin(LINF, intersect=False),
     verifiers.PolyhedralEnvelope(threats.L2(RAMP)),

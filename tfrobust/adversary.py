@@ -28,6 +28,10 @@ class Adversary(Configurable, abc.ABC):
 
     threat: Any  # The `Threat` that is searched or bounded.
 
+    def against(self, threat):
+        """Returns a copy that answers for another threat, parts included."""
+        return self.replace(**_against(vars(self), threat))
+
     @abc.abstractmethod
     def search(self, model, x, y):
         """Returns the points, of x's shape, at which `logits` are read."""
@@ -85,6 +89,19 @@ class Verifier(Adversary):
 
     def logits(self, model, point, y, training=False):
         return -self.margins(model, point, y)
+
+
+def _against(parts, threat):
+    """Named parts, with the threat of each replaced."""
+    new = dict(parts)
+    for name, value in parts.items():
+        if isinstance(value, Adversary):
+            new[name] = value.against(threat)
+        elif isinstance(value, dict):
+            new[name] = _against(value, threat)
+        elif name == "threat":
+            new[name] = threat
+    return new
 
 
 def input_gradient(model, x, loss):

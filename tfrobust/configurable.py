@@ -13,7 +13,8 @@ class Configurable:
     """An object whose configuration is the arguments of its `__init__`.
 
     Each argument is kept as the attribute of its name. From this follow
-    `get_config`, `from_config`, `repr`, `replace` and `at`.
+    `get_config`, `from_config`, `repr`, `replace` and `at`. Arguments may be
+    configurable too, or dictionaries of what is.
     """
 
     def get_config(self):
@@ -46,23 +47,11 @@ class Configurable:
         Args:
             step: Scalar integer, the optimizer's step.
         """
-        return self.replace(
-            **{
-                name: _at(value, step)
-                for name, value in vars(self).items()
-                if isinstance(value, Schedule | Configurable)
-            }
-        )
+        return self.replace(**_at(vars(self), step))
 
     def schedules(self):
         """Returns the names of the attributes that move with the step."""
-        names = []
-        for name, value in vars(self).items():
-            if isinstance(value, Schedule):
-                names.append(name)
-            elif isinstance(value, Configurable):
-                names += [f"{name}.{inner}" for inner in value.schedules()]
-        return names
+        return _moving(vars(self))
 
     def _arguments(self):
         parameters = inspect.signature(type(self).__init__).parameters
@@ -76,10 +65,32 @@ class Configurable:
 def _at(value, step):
     if isinstance(value, Schedule):
         return tf.cast(value(step), tf.float32)
-    return value.at(step)
+    if isinstance(value, Configurable):
+        return value.at(step)
+    if isinstance(value, dict):
+        return {name: _at(part, step) for name, part in value.items()}
+    return value
+
+
+def _moving(parts):
+    """The paths of the schedules among named parts."""
+    names = []
+    for name, value in parts.items():
+        if isinstance(value, Schedule):
+            names.append(name)
+        elif isinstance(value, Configurable | dict):
+            inner = value if isinstance(value, dict) else vars(value)
+            names += [f"{name}.{path}" for path in _moving(inner)]
+    return names
 
 
 def _plain(value):
     """Keras serializes arrays; a tensor is written as the array it holds."""
+    if isinstance(value, keras.Model):
+        raise ValueError(
+            "A configuration holds no weights, so it can't hold a model. "
+            f"Received: {value!r}. Save the model to a file of its own, and "
+            "build this object again from what you load."
+        )
     held = isinstance(value, (tf.Tensor, tf.Variable))
     return np.asarray(value) if held else value

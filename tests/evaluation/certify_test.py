@@ -8,6 +8,8 @@ import tensorflow as tf
 
 import tfrobust as tfr
 from tfrobust.backend import keras
+from tfrobust.evaluation.prover import Prover
+from tfrobust.evaluation.runner import Runner
 
 THREAT = tfr.threats.Linf(0.1)
 
@@ -100,18 +102,55 @@ def test_a_run_goes_on_where_it_was_interrupted(problem, tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             certify(problem, tfr.verifiers.CROWN(THREAT), state=state)
     assert state.exists()
+    # What was known is not run again.
+    monkeypatch.setattr(Runner, "__call__", None)
     report = certify(problem, tfr.verifiers.CROWN(THREAT), state=state)
     assert verdicts(report) == EXPECTED
-    # What was known was not run again.
-    assert report["pgd"].forwards == 0
-    again = certify(problem, tfr.verifiers.CROWN(THREAT), state=state)
+    # Nor does a smaller batch of bounds.
+    monkeypatch.setattr(Prover, "_bounded", None)
+    again = certify(
+        problem, tfr.verifiers.CROWN(THREAT), state=state, memory=2_000
+    )
     assert again.certificates == report.certificates
+    assert again["pgd"].forwards == report["pgd"].forwards > 0
+
+
+def test_two_verifiers_of_a_class_are_told_apart(problem, tmp_path):
+    loose = tfr.verifiers.AlphaCROWN(THREAT, steps=1)
+    tight = tfr.verifiers.AlphaCROWN(THREAT, steps=2)
+    report = certify(problem, [loose, tight], state=tmp_path / "state.npz")
+    names = [row.name for row in report.rows]
+    assert names[2:-1] == ["alphacrown", "alphacrown-2"]
+
+
+def test_branch_and_bound_closes_what_bounds_leave_open(problem):
+    network, _, _ = problem
+    x = np.array([[0.3, 0.2]], np.float32)
+    # IBP adds both halves of relu(t) - relu(-t) up, and is left with nothing.
+    threat = tfr.threats.Linf(0.19)
+    loose, exact = (
+        tfr.certify(network, (x, [0]), verifiers, verbose=0)
+        for verifiers in (
+            tfr.verifiers.FastLin(threat),
+            tfr.verifiers.ladder(threat, timeout=5.0)[-1],
+        )
+    )
+    assert verdicts(exact) == ["certified"]
+    assert exact.rows[2].name == "branchandbound"
+    assert verdicts(loose) == ["certified"]
+
+
+def test_data_may_come_as_a_dataset(problem):
+    network, x, y = problem
+    data = tf.data.Dataset.from_tensor_slices((x, y)).batch(2)
+    crown = tfr.verifiers.CROWN(THREAT)
+    assert verdicts(tfr.certify(network, data, crown, verbose=0)) == EXPECTED
 
 
 def test_the_state_of_another_run_is_refused(problem, tmp_path):
     state = tmp_path / "state.npz"
     certify(problem, tfr.verifiers.IBP(THREAT), state=state)
-    with pytest.raises(ValueError, match="written by another run"):
+    with pytest.raises(ValueError, match="which another run wrote"):
         other = tfr.verifiers.IBP(tfr.threats.Linf(0.2))
         certify(problem, other, state=state)
 

@@ -72,3 +72,47 @@ def test_the_strongest_attack_has_the_most_steps_or_is_made_up():
     made = diagnostics.strongest([FGSM])
     assert made.threat is LINF
     assert made.steps == 20
+
+
+# Gradient attacks leave the first 600 of 1000 examples, Square some of them.
+WHITE = 600
+
+
+def attacked(*parts):
+    """Rows of attacks: name, adversary, how many stay right, backwards."""
+    found = [Row("clean", np.ones(1000, bool))]
+    for name, adversary, right, backwards in parts:
+        correct = np.arange(1000) < right
+        found.append(Row(name, correct, adversary, backwards=backwards))
+    return [*found, Row("worst case", found[-1].correct)]
+
+
+def square(*parts):
+    """The state of the check on Square, or None if it wasn't made."""
+    states = {c.name: c.state for c in diagnostics.of_rows(attacked(*parts))}
+    return states.get("square")
+
+
+@pytest.mark.parametrize("left, state", [(598, "ok"), (597, "FAILED")])
+def test_what_only_square_fools_is_at_most_a_fifth_of_a_point(left, state):
+    ensemble = [
+        ("aa: apgd-ce", "APGD()", 620, 9),
+        ("aa: fab-t", "FAB()", WHITE, 9),
+        ("aa: square", "Square()", left, 0),
+        ("aa", "AutoAttack()", left, 18),
+    ]
+    assert square(*ensemble) == state
+    alone = [("square", "Square()", left, 0), ("pgd", "PGD()", WHITE, 9)]
+    assert square(*alone) == square(*alone[::-1]) == state
+    # A stronger attack beside it fools what it found.
+    assert square(*ensemble, ("pgd", "PGD()", 500, 9)) == "ok"
+
+
+def test_square_is_judged_only_beside_attacks_on_the_gradient():
+    one = ("aa: square", "Square()", 500, 0)
+    assert square(("pgd", "PGD()", WHITE, 9)) is None
+    assert square(one) is None
+    assert square(("transfer", "Transfer()", WHITE, 0), one) is None
+    # An attack that came after it never saw what it fooled.
+    after = ("aa: apgd-t", "APGD()", 400, 9), ("aa", "AutoAttack()", 400, 18)
+    assert square(("aa: apgd-ce", "APGD()", WHITE, 9), one, *after) is None

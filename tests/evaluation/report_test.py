@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import json
 import pathlib
@@ -5,8 +6,9 @@ import pathlib
 import numpy as np
 import pytest
 
-from tfrobust.evaluation import Check, Report, Row
-from tfrobust.evaluation.report import wilson
+import tfrobust as tfr
+from tfrobust.evaluation import Check, Report, Row, page
+from tfrobust.evaluation.row import wilson
 
 # The columns of RobustBench's model information, verbatim.
 ROBUSTBENCH = [
@@ -23,6 +25,7 @@ ROBUSTBENCH = [
     "reported",
     "autoattack_acc",
     "unreliable",
+    "footnote",
 ]
 REASON = Check("unbounded", False, "Accuracy 40.0% <everywhere>.")
 
@@ -92,7 +95,32 @@ def test_the_json_begins_with_the_keys_of_robustbench(report):
         "clean_acc": "75.00",
         "reported": "25.00",
         "unreliable": False,
+        "footnote": "4 examples.",
     }
+
+
+STANDARD = repr(tfr.attacks.AutoAttack(tfr.threats.Linf(0.1)))
+
+
+@pytest.mark.parametrize(
+    "adversaries, expected",
+    [
+        ([STANDARD], "25.00"),
+        (["PGD()"], None),
+        ([f"Transfer(attack={STANDARD})"], None),
+        ([STANDARD.replace("'standard'", "'plus'")], None),
+        # Which of both would it be?
+        ([STANDARD, STANDARD], None),
+    ],
+)
+def test_the_field_of_autoattack_is_filled_by_its_standard_version_alone(
+    report, adversaries, expected
+):
+    report.rows[1:2] = [
+        dataclasses.replace(report.rows[1], name=f"a{n}", adversary=adversary)
+        for n, adversary in enumerate(adversaries)
+    ]
+    assert report.to_dict()["autoattack_acc"] == expected
 
 
 def test_the_json_holds_rows_verdicts_and_nothing_that_json_does_not_know(
@@ -172,3 +200,53 @@ def test_a_full_disk_leaves_no_half_of_a_report(report, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         report.save(tmp_path / "report")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_saved_is_loaded_again(report, tmp_path):
+    report.rows[1].largest_norm = float("nan")
+    report.curves = {
+        "pgd": {"epsilon": [0.0], "accuracy": [0.75], "examples": 4}
+    }
+    report.certificates = {"verdict": ["unknown"] * 4, "margin": [None] * 4}
+    report.save(tmp_path / "report")
+    loaded = Report.load(tmp_path / "report")
+    assert loaded.to_dict() == report.to_dict()
+    assert str(loaded) == str(report)
+    assert loaded["pgd"].order == np.inf
+    assert np.isnan(loaded["pgd"].largest_norm)
+    np.testing.assert_array_equal(
+        loaded["worst case"].correct, report["worst case"].correct
+    )
+    assert loaded.checks == report.checks
+    loaded.save(tmp_path / "again")
+    assert (
+        "No pictures were kept."
+        in (tmp_path / "again" / "report.html").read_text()
+    )
+
+
+def test_a_folder_without_a_report_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no report.json"):
+        Report.load(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]", '{"rows": [1]}'])
+def test_a_file_that_is_no_report_is_refused(tmp_path, text):
+    (tmp_path / "report.json").write_text(text)
+    with pytest.raises(ValueError, match="is damaged or of another version"):
+        Report.load(tmp_path)
+
+
+def test_components_are_indented_and_said_to_be_cumulative(report):
+    assert "Indented" not in str(report)
+    report.rows[1].name = "aa: apgd-ce"
+    report.rows.insert(2, dataclasses.replace(report.rows[1], name="aa"))
+    lines = str(report).splitlines()
+    assert lines[3].startswith("| \u00a0\u00a0aa: apgd-ce | 0.1 |")
+    assert lines[4].startswith("| aa | 0.1 |")
+    assert "the accuracies are cumulative" in lines[7]
+    report.images = {}
+    text = page.render(report)
+    assert text.count('<td class="part">aa: apgd-ce</td>') == 1
+    assert text.count('class="part"') == 1
+    assert text.count("the accuracies are cumulative") == 1

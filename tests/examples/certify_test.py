@@ -5,7 +5,7 @@ SCRIPT = "certify.py"
 
 def test_a_network_is_trained_certified_and_reported(script, tmp_path):
     report = tmp_path / "report"
-    options = ("--limit=12", "--verifier=crown", f"--report={report}")
+    options = ("--limit=12", "--timeout=0.5", f"--report={report}")
     code, output = script(SCRIPT, *options)
     assert code == 0, output
     stored = json.loads((report / "report.json").read_text())

@@ -1,6 +1,11 @@
+import functools
+
 import numpy as np
+import pytest
 import tensorflow as tf
 
+from tfrobust import attacks
+from tfrobust.losses import margin
 from tfrobust.threats import L1
 
 LOW, HIGH = -0.5, 1.5
@@ -159,3 +164,111 @@ def test_a_radius_of_zero_leaves_only_x():
     for point in (L1(0.0).sample(x), L1(0.0).project(x, x + 0.3)):
         np.testing.assert_array_equal(point, x)
     np.testing.assert_array_equal(L1(0.0).support(x, x) < 1e-14, True)
+
+
+def moved(x, points):
+    return np.sum(rows(points) != rows(x), axis=1)
+
+
+def test_of_capped_features_a_projection_keeps_the_best_and_is_exact(
+    case, room
+):
+    threat = L1(case.epsilon, LOW, HIGH, features=3)
+    lower, upper = room(case.x, case.scale)
+    delta = rows(case.moved) - rows(case.x)
+    move = np.clip(delta, lower, upper)
+    gain = delta**2 - (delta - move) ** 2
+    best = np.argsort(-gain, axis=1)[:, :3]
+    kept = np.zeros_like(delta)
+    np.put_along_axis(kept, best, np.take_along_axis(delta, best, 1), axis=1)
+    scale = np.maximum(case.scale, 1e-15)
+    projected = threat.project(case.x, case.moved)
+    expected = nearest(kept, lower, upper, scale)
+    np.testing.assert_allclose(
+        rows(projected) - rows(case.x), expected, atol=2e-6
+    )
+    assert np.all(threat.contains(case.x, projected))
+    np.testing.assert_allclose(
+        threat.project(case.x, projected), projected, atol=5e-7
+    )
+
+
+def test_the_cap_counts_exactly_also_among_equals():
+    x = np.full((2, 5), 0.5, np.float32)
+    threat = L1(0.3, features=2)
+    point = threat.project(x, x + 0.2)
+    np.testing.assert_allclose(
+        point, [[0.65, 0.65, 0.5, 0.5, 0.5]] * 2, atol=1e-6
+    )
+    move = np.array([[1, 1, 1, 0, 0], [1, 0, 0, 0, 1]], np.float32) / 16
+    inside = threat.contains(x, x + move)
+    np.testing.assert_array_equal(inside, [False, True])
+    many = L1(0.3, features=9)
+    np.testing.assert_allclose(many.project(x, x + 0.2), x + 0.06, atol=1e-6)
+
+
+def test_random_points_move_as_many_features_as_may():
+    x = np.random.default_rng(0).uniform(0.4, 0.6, (200, 6))
+    x = x.astype(np.float32)
+    threat = L1(0.3, features=2, mask=[1, 1, 1, 1, 0, 1])
+    points = threat.sample(x, seed=1)
+    assert np.all(threat.contains(x, points))
+    np.testing.assert_array_equal(moved(x, points), 2)
+    often = np.mean(rows(points) != x, axis=0)
+    np.testing.assert_allclose(often, [0.4, 0.4, 0.4, 0.4, 0, 0.4], atol=0.12)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        functools.partial(attacks.APGD, steps=12),
+        functools.partial(attacks.APGD, steps=12, early_stop=False),
+        functools.partial(attacks.PGD, steps=5),
+        functools.partial(attacks.Square, queries=40),
+        functools.partial(attacks.FAB, steps=5),
+    ],
+    ids=["apgd", "training", "pgd", "square", "fab"],
+)
+@pytest.mark.parametrize("mask", [None, [1, 0, 1, 1]])
+def test_attacks_keep_to_the_capped_features(make, mask):
+    rng = np.random.default_rng(2)
+    x = rng.uniform(size=(5, 3, 4)).astype(np.float32)
+    weights = rng.normal(size=(12, 3)).astype(np.float32)
+
+    def model(x, training=False):
+        return tf.reshape(x, [-1, 12]) @ weights
+
+    y = np.argmax(model(x), axis=1)
+    threat = L1(1.2, mask=mask, features=2)
+    points = make(threat).perturb(model, x, y).numpy()
+    assert np.all(threat.contains(x, points))
+    assert np.max(moved(x, points)) in (1, 2)
+    still = np.zeros(4, bool) if mask is None else np.equal(mask, 0)
+    np.testing.assert_array_equal(points[..., still], x[..., still])
+    after, before = (margin(y, model(at)).numpy() for at in (points, x))
+    assert np.mean(after) > np.mean(before) + 0.2
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        functools.partial(attacks.PGD, steps=10),
+        functools.partial(attacks.APGD, steps=20, early_stop=False),
+    ],
+    ids=["pgd", "apgd"],
+)
+def test_under_a_cap_the_best_features_of_a_linear_model_are_found(make):
+    x = np.full((1, 4), 0.5, np.float32)
+    weights = np.array([[3.0, 0], [2.0, 0], [1.5, 0], [-2.5, 0]], np.float32)
+
+    def model(x, training=False):
+        return x @ weights
+
+    # The two of largest weight go to the edge of the range.
+    points = make(L1(2.0, features=2)).perturb(model, x, [1])
+    np.testing.assert_allclose(points, [[1.0, 0.5, 0.5, 0.0]], atol=1e-6)
+
+
+def test_the_cap_must_be_positive():
+    with pytest.raises(ValueError, match="`features` must be at least 1"):
+        L1(1.0, features=0)

@@ -1,9 +1,25 @@
 """Attacks: searches for the worst point of a threat."""
 
 from tfrobust.attacks.apgd import APGD
+from tfrobust.attacks.autoattack import AutoAttack
+from tfrobust.attacks.ensemble import Ensemble
 from tfrobust.attacks.fab import FAB
 from tfrobust.attacks.fgsm import FGSM
+from tfrobust.attacks.minimum_norm import MinimumNorm
 from tfrobust.attacks.pgd import PGD
+from tfrobust.attacks.restart import Restart
 from tfrobust.attacks.square import Square
+from tfrobust.attacks.transfer import Transfer
 
-__all__ = ["APGD", "FAB", "FGSM", "PGD", "Square"]
+__all__ = [
+    "APGD",
+    "FAB",
+    "FGSM",
+    "PGD",
+    "AutoAttack",
+    "Ensemble",
+    "MinimumNorm",
+    "Restart",
+    "Square",
+    "Transfer",
+]

@@ -122,7 +122,8 @@ def _fitted(threat, x, moved):
     size = _powers(moved, threat.order)
     size = tf.reduce_sum(size, axis=-1, keepdims=True) ** (1 / threat.order)
     moved /= tf.maximum(size, 1.0)
-    return tf.clip_by_value(x + moved * epsilon, *box)
+    point = tf.clip_by_value(x + moved * epsilon, *box)
+    return threat.sparse(x, point) if threat.order == 1 else point
 
 
 def _sparse(moved, room):

@@ -1,27 +1,25 @@
 """Certifying a model over a whole dataset."""
 
-import contextlib
-import pathlib
-import time
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks
 from tfrobust.adversary import Verifier
 from tfrobust.attacks import PGD
+from tfrobust.attacks.ensemble import named
+from tfrobust.backend import keras
 from tfrobust.evaluation import diagnostics
+from tfrobust.evaluation.batches import arrays
+from tfrobust.evaluation.judged import judged
 from tfrobust.evaluation.provenance import Provenance
+from tfrobust.evaluation.prover import Prover
 from tfrobust.evaluation.report import Report, Row
 from tfrobust.evaluation.runner import Runner
-from tfrobust.evaluation.served import Served
+from tfrobust.evaluation.stage import Stage
 from tfrobust.evaluation.state import State
-from tfrobust.model import RobustModel
-from tfrobust.verifiers.coverage import coverage
 
 CERTIFIED, FALSIFIED, UNKNOWN = "certified", "falsified", "unknown"
-VERDICTS = ("correct", "inside", "norm")  # What is read of a point.
+BATCH = 128
 
 
 def certify(
@@ -48,7 +46,7 @@ def certify(
             folder of a SavedModel whose signature `serving_default` returns
             `logits`: then what is certified is the file on disk.
         data: A pair of arrays: inputs `[n, ...]` in the threat's valid range
-            and integer labels `[n]`.
+            and integer labels `[n]`; or a batched `tf.data.Dataset` of them.
         verifiers: A `Verifier`, or several of one threat from cheap to tight,
             such as `tfr.verifiers.ladder(threat)`.
         attack: The `Attack`; None takes PGD on the margin, 40 steps, twice.
@@ -75,133 +73,99 @@ def certify(
     """
     verifiers = _checked(verifiers)
     threat = verifiers[0].threat
-    network: Any = model
-    weights: contextlib.AbstractContextManager = contextlib.nullcontext()
-    if isinstance(model, (str, pathlib.Path)):
-        network = Served(model)
-    elif isinstance(model, RobustModel):
-        network, weights = model.network, model.averaged()
     attack = attack or PGD(threat, steps=40, restarts=2, loss="margin")
-    x, y = data
-    if len(x) != len(y) or len(x) == 0:
-        raise ValueError(
-            "`data` must hold as many labels as inputs, at least one. "
-            f"Received: {len(x)} inputs and {len(y)} labels."
-        )
+    network, weights = judged(model)
+    x, y = arrays(data)
     threat.checked(x)
-    x = np.asarray(x, np.float32)
-    y = np.reshape(np.asarray(y), [len(y), -1])
+    x, y = x.astype(np.float32), np.reshape(y, [len(y), -1])
     with weights:
-        logits = network(x[:1], training=False)
-        y = np.asarray(checks.labels(y, tf.zeros([len(x), logits.shape[-1]])))
+        classes = network(x[:1], training=False).shape[-1]
+        y = np.asarray(checks.labels(y, tf.zeros([len(x), classes])))
         source = Provenance(network, name, dataset)
         source.add(x, y)
-        run = _Run(network, attack, verifiers, x, y, memory)
-        kept = State(state, source.info(len(x)), [attack, *verifiers])
-        return run.report(source, kept, verbose)
+        known = State(state, [source.weights(), attack, verifiers])
+        known.check_data(np.arange(len(x)), x, y)
+        known.check_model(network, x[:4])
+        run = _Run(network, attack, verifiers, x, y, memory, known)
+        return run.report(source, verbose)
 
 
 class _Run:
     """The stages of one certification: clean, attack, each verifier."""
 
-    def __init__(self, network, attack, verifiers, x, y, memory):
-        self.network, self.x, self.y = network, x, y
-        self.attack, self.verifiers = attack, verifiers
-        self.sizes = [
-            _batch_size(network, verifier, x.shape[1:], memory)
-            for verifier in verifiers
+    def __init__(self, network, attack, verifiers, x, y, memory, state):
+        shape, self.x, self.y = x.shape[1:], x, y
+        self.clean, self.attacked = (
+            Stage(name, Runner(network, adversary, shape), state)
+            for name, adversary in (("clean", None), (_name(attack), attack))
+        )
+        self.provers = [
+            Prover(name, verifier, network, shape, memory, state)
+            for name, verifier in named(verifiers).items()
         ]
 
-    def report(self, source, kept, verbose):
-        clean = Runner(self.network, None, self.x.shape[1:])
-        attacked = Runner(self.network, self.attack, self.x.shape[1:])
+    def report(self, source, verbose):
         count = len(self.x)
-        verdict = np.full(count, UNKNOWN, dtype="<U9")
-        margin = np.full(count, -np.inf, np.float32)
-        rows = []
-        right = self._answers(clean, np.arange(count), kept, "clean", verbose)
-        rows.append(_row("clean", right["correct"], clean))
-        standing = np.flatnonzero(right["correct"])
-        found = self._answers(attacked, standing, kept, "attack", verbose)
+        everything = np.arange(count)
+        clean = self._right(self.clean, everything, verbose)
+        standing = np.flatnonzero(clean)
         survived = np.zeros(count, bool)
-        survived[standing] = found["correct"]
-        fooled = standing[~found["correct"] & found["inside"]]
-        verdict[~right["correct"]] = FALSIFIED
-        verdict[fooled] = FALSIFIED
-        rows.append(_row(_name(self.attack), survived, attacked))
-        rows[-1].largest_norm = float(np.max(found["norm"], initial=0.0))
-        certified, contradicted = np.zeros(count, bool), 0
-        for verifier, size in zip(self.verifiers, self.sizes, strict=True):
-            label = _name(verifier)
+        survived[standing] = self._right(self.attacked, standing, verbose)
+        rows = [
+            stage.row(count, clean) for stage in (self.clean, self.attacked)
+        ]
+        # A point outside of the threat shows nothing.
+        inside = np.ones(count, bool)
+        inside[standing] = self.attacked.inside(standing)
+        verdict = np.full(count, UNKNOWN, dtype="<U9")
+        verdict[~clean | (~survived & inside)] = FALSIFIED
+        margin = np.full(count, -np.inf, np.float32)
+        contradicted = 0
+        for prover in self.provers:
             # The first also bounds what the attack fooled: a certificate there
             # would show that one of both is wrong.
-            first = verifier is self.verifiers[0]
+            first = prover is self.provers[0]
             todo = standing if first else np.flatnonzero(verdict == UNKNOWN)
-            begin = time.perf_counter()
-            least = self._margins(verifier, size, todo, kept, label, verbose)
+            least, wrong = self._bounded(prover, todo, verbose)
             margin[todo] = np.maximum(margin[todo], least)
+            contradicted += int(np.sum(verdict[todo[least > 0]] == FALSIFIED))
+            verdict[todo[wrong]] = FALSIFIED
             proven = todo[least > 0]
-            contradicted += int(np.sum(verdict[proven] == FALSIFIED))
-            proven = proven[verdict[proven] == UNKNOWN]
-            verdict[proven], certified[proven] = CERTIFIED, True
-            row = _row(label, certified.copy(), None, verifier)
-            row.seconds = time.perf_counter() - begin
-            rows.append(row)
-        checked = diagnostics.of_certificates(found["inside"], contradicted)
-        epsilon = float(np.max(self.attack.threat.epsilon))
-        rows.append(Row("worst case", certified, epsilon=epsilon))
+            verdict[proven[verdict[proven] == UNKNOWN]] = CERTIFIED
+            rows.append(_row(prover, verdict == CERTIFIED))
+        checked = diagnostics.of_certificates(inside, contradicted)
+        worst = Row("worst case", verdict == CERTIFIED)
+        worst.epsilon = rows[-1].epsilon
         certificates = {
             "verdict": verdict.tolist(),
             "margin": [float(m) if np.isfinite(m) else None for m in margin],
         }
         info = source.info(count)
-        return Report(rows, {}, checked, {}, info, certificates)
+        return Report([*rows, worst], {}, checked, {}, info, certificates)
 
-    def _answers(self, runner, index, kept, stage, verbose):
+    def _right(self, stage, index, verbose):
         def run(part):
-            answer = runner(self.x[part], self.y[part])
-            return {name: answer[name] for name in VERDICTS}
+            return (stage(self.x[part], self.y[part], part),)
 
-        return kept.batches(run, index, 128, stage, verbose)
+        return _in_parts(run, index, BATCH, verbose)[0].astype(bool)
 
-    def _margins(self, verifier, size, index, kept, stage, verbose):
-        true = self.y[:, np.newaxis]
-
-        @tf.function(autograph=False)
-        def bounded(x, y):
-            return verifier.margins(self.network, x, y)
-
-        compiled = None
-
+    def _bounded(self, prover, index, verbose):
         def run(part):
-            nonlocal compiled
-            if compiled is None:
-                compiled = bounded.get_concrete_function(
-                    tf.TensorSpec([None, *self.x.shape[1:]]),
-                    tf.TensorSpec([None], tf.int64),
-                )
-            x, y = tf.constant(self.x[part]), tf.constant(self.y[part])
-            margins = np.array(compiled(x, tf.cast(y, tf.int64)))
-            np.put_along_axis(margins, true[part], np.inf, axis=1)
-            # NaN compares false with everything: never a certificate.
-            least = np.min(margins, axis=1)
-            return {"least": np.where(np.isfinite(least), least, -np.inf)}
+            return prover(self.x[part], self.y[part], part)
 
-        return kept.batches(run, index, size, stage, verbose)["least"]
+        least, wrong = _in_parts(run, index, prover.batch_size, verbose)
+        return least, wrong.astype(bool)
 
 
-def _batch_size(network, verifier, shape, memory):
-    """How many examples may be bounded at once."""
-    found = coverage(network, verifier, shape)
-    if not found.complete:
-        raise NotImplementedError(" ".join(found.problems))
-    if found.bytes_per_example > memory:
-        raise ValueError(
-            f"`memory` must allow one example, for which {_name(verifier)} "
-            f"takes about {found.bytes_per_example:,} bytes. Received: "
-            f"memory={memory:,}. Allow more, or choose a cheaper verifier."
-        )
-    return int(min(256, memory // max(1, found.bytes_per_example)))
+def _in_parts(run, index, size, verbose):
+    """Runs on some examples at a time, with a progress bar."""
+    starts = range(0, len(index), size)
+    bar = keras.utils.Progbar(len(starts), verbose=verbose)
+    parts = [(np.zeros(0), np.zeros(0))]
+    for begin in starts:
+        parts.append(run(index[begin : begin + size]))
+        bar.add(1)
+    return [np.concatenate(some) for some in zip(*parts, strict=False)]
 
 
 def _checked(verifiers):
@@ -229,13 +193,13 @@ def _name(adversary):
     return type(adversary).__name__.lower()
 
 
-def _row(name, correct, runner, verifier=None):
-    adversary = verifier or runner.adversary
-    row = Row(name, correct, adversary=repr(adversary) if adversary else "")
-    if adversary:
-        row.order = adversary.threat.order
-        row.epsilon = float(np.max(adversary.threat.epsilon))
-    if runner:
-        row.forwards, row.backwards = runner.passes()
-        row.seconds = runner.seconds
-    return row
+def _row(prover, certified):
+    threat = prover.verifier.threat
+    return Row(
+        prover.name,
+        certified,
+        adversary=repr(prover.verifier),
+        order=threat.order,
+        epsilon=float(np.max(threat.epsilon)),
+        seconds=prover.seconds(),
+    )

@@ -3,12 +3,14 @@
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.attacks import Square
 from tfrobust.evaluation.diagnostics import POINT, Check
 
 LOSS_GAP = 0.05  # Largest share that only the margin loss fools.
 ZERO_GRADIENTS = 0.01  # Largest share of examples without any gradient.
 NOISE_DRAWS = 10
-SEARCH_QUERIES = 100
+SEARCH_QUERIES = 200
+AGREEMENT = 0.99  # Least share of predictions that a twin shares.
 OVERFITTING = 0.2  # Single-step minus multi-step accuracy.
 LEAST_ALIGNMENT = 0.2
 
@@ -25,11 +27,13 @@ def deterministic(subject):
     forward = tf.function(lambda x: subject.model(x, training=False))
     first, *others = (np.asarray(forward(subject.x)) for _ in range(5))
     gap = max(np.abs(other - first).max() for other in others)
+    still = bool(gap <= 1e-4 * max(1.0, np.abs(first).max()))
     return Check(
         "deterministic",
-        bool(gap <= 1e-4 * max(1.0, np.abs(first).max())),
+        still or (subject.randomised and bool(np.isfinite(gap))),
         f"5 forwards differ by at most {gap:.2g}. A randomised model needs "
-        "attacks on its expectation: switch dropout and noise off.",
+        "attacks on its expectation: switch dropout and noise off, or attack "
+        'the mean of several forwards: AutoAttack(threat, version="rand").',
     )
 
 
@@ -56,6 +60,21 @@ def zero_gradient(subject):
         share <= ZERO_GRADIENTS,
         f"{share:.1%} of the examples have no input gradient at all. "
         "Quantised inputs and saturated outputs hide the true one.",
+    )
+
+
+def twin(subject):
+    """A model without gradients needs a twin that answers alike."""
+    if subject.twin is None:
+        return Check("twin", True, "The model has gradients of its own.")
+    outputs = np.asarray(subject.twin(subject.x, training=False))
+    share = np.mean(outputs.argmax(axis=1) == subject.clean["predicted"])
+    return Check(
+        "twin",
+        bool(share >= AGREEMENT),
+        f"The model has no gradients. Its twin, on which attacks were run, "
+        f"predicts the same on {share:.1%} of the examples. Below "
+        f"{AGREEMENT:.0%} it says too little: transfer from a closer one.",
     )
 
 
@@ -101,12 +120,13 @@ def random_noise(subject):
 
 def gradient_free(subject):
     """A search without gradients must find next to nothing more."""
-    found = subject.fooled(subject.searched(SEARCH_QUERIES))
+    search = Square(subject.attack.threat, queries=SEARCH_QUERIES)
+    found = subject.fooled(subject.run(search))
     return Check(
         "gradient_free",
         found <= POINT,
-        f"A random search of {SEARCH_QUERIES} queries fools {found:.1%} that "
-        "no attack did. Above a point, the gradients are masked.",
+        f"Square with {SEARCH_QUERIES} queries fools {found:.1%} that no "
+        "attack did. Above a point, the gradients are masked.",
     )
 
 
@@ -149,7 +169,9 @@ def targeted(subject):
     outputs = subject.clean["logits"].copy()
     outputs[np.arange(len(subject.y)), subject.y] = -np.inf
     attack = subject.attack.replace(targeted=True)
-    perturb = tf.function(lambda x, y: attack.perturb(subject.model, x, y))
+    perturb = tf.function(
+        lambda x, y: attack.perturb(subject.differentiable, x, y)
+    )
     point = perturb(subject.x, outputs.argmax(axis=1))
     found = subject.fooled(subject.run(None, point))
     return Check(
@@ -191,6 +213,7 @@ CHECKS = (
     deterministic,
     logits,
     zero_gradient,
+    twin,
     single_step,
     converged,
     random_noise,

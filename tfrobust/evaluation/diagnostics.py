@@ -4,13 +4,15 @@ The checks follow Carlini et al., 2019, arXiv 1902.06705, section 3.1. They
 fail closed: whatever looks suspicious makes the report unreliable.
 """
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
 
-from tfrobust.attacks import FGSM, PGD
+from tfrobust.attacks import FGSM, PGD, Transfer
 
 POINT = 0.01  # One percentage point of accuracy.
+SQUARE = 0.002  # Largest share that only Square fools.
 FEW_EXAMPLES = 1000
 
 
@@ -40,6 +42,20 @@ NOT_RUN = Check(
     False,
     "The diagnostics did not run: pass diagnostic_examples=256.",
 )
+
+
+NO_GRADIENT = Check(
+    "gradient",
+    False,
+    "No gradient reaches the model's input, so next to nothing can be checked. "
+    "Add attacks found on a twin that has gradients: "
+    "tfr.attacks.Transfer(tfr.attacks.PGD(threat), surrogate=twin).",
+)
+
+
+def noted(name, sentence):
+    """What an adversary had to do otherwise than its name says."""
+    return Check(name, False, sentence, critical=False)
 
 
 def of_rows(rows):
@@ -80,6 +96,35 @@ def of_rows(rows):
             "intervals are wide.",
             critical=False,
         ),
+        *_of_square(rows),
+    ]
+
+
+def _of_square(rows):
+    """Checks what only Square fools, if attacks on the gradient ran before."""
+    clean = rows[0].correct
+    standing, left, mixed = clean, clean, set()
+    for row, after in itertools.pairwise(rows):
+        ensemble = row.ensemble(rows)
+        if row.adversary.startswith("Square("):
+            # The components after it don't see what it fooled.
+            mixed.add(ensemble or row.name)
+            last = after.ensemble(rows) != ensemble or not after.backwards
+            if last or ensemble is None:
+                left = left & row.correct
+        elif row.backwards and (ensemble or row.name) not in mixed:
+            standing = standing & row.correct
+    if standing is clean or left is clean:
+        return []
+    share = float(np.mean(standing & ~left))
+    return [
+        Check(
+            "square",
+            share <= SQUARE,
+            f"Square fools {share:.2%} that no attack on the gradient did. "
+            f"Above {SQUARE:.1%} the gradients are masked, or the attacks too "
+            "weak: give them more steps, or adapt one to the model.",
+        )
     ]
 
 
@@ -123,9 +168,10 @@ def of_certificates(inside, contradicted):
     ]
 
 
-def strongest(adversaries):
+def strongest(attacks):
     """The PGD of most steps, or one on the first threat."""
-    found = [a for a in adversaries if isinstance(a, PGD)]
+    inner = [a.attack if isinstance(a, Transfer) else a for a in attacks]
+    found = [a for a in inner if isinstance(a, PGD)]
     if found:
         return max(found, key=lambda attack: attack.steps * attack.restarts)
-    return PGD(adversaries[0].threat, steps=20, step_size=0.1)
+    return PGD(attacks[0].threat, steps=20, step_size=0.1)

@@ -1,6 +1,5 @@
 """Evaluating a model under attack over a whole dataset."""
 
-import contextlib
 from typing import Any
 
 import numpy as np
@@ -8,19 +7,22 @@ import tensorflow as tf
 
 from tfrobust import checks
 from tfrobust.adversary import Attack
+from tfrobust.attacks import AutoAttack, Ensemble, Transfer
 from tfrobust.backend import keras
 from tfrobust.evaluation import diagnostics
+from tfrobust.evaluation.batches import batches
 from tfrobust.evaluation.diagnosis import diagnose
+from tfrobust.evaluation.judged import judged
 from tfrobust.evaluation.provenance import Provenance
 from tfrobust.evaluation.report import Report, Row
 from tfrobust.evaluation.runner import Runner
-from tfrobust.evaluation.subject import Subject
-from tfrobust.model import RobustModel
+from tfrobust.evaluation.sequence import Sequence
+from tfrobust.evaluation.stage import Stage
+from tfrobust.evaluation.state import State
+from tfrobust.evaluation.subject import Subject, has_gradient
 from tfrobust.plan import check_adversary
 
 CURVE = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
-PICTURES = 10
-VERDICTS = ("correct", "norm", "inside", "finite")
 
 
 def evaluate(
@@ -30,6 +32,7 @@ def evaluate(
     batch_size=128,
     curve=CURVE,
     diagnostic_examples=256,
+    state=None,
     name=None,
     dataset=None,
     verbose=1,
@@ -37,20 +40,26 @@ def evaluate(
     """Evaluates a model under every adversary, and how far to believe it.
 
     An example counts as right under an adversary if it is right both clean
-    and at the adversary's answer. Nothing depends on the batch size.
+    and at the adversary's answer. Of an ensemble, such as `AutoAttack`, each
+    component runs on what the ones before it left standing, and has a row of
+    its own. Nothing depends on the batch size.
 
     Args:
         model: A `RobustModel` (its averaged weights, if it has any), a Keras
-            model, or any callable `model(x, training=False) -> logits`.
+            model, any callable `model(x, training=False) -> logits`, or the
+            path of a SavedModel's folder or of a LiteRT file.
         data: A pair of arrays: inputs `[n, ...]` in the threats' valid range
             and integer labels `[n]`; or a batched `tf.data.Dataset` of them.
         adversaries: Dictionary of name to `Adversary`.
         batch_size: Number of examples at a time, for arrays.
         curve: Multiples of epsilon for the accuracy-against-epsilon curve of
-            each attack; empty for none.
+            each attack, an ensemble's being that of its first component;
+            empty for none.
         diagnostic_examples: How many examples, the first ones, the curve and
             the diagnostics run on. With 0 neither runs, and the report is
             marked unreliable.
+        state: A file in which to keep answers while it runs, so that a run
+            that was killed goes on from there; None keeps none.
         name: Name of the model in the report.
         dataset: Name of the dataset in the report.
         verbose: 1 shows a progress bar, 0 is silent.
@@ -59,50 +68,67 @@ def evaluate(
         A `Report`: print it, or `save` it.
 
     Raises:
-        ValueError: If inputs, labels or adversaries aren't as expected.
+        ValueError: If inputs, labels or adversaries aren't as expected, or
+            `state` belongs to another run.
     """
     _check(adversaries)
-    network: Any = model
-    weights: contextlib.AbstractContextManager = contextlib.nullcontext()
-    if isinstance(model, RobustModel):
-        network, weights = model.network, model.averaged()
+    network, weights = judged(model)
     with weights:
         source = Provenance(network, name, dataset)
-        run = _Run(network, adversaries, source, diagnostic_examples)
-        batches, total = _batches(data, batch_size)
-        bar = keras.utils.Progbar(total, verbose=verbose)
-        for x, y in batches:
-            run.add(np.asarray(x), np.reshape(y, [len(y), -1]))
-            bar.add(1)
+        known = State(state, [source.weights(), adversaries])
+        run = _Run(network, adversaries, source, known, diagnostic_examples)
+        parts, total = batches(data, batch_size)
+        bar = None
+        for x, y in parts:
+            x, y = run.begin(np.asarray(x), np.reshape(y, [len(y), -1]))
+            bar = bar or keras.utils.Progbar(
+                total and total * run.parts(), verbose=verbose
+            )
+            run.add(x, y, lambda bar=bar: bar.add(1))
         return run.report(sorted(curve))
 
 
 class _Run:
     """Collects the answers to one batch after the other."""
 
-    def __init__(self, network, adversaries, source, count):
+    def __init__(self, network, adversaries, source, state, count):
         self.network, self.adversaries = network, adversaries
-        self.source, self.count = source, count
-        self.runners, self.answers, self.pictures = {}, {}, {}
+        self.source, self.state, self.count = source, state, count
+        self.clean: Any = None
+        self.sequences: list[Any] = []
         self.x, self.y, self.seen = [], [], 0
 
-    def add(self, x, y):
-        """Runs every adversary on one batch; `y` has shape `[batch, 1]`."""
+    def begin(self, x, y):
+        """Checks a batch; `y` has shape `[batch, 1]`."""
         for adversary in self.adversaries.values():
             adversary.threat.checked(x)
         x = x.astype(np.float32)
-        if not self.runners:
-            self._begin(x)
+        if self.clean is None:
+            logits = self.network(x[:1], training=False)
+            self.shape, self.classes = x.shape[1:], logits.shape[-1]
         y = np.asarray(checks.labels(y, tf.zeros([len(x), self.classes])))
-        room = max(0, PICTURES - self.seen)
-        clean = None
-        for name, runner in self.runners.items():
-            answer = runner(x, y)
-            clean = clean or answer
-            answer["correct"] = answer["correct"] & clean["correct"]
-            self.answers[name].append(_some(answer, VERDICTS))
-            picture = _some(answer, ("point", "predicted"), room)
-            self.pictures[name].append({**picture, "label": y[:room]})
+        index = self.seen + np.arange(len(x))
+        self.state.check_data(index, x, y)
+        if self.clean is None:
+            self.state.check_model(self.network, x[:4])
+            self.clean = self._stage("clean", None)
+            self.sequences = [
+                self._sequence(name, adversary)
+                for name, adversary in self.adversaries.items()
+            ]
+        return x, y
+
+    def parts(self):
+        """How often `add` calls `done`."""
+        return 1 + sum(len(s.stages) for s in self.sequences)
+
+    def add(self, x, y, done):
+        """Runs every adversary on one batch."""
+        index = self.seen + np.arange(len(x))
+        standing = self.clean(x, y, index)
+        done()
+        for sequence in self.sequences:
+            sequence(x, y, index, standing, done)
         self.source.add(x, y)
         room = max(0, self.count - self.seen)
         self.x.append(x[:room])
@@ -111,83 +137,96 @@ class _Run:
 
     def report(self, curve):
         """Sums up, and runs the curve and the diagnostics."""
-        if not self.runners:
+        if self.clean is None:
             raise ValueError("`data` must hold at least one example.")
-        rows = [self._row(name) for name in self.runners]
+        rows = [self.clean.row(self.seen)]
+        clean = rows[0].correct
+        for sequence in self.sequences:
+            rows += sequence.rows(self.seen, clean)
         worst = np.all([row.correct for row in rows], axis=0)
         radii = {row.epsilon for row in rows if row.epsilon is not None}
         epsilon = radii.pop() if len(radii) == 1 else None
         rows.append(Row("worst case", worst, epsilon=epsilon))
         curves, found = {}, diagnostics.of_rows(rows)
+        found += [
+            diagnostics.noted(sequence.name, sentence)
+            for sequence in self.sequences
+            for sentence in sequence.notes
+        ]
         if self.count:
             x, y = np.concatenate(self.x), np.concatenate(self.y)
-            attack = diagnostics.strongest(list(self.adversaries.values()))
-            curves = self._curves(curve, x, y)
+            curves = self._curves(curve, x, y, clean[: len(x)])
             found += diagnostics.of_curves(curves, self.adversaries)
-            standing = worst[: self.count]
-            # Tracing takes longer than running: what is traced is used again.
-            known = {r.adversary: r for r in self.runners.values()}
-            subject = Subject(self.network, attack, x, y, standing, known)
-            found += diagnose(subject)
+            found += self._diagnosed(x, y, worst[: len(x)])
         else:
             found.append(diagnostics.NOT_RUN)
         info = self.source.info(len(worst))
         return Report(rows, curves, found, self._images(rows), info)
 
-    def _begin(self, x):
-        self.classes = self.network(x[:1], training=False).shape[-1]
-        for name, adversary in {"clean": None, **self.adversaries}.items():
-            self.runners[name] = Runner(self.network, adversary, x.shape[1:])
-            self.answers[name], self.pictures[name] = [], []
+    def _stage(self, name, adversary):
+        runner = Runner(self.network, adversary, self.shape)
+        return Stage(name, runner, self.state)
 
-    def _row(self, name):
-        runner, answer = self.runners[name], _joined(self.answers[name])
-        adversary = runner.adversary
-        threat = adversary.threat if adversary else None
-        forwards, backwards = runner.passes()
-        return Row(
-            name,
-            answer["correct"],
-            adversary=repr(adversary) if adversary else "",
-            order=threat and threat.order,
-            epsilon=threat and float(np.max(threat.epsilon)),
-            largest_norm=float(answer["norm"].max()),
-            inside=bool(answer["inside"].all()),
-            finite=bool(answer["finite"].all()),
-            forwards=forwards,
-            backwards=backwards,
-            seconds=runner.seconds,
-        )
+    def _sequence(self, name, adversary):
+        if not isinstance(adversary, (AutoAttack, Ensemble)):
+            stages = [self._stage(name, adversary)]
+            return Sequence(name, adversary, stages)
+        parts = adversary.components(self.classes).items()
+        stages = [self._stage(f"{name}: {part}", a) for part, a in parts]
+        notes = adversary.notes(self.classes)
+        return Sequence(name, adversary, stages, notes)
 
     def _images(self, rows):
         """Clean examples, and what the strongest attack made of them."""
-        shown = [
-            row
-            for row in rows
-            if isinstance(self.adversaries.get(row.name), Attack)
-        ]
-        names = ["clean"]
+        images = {"clean": self.clean.pictures(None)}
+        accuracies = {row.name: row.accuracy for row in rows}
+        shown = [s for s in self.sequences if isinstance(s.adversary, Attack)]
         if shown:
-            names.append(min(shown, key=lambda row: row.accuracy).name)
-        return {name: _joined(self.pictures[name]) for name in names}
+            best = min(shown, key=lambda sequence: accuracies[sequence.name])
+            images[best.name] = best.pictures(self.clean)
+        return images
 
-    def _curves(self, multiples, x, y):
-        curves, clean = {}, self.runners["clean"](x, y)["correct"]
-        for name, adversary in self.adversaries.items():
-            if not isinstance(adversary, Attack):
+    def _curves(self, multiples, x, y, clean):
+        curves, index = {}, np.flatnonzero(clean)
+        for sequence in self.sequences:
+            if not isinstance(sequence.adversary, Attack):
                 continue
-            runner = self.runners[name]
-            radius = np.asarray(adversary.threat.epsilon, np.float32)
-            accuracies = [
-                float(np.mean(clean & runner(x, y, m * radius)["correct"]))
-                for m in multiples
+            stage = sequence.stages[0]
+            radius = float(np.max(stage.adversary.threat.epsilon))
+            right = [
+                np.sum(stage(x[index], y[index], index, multiple))
+                for multiple in multiples
             ]
-            curves[name] = {
-                "epsilon": [float(np.max(m * radius)) for m in multiples],
-                "accuracy": accuracies,
+            curves[sequence.name] = {
+                "epsilon": [multiple * radius for multiple in multiples],
+                "accuracy": [int(count) / len(x) for count in right],
                 "examples": len(x),
             }
         return curves
+
+    def _diagnosed(self, x, y, standing):
+        stages = [self.clean]
+        for sequence in self.sequences:
+            stages += sequence.stages
+        attacks = [stage.adversary for stage in stages[1:]]
+        twin = None
+        if not has_gradient(self.network, x[:1]):
+            twins = [a.surrogate for a in attacks if isinstance(a, Transfer)]
+            if not twins:
+                return [diagnostics.NO_GRADIENT]
+            twin = twins[0]
+        subject = Subject(
+            self.network,
+            diagnostics.strongest(attacks),
+            x,
+            y,
+            standing,
+            # Tracing takes longer than running: what is traced is used again.
+            runners={stage.adversary: stage.runner for stage in stages},
+            twin=twin,
+            randomised=any(getattr(a, "averages", 1) > 1 for a in attacks),
+        )
+        return diagnose(subject)
 
 
 def _check(adversaries):
@@ -209,36 +248,3 @@ def _check(adversaries):
                 f"example. Received: {name!r} with one for each of "
                 f"{len(adversary.threat.epsilon)} examples."
             )
-
-
-def _batches(data, batch_size):
-    """Batches of `(x, y)`, and how many there are if that is known."""
-    if isinstance(data, tf.data.Dataset):
-        if data.element_spec[1].shape.rank == 0:
-            raise ValueError(
-                "`data` must come in batches: pass dataset.batch(128). "
-                f"Received: {data.element_spec}"
-            )
-        total = int(data.cardinality())
-        return data, total if total > 0 else None
-    x, y = data
-    if len(x) != len(y):
-        raise ValueError(
-            "`x` and `y` must have the same length. Received: "
-            f"{len(x)} inputs and {len(y)} labels."
-        )
-    starts = range(0, len(x), batch_size)
-    batches = ((x[i : i + batch_size], y[i : i + batch_size]) for i in starts)
-    return batches, len(starts)
-
-
-def _some(answer, names, count=None):
-    return {name: answer[name][:count] for name in names}
-
-
-def _joined(answers):
-    """Concatenates batches of answers, name by name."""
-    return {
-        name: np.concatenate([answer[name] for answer in answers])
-        for name in answers[0]
-    }

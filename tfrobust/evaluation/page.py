@@ -7,13 +7,14 @@ import string
 import numpy as np
 import tensorflow as tf
 
-COLOURS = ("#0b6e99", "#c1443c", "#4c8c4a", "#8a5fb0", "#b8860b")
-WIDTH, HEIGHT, LEFT, BOTTOM = 720, 280, 50, 40
+from tfrobust.evaluation import plot
 
-PAGE = string.Template("""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title><style>
+COMPONENTS = (
+    "Indented rows are the components of the ensemble below them. Each ran on "
+    "what those before it left standing, so the accuracies are cumulative."
+)
+
+STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem;
   margin: 2rem auto; padding: 0 1rem; color: #222; }
 h1 { margin-bottom: 0; } h2 { margin: 2rem 0 .5rem; font-size: 1.2rem; }
@@ -35,7 +36,13 @@ tr.total td { font-weight: 600; }
   vertical-align: top; } svg { max-width: 100%; } svg text { font-size: 12px; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; }
 dt { font-weight: 600; } dd { margin: 0; overflow-wrap: anywhere; }
-</style></head><body>
+td.part { padding-left: 2rem; color: #666; }
+"""
+
+PAGE = string.Template("""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title><style>$style</style></head><body>
 <h1>$title</h1><p class="note">$subtitle</p>
 <div class="verdict $mood">$verdict</div>
 <h2>Accuracy</h2><div class="wide">$table</div>
@@ -51,6 +58,7 @@ def render(report):
     """Returns the page of a `Report` as text."""
     info = report.info
     return PAGE.substitute(
+        style=STYLE,
         title=html.escape(f"{info['name']} under attack"),
         subtitle=html.escape(
             f"{info['examples']} examples of {info['dataset'] or 'the data'}, "
@@ -59,7 +67,7 @@ def render(report):
         mood="good" if report.reliable else "bad",
         verdict=_verdict(report.reasons),
         table=_table(report.rows),
-        curve=_curve(report.curves),
+        curve=plot.draw(report.curves),
         strip=_strip(report.images),
         checks="".join(_check(check) for check in report.checks),
         info="".join(_entry(key, value) for key, value in info.items()),
@@ -81,62 +89,16 @@ def _table(rows):
     body = f"<tr>{body}</tr>"
     for row in rows:
         total = ' class="total"' if row is rows[-1] else ""
-        cells = "".join(
-            f"<td>{html.escape(cell)}</td>" for cell in row.cells().values()
+        part = ' class="part"' if row.ensemble(rows) else ""
+        name, *cells = (html.escape(cell) for cell in row.cells().values())
+        cells = "".join(f"<td>{cell}</td>" for cell in cells)
+        body += (
+            f'<tr{total} title="{html.escape(row.adversary)}">'
+            f"<td{part}>{name}</td>{cells}</tr>"
         )
-        body += f'<tr{total} title="{html.escape(row.adversary)}">{cells}</tr>'
-    return f"<table>{body}</table>"
-
-
-def _curve(curves):
-    """Accuracy against epsilon as an SVG, one line an attack."""
-    if not curves:
-        return "<p>Not computed.</p>"
-    widest = max(max(c["epsilon"]) for c in curves.values()) or 1.0
-    parts = []
-    for tick in range(5):
-        y, x = _y(tick / 4), _x(tick / 4)
-        parts.append(
-            f'<path d="M{LEFT} {y}H{WIDTH}" stroke="#ddd"/>'
-            f'<text x="{LEFT - 8}" y="{y + 4}" text-anchor="end">'
-            f"{tick / 4:.0%}</text>"
-            f'<text x="{x}" y="{HEIGHT - 20}" text-anchor="middle">'
-            f"{widest * tick / 4:.3g}</text>"
-        )
-    for number, (name, curve) in enumerate(curves.items()):
-        colour = COLOURS[number % len(COLOURS)]
-        points = [
-            (_x(e / widest), _y(a))
-            for e, a in zip(curve["epsilon"], curve["accuracy"], strict=True)
-        ]
-        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        parts.append(
-            f'<polyline points="{line}" fill="none" stroke="{colour}" '
-            'stroke-width="2"/>'
-        )
-        parts += [
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>'
-            for x, y in points
-        ]
-        parts.append(
-            f'<text x="{WIDTH}" y="{20 + 16 * number}" text-anchor="end" '
-            f'fill="{colour}">{html.escape(name)}</text>'
-        )
-    examples = next(iter(curves.values()))["examples"]
-    return (
-        f'<svg viewBox="0 0 {WIDTH + 20} {HEIGHT}" width="{WIDTH + 20}" '
-        f'role="img" aria-label="accuracy against epsilon">{"".join(parts)}'
-        f'<text x="{WIDTH / 2}" y="{HEIGHT - 4}" text-anchor="middle">epsilon'
-        f"</text></svg><p>On the first {examples} examples.</p>"
-    )
-
-
-def _x(share):
-    return LEFT + share * (WIDTH - LEFT)
-
-
-def _y(share):
-    return HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - 10)
+    ensembles = any(row.ensemble(rows) for row in rows)
+    note = f'<p class="note">{COMPONENTS}</p>' if ensembles else ""
+    return f"<table>{body}</table>{note}"
 
 
 def _strip(images):

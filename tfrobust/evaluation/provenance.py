@@ -33,6 +33,18 @@ class Provenance:
             self._data.update(np.float32(one).tobytes())
             self._data.update(np.int64(label).tobytes())
 
+    def weights(self):
+        """The hash of all weights, or None if a bare function hides them."""
+        held = getattr(
+            self._network, "weights", getattr(self._network, "variables", None)
+        )
+        if not held:
+            return None
+        digest = hashlib.sha256()
+        for weight in held:
+            digest.update(np.ascontiguousarray(weight).tobytes())
+        return digest.hexdigest()
+
     def info(self, examples):
         """Returns everything as a dictionary for JSON."""
         return {
@@ -40,7 +52,7 @@ class Provenance:
             "architecture": self._architecture,
             "dataset": self._dataset,
             "examples": examples,
-            "weights_sha256": _hash(self._network),
+            "weights_sha256": self.weights(),
             "data_sha256": self._data.hexdigest(),
             "started": self._start.isoformat(timespec="seconds"),
             "versions": {
@@ -53,17 +65,6 @@ class Provenance:
             "machine": f"{platform.machine()} {platform.system()}",
             "devices": [d.name for d in tf.config.list_logical_devices()],
         }
-
-
-def _hash(network):
-    """The hash of all weights, or None if a bare function hides them."""
-    held = getattr(network, "weights", getattr(network, "variables", None))
-    if not held:
-        return None
-    digest = hashlib.sha256()
-    for weight in held:
-        digest.update(np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()
 
 
 def _version(package):

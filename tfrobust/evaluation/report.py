@@ -2,84 +2,13 @@
 
 import dataclasses
 import json
-import math
+import pathlib
 from typing import Any
-
-import numpy as np
 
 from tfrobust import files
 from tfrobust.evaluation import page
-
-
-@dataclasses.dataclass
-class Row:
-    """What one adversary achieved.
-
-    Attributes:
-        name: Name of the adversary; "clean" and "worst case" are ours.
-        correct: Per-example verdicts: right on the clean and on the worst
-            input, shape `[n]`, bool.
-        adversary: Its configuration.
-        order: The p of the threat's norm, or None.
-        epsilon: Radius of the threat, its largest if there are several.
-        largest_norm: Largest confirmed norm of a perturbation.
-        inside: Whether every point is in the threat.
-        finite: Whether all logits are finite numbers.
-        forwards: Examples passed forward through the model.
-        backwards: Examples passed backward.
-        seconds: Wall clock.
-    """
-
-    name: str
-    correct: np.ndarray
-    adversary: str = ""
-    order: float | None = None
-    epsilon: float | None = None
-    largest_norm: float = 0.0
-    inside: bool = True
-    finite: bool = True
-    forwards: int = 0
-    backwards: int = 0
-    seconds: float = 0.0
-
-    @property
-    def accuracy(self):
-        """Share of the examples that stay right."""
-        return float(self.correct.mean())
-
-    @property
-    def interval(self):
-        """The 95 % Wilson score interval of the accuracy."""
-        return wilson(int(self.correct.sum()), len(self.correct))
-
-    def cells(self):
-        """The row as texts, by column."""
-        low, high = self.interval
-        ran, moved = bool(self.forwards), bool(self.adversary)
-        return {
-            "adversary": self.name,
-            "epsilon": "" if self.epsilon is None else f"{self.epsilon:.4g}",
-            "accuracy": f"{self.accuracy:.2%}",
-            "95 % interval": f"{low:.2%} to {high:.2%}",
-            "largest norm": f"{self.largest_norm:.6g}" if moved else "",
-            "forward": str(self.forwards) if ran else "",
-            "backward": str(self.backwards) if ran else "",
-            "seconds": f"{self.seconds:.1f}" if self.seconds else "",
-        }
-
-    def to_dict(self):
-        """Everything but the verdicts, ready for JSON."""
-        record = dataclasses.asdict(self)
-        del record["correct"]
-        if not math.isfinite(self.largest_norm):
-            record["largest_norm"] = None
-        if self.order is not None and math.isinf(self.order):
-            record["order"] = "inf"
-        return {
-            **record,
-            "accuracy": self.accuracy,
-            "interval_95": list(self.interval),
-        }
+from tfrobust.evaluation.diagnostics import Check
+from tfrobust.evaluation.row import Row
 
 
 @dataclasses.dataclass
@@ -132,6 +61,8 @@ class Report:
     def to_dict(self):
         """The report as JSON holds it: RobustBench's keys, then ours."""
         clean, worst = self["clean"], self["worst case"]
+        standard = [row for row in self.rows if row.standard]
+        notes = [c.detail for c in self.checks if c.state == "note"]
         return {
             "link": None,
             "name": self.info["name"],
@@ -145,8 +76,11 @@ class Report:
             "clean_acc": f"{100 * clean.accuracy:.2f}",
             "reported": f"{100 * worst.accuracy:.2f}",
             # Never filled by another attack than AutoAttack itself.
-            "autoattack_acc": None,
+            "autoattack_acc": f"{100 * standard[0].accuracy:.2f}"
+            if len(standard) == 1
+            else None,
             "unreliable": not self.reliable,
+            "footnote": " ".join(notes) or None,
             "reasons": self.reasons,
             "rows": [row.to_dict() for row in self.rows],
             "curves": self.curves,
@@ -162,8 +96,14 @@ class Report:
         """The table, the verdict and the diagnostics as Markdown."""
         columns = list(self.rows[0].cells())
         table = [columns, ["---"] * len(columns)]
-        table += [list(row.cells().values()) for row in self.rows]
+        for row in self.rows:
+            name, *cells = row.cells().values()
+            inner = row.ensemble(self.rows) is not None
+            # No-break spaces: Markdown drops others.
+            table.append(["\u00a0\u00a0" * inner + name, *cells])
         lines = [f"| {' | '.join(cells)} |" for cells in table]
+        if any(row.ensemble(self.rows) for row in self.rows):
+            lines += ["", page.COMPONENTS]
         lines += ["", self._verdict(), ""]
         lines += [f"- {c.state}: {c.name}. {c.detail}" for c in self.checks]
         return "\n".join(lines) + "\n"
@@ -187,19 +127,48 @@ class Report:
             (new / "report.md").write_text(self.to_markdown())
             (new / "report.html").write_text(page.render(self))
 
+    @classmethod
+    def load(cls, folder):
+        """Reads what `save` wrote, but for the pictures.
+
+        Args:
+            folder: The folder.
+
+        Raises:
+            FileNotFoundError: If the folder holds no report.json.
+            ValueError: If its report.json isn't one that `save` wrote.
+        """
+        path = pathlib.Path(folder, "report.json")
+        if not path.exists():
+            raise FileNotFoundError(
+                "`folder` must be one that `Report.save` wrote. Received: "
+                f"{folder}, where there is no report.json."
+            )
+        try:
+            return cls.from_dict(json.loads(path.read_text()))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                "`folder` must be one that `Report.save` wrote. Received: "
+                f"{folder}, whose report.json is damaged or of another version "
+                f"({type(error).__name__}: {error}). Evaluate again."
+            ) from error
+
+    @classmethod
+    def from_dict(cls, record):
+        """The report of what `to_dict` returned, without its pictures."""
+        return cls(
+            [
+                Row.from_dict(row, record["verdicts"][row["name"]])
+                for row in record["rows"]
+            ],
+            record["curves"],
+            [Check(**check) for check in record["checks"]],
+            {},
+            record["info"],
+            record["certificates"],
+        )
+
     def _verdict(self):
         if self.reliable:
             return "No diagnostic found a reason to distrust these numbers."
         return "UNRELIABLE: " + " ".join(self.reasons)
-
-
-def wilson(successes, count, z=1.959964):
-    """The Wilson score interval of a binomial share.
-
-    Reference: Wilson, 1927, Probable inference, JASA 22(158).
-    """
-    share = successes / count
-    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    spread = z / (1 + z**2 / count)
-    spread *= math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    return max(0.0, centre - spread), min(1.0, centre + spread)

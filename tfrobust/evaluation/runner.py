@@ -47,9 +47,9 @@ class Runner:
         self.seconds += time.perf_counter() - begin
         return answer
 
-    def passes(self):
-        """Returns the examples passed forward and backward so far."""
-        return self._model.passes()
+    def cost(self):
+        """Examples passed forward and backward, and seconds, so far."""
+        return np.array([*self._model.passes(), self.seconds])
 
     def _answer(self, x, y, epsilon):
         point, norm = x, tf.zeros(tf.shape(x)[:1])
@@ -60,7 +60,7 @@ class Runner:
             threat = self.adversary.threat
             epsilon = tf.ensure_shape(epsilon, np.shape(threat.epsilon))
             threat = threat.replace(epsilon=epsilon)
-            adversary = self.adversary.replace(threat=threat)
+            adversary = self.adversary.against(threat)
             point = adversary.search(self._model, x, y)
             # One fresh float32 forward judges the point that was found.
             logits = adversary.logits(self._model, point, y)

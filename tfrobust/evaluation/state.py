@@ -2,69 +2,129 @@
 
 import hashlib
 import pathlib
+import sys
+import zipfile
 
 import numpy as np
 
 from tfrobust import files
-from tfrobust.backend import keras
+
+_MEND = "Choose another file, or delete it."
 
 
 class State:
-    """Answers of batches, kept in a file as they come.
+    """Answers for each example, kept in a file as they come.
 
     Args:
-        path: The file, or None.
-        info: Provenance of model and data.
-        adversaries: Everything that is run, in its order.
+        path: The file, or None to keep them in memory alone.
+        identity: What must be the same for answers to be used again: values
+            whose `repr` tells all of them.
     """
 
-    def __init__(self, path, info, adversaries):
+    def __init__(self, path, identity):
         self._path = None if path is None else pathlib.Path(path)
-        identity = [info["weights_sha256"], info["data_sha256"], adversaries]
-        self._key = hashlib.sha256(repr(identity).encode()).hexdigest()
-        self._known = {}
+        with np.printoptions(threshold=sys.maxsize):
+            identity = repr(identity)
+        self._key = hashlib.sha256(identity.encode()).hexdigest()
+        self._held = {}  # "stage/name" to an array with a row an example.
         if self._path is not None and self._path.exists():
-            with np.load(self._path) as stored:
-                self._known = dict(stored)
-            if str(self._known.pop("key", "")) != self._key:
+            self._held = _loaded(self._path)
+            if str(self._held.pop("key", "")) != self._key:
                 raise ValueError(
-                    f"`state` must belong to this model, data, attack and "
-                    f"verifiers. Received: {path}, which was written by "
-                    "another run. Choose another file, or delete it."
+                    "`state` must belong to this model, attack and verifiers. "
+                    f"Received: {path}, which another run wrote. {_MEND}"
                 )
 
-    def batches(self, run, index, size, stage, verbose):
-        """Runs batches of indices, or takes what is known of them."""
-        starts = range(0, len(index), size)
-        bar = keras.utils.Progbar(len(starts), verbose=verbose)
-        parts: dict[str, list] = {}
-        for begin in starts:
-            part = index[begin : begin + size]
-            label = f"{stage}/{begin}/"
-            held = {
-                name.removeprefix(label): value
-                for name, value in self._known.items()
-                if name.startswith(label)
-            }
-            answer = held or run(part)
-            for name, value in answer.items():
-                parts.setdefault(name, []).append(value)
-                self._known[label + name] = value
-            if not held:
-                self._save()
-            bar.add(1)
-        if not parts:
-            return {
-                "correct": np.zeros(0, bool),
-                "inside": np.ones(0, bool),
-                "norm": np.zeros(0, np.float32),
-                "least": np.zeros(0, np.float32),
-            }
-        return {name: np.concatenate(some) for name, some in parts.items()}
+    def check_model(self, model, x):
+        """Refuses a model that answers otherwise than the one of the file.
 
-    def _save(self):
-        if self._path is None:
-            return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with files.new_file(self._path) as new, open(new, "wb") as file:
-            np.savez(file, key=self._key, **self._known)
+        Weights alone don't tell two models apart, and functions show none.
+        """
+        first, second = (np.asarray(model(x, training=False)) for _ in "12")
+        # A model that is random itself may differ by what it differs anyway.
+        tolerance = 10 * np.abs(first - second).max()
+        tolerance += 1e-4 * max(1.0, np.abs(first).max())
+        held = self._held.setdefault("probe", first)
+        if held.shape != first.shape or np.abs(held - first).max() > tolerance:
+            raise ValueError(
+                "`state` must belong to this model. Received: "
+                f"{self._path}, which the run of another model wrote. {_MEND}"
+            )
+
+    def check_data(self, index, x, y):
+        """Refuses examples that are others than those of the file."""
+        found = np.array(
+            [_digest(one, label) for one, label in zip(x, y, strict=True)],
+            np.uint64,
+        )
+        known = self.known("data", index)
+        if np.any(self.take("data", index, "digest")[known] != found[known]):
+            raise ValueError(
+                f"`state` must belong to this data. Received: {self._path}, "
+                f"which a run on other examples wrote. {_MEND}"
+            )
+        self.put("data", index, {"digest": found})
+
+    def known(self, stage, index):
+        """Which examples have an answer, shape of `index`."""
+        return self.take(stage, index, "known", bool)
+
+    def take(self, stage, index, name, dtype=np.float32):
+        """Returns one value of each example, zero where nothing is known."""
+        held = self._held.get(f"{stage}/{name}", np.zeros(0, dtype))
+        return _grown(held, np.max(index, initial=-1) + 1)[index]
+
+    def put(self, stage, index, answer, cost=0.0):
+        """Keeps the answers for some examples, and what they cost.
+
+        Args:
+            stage: Who answers.
+            index: Positions in the data, shape `[n]`.
+            answer: Arrays by name, with one row for each.
+            cost: Numbers that are summed over all calls.
+        """
+        answer = {**answer, "known": np.ones(len(index), bool)}
+        for name, rows in answer.items():
+            key, rows = f"{stage}/{name}", np.asarray(rows)
+            held = self._held.get(
+                key, np.zeros((0, *rows.shape[1:]), rows.dtype)
+            )
+            self._held[key] = _grown(held, np.max(index, initial=-1) + 1)
+            self._held[key][index] = rows
+        self._held[f"{stage}/cost"] = self.cost(stage) + cost
+
+    def cost(self, stage):
+        """The sum of what all answers of a stage cost."""
+        return self._held.get(f"{stage}/cost", 0.0)
+
+    def save(self):
+        """Writes the file, if there is one."""
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with files.new_file(self._path) as new, open(new, "wb") as file:
+                np.savez(file, key=self._key, **self._held)
+
+
+def _loaded(path):
+    try:
+        with np.load(path) as stored:
+            return dict(stored)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"`state` must be a file that an evaluation wrote. Received: "
+            f"{path}, which can't be read as one ({error}). {_MEND}"
+        ) from error
+
+
+def _grown(rows, count):
+    """The rows, with zeros appended so that there are at least `count`."""
+    missing = max(0, int(count) - len(rows))
+    empty = np.zeros((missing, *rows.shape[1:]), rows.dtype)
+    return np.concatenate([rows, empty]) if missing else rows
+
+
+def _digest(x, y):
+    """Eight bytes that stand for an example."""
+    digest = hashlib.sha256(np.float32(x).tobytes())
+    digest.update(np.int64(y).tobytes())
+    return int.from_bytes(digest.digest()[:8], "little")

@@ -3,11 +3,10 @@
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import streams
 from tfrobust.adversary import input_gradient
-from tfrobust.attacks import FGSM
+from tfrobust.attacks import FGSM, PGD, Transfer
 from tfrobust.evaluation.runner import Runner
-from tfrobust.losses import cross_entropy, margin
+from tfrobust.losses import cross_entropy
 
 
 class Subject:
@@ -21,11 +20,25 @@ class Subject:
         standing: Which examples no adversary of the evaluation fooled. What
             the diagnostics fool counts only if it is one of these.
         runners: Those that are compiled already, by adversary.
+        twin: A model with gradients, on which attacks that need them are run
+            for a model without; None if the model has gradients itself.
+        randomised: Whether the attacks took the mean of several forwards.
     """
 
-    def __init__(self, model, attack, x, y, standing, runners=()):
+    def __init__(
+        self,
+        model,
+        attack,
+        x,
+        y,
+        standing,
+        runners=(),
+        twin=None,
+        randomised=False,
+    ):
         self.model, self.attack, self.x, self.y = model, attack, x, y
-        self.standing = standing
+        self.standing, self.twin, self.randomised = standing, twin, randomised
+        self.differentiable = model if twin is None else twin
         self._runners = dict(runners)
         self.clean = self.run(None)
         self.attacked = self.run(attack)
@@ -34,6 +47,8 @@ class Subject:
 
     def run(self, adversary, x=None, epsilon=None):
         """Answers of one adversary; see `Runner`."""
+        if self.twin is not None and isinstance(adversary, (FGSM, PGD)):
+            adversary = Transfer(adversary, self.twin)
         if adversary not in self._runners:
             shape = self.x.shape[1:]
             self._runners[adversary] = Runner(self.model, adversary, shape)
@@ -54,35 +69,19 @@ class Subject:
         def loss(logits):
             return cross_entropy(self.y, logits)
 
-        gradient = input_gradient(self.model, tf.constant(x), loss)[2]
+        x = tf.constant(x)
+        gradient = input_gradient(self.differentiable, x, loss)[2]
         return np.reshape(gradient, [len(x), -1])
 
-    def searched(self, queries):
-        """Answers of a random search, which sees only outputs.
 
-        It redraws a shrinking share of the features at random corners of the
-        threat's box, and keeps what raises the margin loss.
-        """
-        threat = self.attack.threat
-
-        @tf.function
-        def search(x, y):
-            lower, upper = threat.box(x)
-
-            def query(number, best, highest):
-                noise = streams.uniform(x, number)
-                corner = tf.where(noise < 0.5, lower, upper)
-                share = 1 / (1 + tf.cast(number, tf.float32) / 10)
-                redrawn = streams.uniform(x, number, stream=1) < share
-                point = threat.project(x, tf.where(redrawn, corner, best))
-                value = margin(y, self.model(point, training=False))
-                wins = tf.reshape(
-                    value > highest, [-1] + [1] * (len(x.shape) - 1)
-                )
-                best = tf.ensure_shape(tf.where(wins, point, best), x.shape)
-                return number + 1, best, tf.maximum(value, highest)
-
-            state = 0, x, margin(y, self.model(x, training=False))
-            return tf.while_loop(lambda n, *_: n < queries, query, state)[1]
-
-        return self.run(None, search(tf.constant(self.x), self.y))
+def has_gradient(model, x):
+    """Whether any gradient reaches the model's input."""
+    try:
+        input_gradient(
+            model,
+            tf.constant(x),
+            lambda logits: tf.reduce_sum(logits, axis=1),
+        )
+    except (LookupError, ValueError):
+        return False
+    return True

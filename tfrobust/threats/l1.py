@@ -15,14 +15,22 @@ class L1(Threat):
     range ("mind the box"): a step fills the pixels with the largest gradient
     up to the range, one after the other, until its length is spent.
 
+    With a cap on the features that move, a projection keeps those that bring
+    it nearest, and projects on what the ball and the range allow these. What
+    verifiers bound, `support`, `room` and `box`, stays that of the set
+    without the cap: it is larger, so bounds stay sound.
+
     Args:
         epsilon: Radius: a float, schedule or tensor, see `Threat`.
         low: Smallest valid value of an input.
         high: Largest valid value of an input.
         mask: 1 where an input may be perturbed, 0 elsewhere; None for all.
+        features: How many features of an input may move, at least 1; None
+            for any number.
 
     Raises:
-        ValueError: If epsilon is negative or not finite.
+        ValueError: If epsilon is negative or not finite, or `features` is
+            below 1.
 
     Example:
         `tfr.threats.L1(12.0)`
@@ -32,12 +40,43 @@ class L1(Threat):
 
     order = 1.0
 
+    def __init__(self, epsilon, low=0.0, high=1.0, mask=None, features=None):
+        super().__init__(epsilon, low, high, mask)
+        if features is not None and features < 1:
+            raise ValueError(
+                f"`features` must be at least 1. Received: features={features}"
+            )
+        self.features = features
+
+    def contains(self, x, perturbed, tolerance=1e-5):
+        inside = super().contains(x, perturbed, tolerance)
+        if self.features is None:
+            return inside
+        # Less is what clipping makes of inputs that rounding put outside.
+        moved = flat(tf.abs(perturbed - x)) > 2e-6 * (self.high - self.low)
+        return inside & (_count(moved)[:, 0] <= self.features)
+
+    def sparse(self, x, perturbed):
+        """Undoes all but the moves that `features` allows, the best ones."""
+        if self.features is None:
+            return perturbed
+        move = tf.clip_by_value(perturbed, *self.box(x)) - x
+        # By how much a move brings the square of the distance down.
+        gain = move * (2 * (perturbed - x) - move)
+        kept = tf.reshape(_largest(flat(gain), self.features), tf.shape(x))
+        return tf.where(kept, perturbed, x)
+
     def _draw(self, x, seed):
         u = flat(streams.uniform(x, seed))
         sizes = -tf.math.log(1 - u)
+        if self.features is not None:
+            free = 1.0 if self.mask is None else self.mask
+            lots = flat(streams.uniform(x, seed, stream=3) * free)
+            sizes = tf.where(_largest(lots, self.features), sizes, 0.0)
         sizes /= tf.maximum(tf.reduce_sum(sizes, axis=1, keepdims=True), 1e-12)
         sign = tf.where(streams.uniform(x, seed, stream=1) < 0.5, -1.0, 1.0)
-        features = tf.cast(tf.shape(u)[1], tf.float32)
+        moved = tf.minimum(tf.shape(u)[1], self.features or tf.int32.max)
+        features = tf.cast(moved, tf.float32)
         radius = streams.per_example(x, seed, stream=2) ** (1 / features)
         return sign * tf.reshape(sizes, tf.shape(x)) * radius
 
@@ -64,7 +103,7 @@ class L1(Threat):
 
     def _nearest(self, x, perturbed):
         lower, upper, scale = self._room(x, x, self._epsilon(x))
-        delta = flat(perturbed - x)
+        delta = flat(self.sparse(x, perturbed) - x)
 
         def shrunk(t):
             size = tf.maximum(tf.abs(delta) - t / scale, 0.0)
@@ -101,6 +140,20 @@ def _threshold(gain, room):
         return tf.reduce_sum(full, axis=-1, keepdims=True)
 
     return bisect(spent, tf.reduce_max(gain, axis=-1, keepdims=True))
+
+
+def _largest(rows, count):
+    """Marks the `count` largest of each row; the first ones of equals."""
+    count = tf.minimum(count, tf.shape(rows)[1])
+    least = tf.math.top_k(rows, count).values[:, -1:]
+    above, equal = rows > least, rows == least
+    order = tf.cumsum(tf.cast(equal, tf.float32), axis=1)
+    places = tf.cast(count, tf.float32) - _count(above)
+    return above | (equal & (order <= places))
+
+
+def _count(marks):
+    return tf.reduce_sum(tf.cast(marks, tf.float32), axis=1, keepdims=True)
 
 
 def _norm(rows):

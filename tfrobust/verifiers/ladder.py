@@ -1,11 +1,25 @@
 """Verifiers from cheap to tight."""
 
 from tfrobust.verifiers.alpha_crown import AlphaCROWN
+from tfrobust.verifiers.branch_and_bound import BranchAndBound
 from tfrobust.verifiers.crown import CROWN
 from tfrobust.verifiers.crown_ibp import CROWNIBP
 from tfrobust.verifiers.ibp import IBP
 
 
-def ladder(threat):
-    """Returns IBP, CROWN-IBP, CROWN and alpha-CROWN for one threat."""
-    return [step(threat) for step in (IBP, CROWNIBP, CROWN, AlphaCROWN)]
+def ladder(threat, timeout=10.0):
+    """Returns verifiers of one threat, from cheap to tight, for `certify`.
+
+    They are IBP, CROWN-IBP, CROWN, alpha-CROWN and branch and bound.
+
+    Args:
+        threat: The `Threat` to bound over.
+        timeout: Seconds that branch and bound may take for each example that
+            the others leave open; 0 leaves it out.
+    """
+    steps = [
+        verifier(threat) for verifier in (IBP, CROWNIBP, CROWN, AlphaCROWN)
+    ]
+    if timeout:
+        steps.append(BranchAndBound(threat, timeout=timeout))
+    return steps

@@ -1,0 +1,172 @@
+"""An evaluation that is killed goes on; one that changed is refused."""
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+import tfrobust as tfr
+from tfrobust.evaluation.stage import Stage
+
+OPTIONS = {"diagnostic_examples": 12, "curve": (0.5, 1.0), "verbose": 0}
+
+
+def adversaries(threat):
+    return {
+        "pgd": tfr.attacks.PGD(threat, steps=2),
+        "both": tfr.attacks.Ensemble(
+            {
+                "one": tfr.attacks.FGSM(threat),
+                "many": tfr.attacks.PGD(threat, steps=3, loss="margin"),
+            }
+        ),
+    }
+
+
+def comparable(report):
+    record = report.to_dict()
+    for row in record["rows"]:
+        del row["seconds"]
+    del record["info"]["started"]
+    points = {k: part["point"].tolist() for k, part in report.images.items()}
+    return json.dumps([record, points])
+
+
+def test_a_run_interrupted_anywhere_ends_in_the_same_report(
+    model, data, threat, tmp_path, monkeypatch
+):
+    def evaluate(state):
+        return tfr.evaluate(
+            model,
+            data,
+            adversaries(threat),
+            batch_size=16,
+            state=state,
+            **OPTIONS,
+        )
+
+    for name in ("Subject", "diagnose"):
+        module = sys.modules["tfrobust.evaluation.evaluate"]
+        monkeypatch.setattr(module, name, lambda *_, **__: [])
+    expected = comparable(evaluate(None))
+    run, calls = Stage._run, []
+
+    def interrupted(self, *arguments):
+        calls.append(self)
+        # Ever further, since what is known isn't run again.
+        if len(calls) % 6 == 0:
+            raise KeyboardInterrupt
+        return run(self, *arguments)
+
+    state, attempts = tmp_path / "runs" / "state.npz", 0
+    monkeypatch.setattr(Stage, "_run", interrupted)
+    report = None
+    while report is None:
+        attempts += 1
+        with contextlib.suppress(KeyboardInterrupt):
+            report = evaluate(state)
+    # 14 runs: 3 batches of 4 stages, and a point of each of 2 curves.
+    assert (len(calls), attempts) == (16, 3)
+    assert comparable(report) == expected
+
+
+def test_a_killed_process_leaves_a_state_to_go_on_from(tmp_path):
+    program = textwrap.dedent("""
+        import os, signal, sys
+        import numpy as np
+        import tensorflow as tf
+        import tfrobust as tfr
+        from tfrobust.evaluation.runner import Runner
+
+        kill = sys.argv[2] == "kill"
+        call, calls = Runner.__call__, []
+
+        def counted(self, *arguments):
+            calls.append(self)
+            if kill and len(calls) == 4:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return call(self, *arguments)
+
+        Runner.__call__ = counted
+
+        def model(x, training=False):
+            return tf.stack([tf.reduce_sum(x, 1), 1 - tf.reduce_sum(x, 1)], 1)
+
+        x = np.linspace(0, 0.5, 12, dtype="float32").reshape(6, 2)
+        attack = tfr.attacks.FGSM(tfr.threats.Linf(0.1))
+        report = tfr.evaluate(
+            model, (x, [1, 1, 1, 0, 0, 0]), {"fgsm": attack}, batch_size=2,
+            diagnostic_examples=0, state=sys.argv[1], verbose=0,
+        )
+        print(len(calls), report["fgsm"].correct.tolist())
+    """)
+
+    def run(mode):
+        return subprocess.run(
+            [sys.executable, "-c", program, tmp_path / "state.npz", mode],
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    assert run("kill").returncode == -signal.SIGKILL
+    answer = run("go on")
+    # Six calls in all, of which three were answered before.
+    assert answer.stdout.split(maxsplit=1)[0] == "3", answer.stderr
+    assert "[True, True, False, False, True, True]" in answer.stdout
+
+
+def test_another_model_other_data_or_attacks_are_refused(
+    model, data, threat, tmp_path
+):
+    state, (x, y) = tmp_path / "state.npz", data
+
+    def evaluate(model=model, data=data, attacks=None):
+        tfr.evaluate(
+            model,
+            data,
+            attacks or {"fgsm": tfr.attacks.FGSM(threat)},
+            state=state,
+            diagnostic_examples=0,
+            verbose=0,
+        )
+
+    evaluate()
+    before = state.read_bytes()
+    evaluate()
+    moved, relabelled = x.copy(), y.copy()
+    moved[-1] += 1e-3
+    relabelled[-1] = 1 - relabelled[-1]
+
+    def other(x, training=False):
+        return 1.01 * model(x)
+
+    mask = np.ones(x.shape[1:])
+    mask[-1, -1] = 0
+    masked = tfr.attacks.FGSM(threat.replace(mask=mask))
+    for options, sentence in [
+        ({"model": other}, "belong to this model"),
+        ({"data": (moved, y)}, "belong to this data"),
+        ({"data": (x, relabelled)}, "belong to this data"),
+        ({"data": (x[::-1], y[::-1])}, "belong to this"),
+        ({"attacks": {"fgsm": masked}}, "which another run wrote"),
+        ({"attacks": {"pgd": tfr.attacks.FGSM(threat)}}, "another run wrote"),
+    ]:
+        with pytest.raises(ValueError, match=sentence):
+            evaluate(**options)
+    assert state.read_bytes() == before
+    # More of the same data is no other data.
+    evaluate(data=(np.concatenate([x, moved]), np.concatenate([y, y])))
+
+
+def test_what_is_no_state_is_refused_and_kept(model, data, threat, tmp_path):
+    state = tmp_path / "notes.txt"
+    state.write_text("Not a state.")
+    with pytest.raises(ValueError, match="must be a file that an evaluation"):
+        tfr.evaluate(model, data, adversaries(threat), state=state, verbose=0)
+    assert state.read_text() == "Not a state."

@@ -1,0 +1,155 @@
+"""AutoAttack."""
+
+from tfrobust.adversary import Attack
+from tfrobust.attacks.apgd import APGD
+from tfrobust.attacks.ensemble import Ensemble
+from tfrobust.attacks.fab import FAB
+from tfrobust.attacks.square import Square
+from tfrobust.backend import register
+
+_TARGETS = 9
+# The targeted DLR loss needs 4 classes. The plain one would do with 3, but
+# whoever runs AutoAttack on so few runs neither.
+_ENOUGH = 4
+
+
+@register
+class AutoAttack(Attack):
+    """The standard ensemble of attacks, without any parameter to tune.
+
+    Each attack runs on what none before it has fooled:
+
+    | version | attacks |
+    |---|---|
+    | standard | apgd-ce, apgd-t, fab-t, square |
+    | standard, l1 | apgd-ce (5 runs), apgd-t (5 targets), fab-t, square |
+    | plus | apgd-ce, apgd-dlr and fab (5 runs each), square, apgd-t, fab-t |
+    | rand | apgd-ce and apgd-dlr, on the mean of several forward passes |
+
+    APGD and FAB take 100 steps in a run, and aim at 9 targets if at any;
+    Square asks 5000 times. A model with fewer than 10 classes has fewer
+    targets. With fewer than 4 classes, `"apgd-margin"`, which ascends the
+    margin loss, replaces the attacks on the DLR loss. `notes` says so.
+
+    An ensemble of other attacks, or of other budgets, is an `Ensemble`.
+
+    Args:
+        threat: The set to search, a `Threat`; with one epsilon for all
+            features, unless the version is `"rand"`.
+        version: `"standard"`, `"plus"`, or `"rand"` for models that are random
+            themselves.
+        averages: Number of forward passes that `"rand"` takes the mean of.
+        seed: Integer that keys the random numbers.
+
+    Call arguments:
+        x: Inputs in `[threat.low, threat.high]`, shape `[batch, ...]`, float32.
+        y: Integer labels, shape `[batch]`.
+
+    Raises:
+        ValueError: If the version is unknown, `averages` isn't positive, or
+            no gradient reaches the model's input.
+
+    Example:
+        `tfr.attacks.AutoAttack(tfr.threats.Linf(8 / 255))`
+
+    Reference: Croce and Hein, 2020, arXiv 2003.01690, section 6; l1: Croce
+    and Hein, 2021, arXiv 2103.01208, section 5.
+    """
+
+    def __init__(self, threat, version="standard", averages=20, seed=0):
+        if version not in ("standard", "plus", "rand"):
+            raise ValueError(
+                '`version` must be "standard", "plus" or "rand". Received: '
+                f"version={version!r}. Attacks of your choice are a "
+                "tfr.attacks.Ensemble."
+            )
+        if averages < 1:
+            raise ValueError(
+                f"`averages` must be at least 1. Received: averages={averages}"
+            )
+        self.threat, self.version = threat, version
+        self.averages, self.seed = averages, seed
+        self.components(classes=10)  # They check the threat.
+
+    def components(self, classes):
+        """Returns the attacks by name, for a model of so many classes."""
+        parts = {
+            "standard": self._standard,
+            "plus": self._plus,
+            "rand": self._rand,
+        }[self.version](classes)
+        # Their random starts shall differ.
+        return {
+            name: part.replace(seed=self.seed + number)
+            for number, (name, part) in enumerate(parts.items())
+        }
+
+    def notes(self, classes):
+        """Returns sentences on what `components` changed or left out."""
+        usual, parts = self.components(_TARGETS + 1), self.components(classes)
+        dropped = [f'"{name}"' for name in usual if name not in parts]
+        found = []
+        if dropped:
+            found.append(
+                f'With fewer than {_ENOUGH} classes "apgd-margin", which '
+                "ascends the margin loss, replaces the DLR loss of "
+                f"{' and '.join(dropped)}."
+            )
+        for name, part in parts.items():
+            targets = getattr(usual.get(name), "targets", 0)
+            if targets > classes - 1:
+                found.append(
+                    f'Number of targets of "{name}" with {classes} classes: '
+                    f"{part.targets} instead of {targets}."
+                )
+        return found
+
+    def _perturb(self, model, x, y):
+        classes = self.logits(model, x, y).shape[-1]
+        averages = self.averages if self.version == "rand" else 1
+        ensemble = Ensemble(self.components(classes), averages)
+        return ensemble.replace(step=self.step)._perturb(model, x, y)
+
+    def _standard(self, classes):
+        sparse = self.threat.order == 1
+        return {
+            "apgd-ce": APGD(self.threat, restarts=5 if sparse else 1),
+            **self._targeted(classes, 5 if sparse else _TARGETS),
+            "fab-t": FAB(self.threat, targets=min(_TARGETS, classes - 1)),
+            "square": Square(self.threat),
+        }
+
+    def _plus(self, classes):
+        parts = {
+            "apgd-ce": APGD(self.threat, restarts=5),
+            **self._ratio(classes, restarts=5),
+            "fab": FAB(self.threat, restarts=5),
+            "square": Square(self.threat),
+        }
+        if classes >= _ENOUGH:
+            parts |= self._targeted(classes, _TARGETS)
+        fab = FAB(self.threat, targets=min(_TARGETS, classes - 1))
+        return parts | {"fab-t": fab}
+
+    def _rand(self, classes):
+        options = {"averages": self.averages}
+        return {
+            "apgd-ce": APGD(self.threat, **options),
+            **self._ratio(classes, **options),
+        }
+
+    def _targeted(self, classes, targets):
+        """APGD on the targeted DLR loss, or what replaces it."""
+        count = min(targets, classes - 1)
+        if classes < _ENOUGH:
+            return self._margin(restarts=count)
+        return {"apgd-t": APGD(self.threat, targets=count)}
+
+    def _ratio(self, classes, **options):
+        """APGD on the DLR loss, or what replaces it."""
+        if classes < _ENOUGH:
+            return self._margin(**options)
+        return {"apgd-dlr": APGD(self.threat, loss="dlr", **options)}
+
+    def _margin(self, **options):
+        return {"apgd-margin": APGD(self.threat, loss="margin", **options)}

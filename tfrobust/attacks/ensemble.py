@@ -1,0 +1,148 @@
+"""Attacks in turn."""
+
+import tensorflow as tf
+
+from tfrobust import checks, losses
+from tfrobust.adversary import Attack
+from tfrobust.attacks.standing import choose, on_standing
+from tfrobust.backend import register
+
+
+@register
+class Ensemble(Attack):
+    """Several attacks in turn, each on what none before it has fooled.
+
+    An example is finished at the first point that is misclassified, be it x
+    itself. Where there is none, the answer is the point of largest margin
+    loss among x and what the attacks answered.
+
+    Args:
+        attacks: Dictionary of name to `Attack`, in the order of the runs; or
+            a list, named after the classes: `"pgd"`, `"pgd-2"` ... All search
+            the same threat.
+        averages: Number of forward passes whose mean logits tell whether a
+            point is misclassified. More than 1 is for models that are random
+            themselves.
+
+    Call arguments:
+        x: Inputs in `[threat.low, threat.high]`, shape `[batch, ...]`, float32.
+        y: Integer labels, shape `[batch]`.
+
+    Raises:
+        ValueError: If there is no attack, what is given isn't one, or their
+            threats differ.
+
+    Example:
+        `Ensemble([PGD(threat, loss="margin"), Square(threat, 1000)])`
+    """
+
+    def __init__(self, attacks, averages=1):
+        if not isinstance(attacks, dict):
+            attacks = named(attacks)
+        if not attacks:
+            raise ValueError("`attacks` must hold at least one attack.")
+        for name, attack in attacks.items():
+            if not isinstance(attack, Attack):
+                raise ValueError(
+                    "`attacks` must hold attacks, such as "
+                    '{"pgd": tfr.attacks.PGD(threat)}. '
+                    f"Received: {name!r}: {attack!r}"
+                )
+        if averages < 1:
+            raise ValueError(
+                f"`averages` must be at least 1. Received: averages={averages}"
+            )
+        self.attacks, self.averages = attacks, averages
+        for name, attack in attacks.items():
+            if not _same(attack.threat, self.threat):
+                raise ValueError(
+                    "`attacks` must all search one threat. Received: "
+                    f"{self.threat!r}, and for {name!r} {attack.threat!r}"
+                )
+
+    @property
+    def threat(self):
+        """What all attacks search."""
+        return next(iter(self.attacks.values())).threat
+
+    def components(self, classes):
+        """Returns the attacks by name, for a model of so many classes."""
+        return self.attacks
+
+    def notes(self, classes):
+        """Returns sentences on what `components` changed or left out."""
+        return []
+
+    def _perturb(self, model, x, y):
+        logits = mean_logits(model, x, self.averages)
+        y = checks.labels(y, logits)
+        found = x, losses.margin(y, logits)
+        for attack in self.attacks.values():
+            found = tried(
+                attack.replace(step=self.step),
+                model,
+                found,
+                x,
+                y,
+                self.averages,
+            )
+        return found[0]
+
+
+def tried(attack, model, found, x, y, averages=1):
+    """Runs an attack on the examples that are still classified right.
+
+    Args:
+        attack: An `Attack`.
+        model: Any callable `model(x, training=False) -> logits`.
+        found: The worst points so far, of x's shape, and their margin losses,
+            shape `[batch]`.
+        x: Inputs, shape `[batch, ...]`, float32.
+        y: Integer labels, shape `[batch]`.
+        averages: Number of forward passes whose mean logits judge a point.
+
+    Returns:
+        What is found now, as `found`.
+    """
+
+    def run(found, threat, x, y):
+        point = attack.against(threat)._perturb(model, x, y)
+        margin = losses.margin(y, mean_logits(model, point, averages))
+        return choose(margin > found[1], (point, margin), found)
+
+    return on_standing(run, found[1] <= 0, found, attack.threat, x, y)
+
+
+def mean_logits(model, x, count=1):
+    """The mean logits of several forward passes, float32."""
+
+    def logits():
+        return tf.cast(model(x, training=False), tf.float32)
+
+    total = logits()
+    if count > 1:
+        (total,) = tf.while_loop(
+            lambda _: True,
+            lambda total: (total + logits(),),
+            (total,),
+            maximum_iterations=count - 1,
+        )
+    return total / count
+
+
+def named(adversaries):
+    """Names adversaries after their classes, and counts those of one class."""
+    found = {}
+    for adversary in adversaries:
+        name, number = type(adversary).__name__.lower(), 1
+        while (unique := f"{name}-{number}" if number > 1 else name) in found:
+            number += 1
+        found[unique] = adversary
+    return found
+
+
+def _same(threat, other):
+    return threat is other or (
+        type(threat) is type(other)
+        and threat.get_config() == other.get_config()
+    )

@@ -1,0 +1,44 @@
+"""The forms in which data comes."""
+
+import numpy as np
+import tensorflow as tf
+
+
+def batches(data, batch_size):
+    """Batches of `(x, y)`, and how many there are if that is known.
+
+    Args:
+        data: A pair of arrays, or a batched `tf.data.Dataset` of `(x, y)`.
+        batch_size: Number of examples in a batch of arrays.
+    """
+    if isinstance(data, tf.data.Dataset):
+        if data.element_spec[1].shape.rank == 0:
+            raise ValueError(
+                "`data` must come in batches: pass dataset.batch(128). "
+                f"Received: {data.element_spec}"
+            )
+        total = int(data.cardinality())
+        return data, total if total > 0 else None
+    x, y = data
+    if len(x) != len(y):
+        raise ValueError(
+            "`x` and `y` must have the same length. Received: "
+            f"{len(x)} inputs and {len(y)} labels."
+        )
+    starts = range(0, len(x), batch_size)
+    parts = ((x[i : i + batch_size], y[i : i + batch_size]) for i in starts)
+    return parts, len(starts)
+
+
+def arrays(data):
+    """All of the data as one pair of arrays."""
+    if isinstance(data, tf.data.Dataset):
+        parts = [(np.asarray(x), np.asarray(y)) for x, y in data]
+        data = [np.concatenate(part) for part in zip(*parts, strict=True)]
+    x, y = data
+    if len(x) != len(y) or len(x) == 0:
+        raise ValueError(
+            "`data` must hold as many labels as inputs, at least one. "
+            f"Received: {len(x)} inputs and {len(y)} labels."
+        )
+    return np.asarray(x), np.asarray(y)
