@@ -14,8 +14,8 @@ from tfrobust import (
     verifiers,
 )
 from tfrobust.adversary import Adversary, Attack, Verifier
-from tfrobust.evaluation import Report, certify, evaluate
-from tfrobust.export import export
+from tfrobust.evaluation import Report, certify, compare, evaluate
+from tfrobust.exporting import export, export_litert
 from tfrobust.model import RobustModel
 
 __version__ = "0.1.0"
@@ -28,9 +28,11 @@ __all__ = [
     "Verifier",
     "attacks",
     "certify",
+    "compare",
     "compression",
     "evaluate",
     "export",
+    "export_litert",
     "layers",
     "losses",
     "objectives",

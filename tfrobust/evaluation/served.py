@@ -1,5 +1,8 @@
 """A SavedModel on disk as a callable of logits."""
 
+import pathlib
+
+import numpy as np
 import tensorflow as tf
 
 
@@ -44,7 +47,12 @@ class Served:
         ((self._input, spec),) = inputs.items()
         self._output, self.input_shape = output, tuple(spec.shape)
         self.name = str(folder)
-        self.weights = list(getattr(self._model, "variables", ()))
+        # A loaded module doesn't list its variables: the files stand for them.
+        self.weights = [
+            np.frombuffer(part.read_bytes(), np.uint8)
+            for part in sorted(pathlib.Path(folder).rglob("*"))
+            if part.name == "saved_model.pb" or part.parent.name == "variables"
+        ]
 
     def __call__(self, x, training=False):
         return self._call(**{self._input: tf.convert_to_tensor(x)})[

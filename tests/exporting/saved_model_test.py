@@ -59,7 +59,11 @@ def test_a_version_may_be_named_once_zero_included(tmp_path):
     with pytest.raises(FileExistsError, match="0 exists and is kept"):
         tfr.export(model, tmp_path, version=0)
     assert (path / "saved_model.pb").read_bytes() == before
-    assert os.listdir(tmp_path) == ["0"]
+    assert sorted(os.listdir(tmp_path)) == [
+        "0",
+        "batching.config",
+        "models.config",
+    ]
 
 
 @pytest.mark.parametrize("version", [-1, 1.5, "v2", "", "²"])

@@ -1,0 +1,214 @@
+"""Models side by side, by the reports on them."""
+
+import dataclasses
+import html
+import json
+import math
+import string
+
+import numpy as np
+
+from tfrobust import files
+from tfrobust.evaluation import page, plot
+from tfrobust.evaluation.report import Report
+from tfrobust.evaluation.row import Row
+
+PAGE = string.Template("""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Models under attack</title><style>$style</style></head><body>
+<h1>Models under attack</h1>$notes
+<h2>Accuracy, with its 95 % interval</h2><div class="wide">$table</div>
+<h2>Accuracy against epsilon</h2>
+<p class="note">Of each model, under the strongest attack on it.</p>$curve
+</body></html>
+""")
+
+
+@dataclasses.dataclass
+class Comparison:
+    """What `tfrobust.compare` made of several reports.
+
+    Attributes:
+        reports: Dictionary of a model's name to its `Report`.
+    """
+
+    reports: dict[str, Report]
+
+    @property
+    def notes(self):
+        """Why accuracies must not be ranked as they are, in sentences."""
+        found = []
+        for what in ("dataset", "data", "examples", "threat"):
+            values = {
+                name: _settings(report)[what]
+                for name, report in self.reports.items()
+            }
+            if len(set(values.values())) > 1:
+                found.append(f"NOT ALIKE: {what}. {_listed(values)}")
+        for adversary in self._adversaries():
+            values = {
+                name: report[adversary].adversary
+                for name, report in self.reports.items()
+                if adversary in _rows(report)
+            }
+            if len(set(values.values())) > 1:
+                found.append(
+                    f"NOT ALIKE: configuration of {adversary}. "
+                    f"{_listed(values)}"
+                )
+        found += [
+            f"UNRELIABLE: {name}. {reason}"
+            for name, report in self.reports.items()
+            for reason in report.reasons
+        ]
+        return found
+
+    def cells(self):
+        """The table as texts: for each model, a dictionary by column."""
+        return {name: self._cells(name) for name in self.reports}
+
+    def to_dict(self):
+        """The comparison as JSON holds it."""
+        return {
+            "notes": self.notes,
+            "models": {
+                name: {
+                    **_settings(report),
+                    "reliable": report.reliable,
+                    "accuracies": {
+                        column: {
+                            "accuracy": row.accuracy,
+                            "interval_95": list(row.interval),
+                        }
+                        for column, row in _columns(report).items()
+                    },
+                    "curve": _strongest(report),
+                }
+                for name, report in self.reports.items()
+            },
+        }
+
+    def to_markdown(self):
+        """The table and the notes as Markdown."""
+        cells = self.cells()
+        columns = list(next(iter(cells.values())))
+        table = [columns, ["---"] * len(columns)]
+        table += [list(row.values()) for row in cells.values()]
+        lines = [f"| {' | '.join(texts)} |" for texts in table]
+        if self.notes:
+            lines += ["", *(f"- {note}" for note in self.notes)]
+        return "\n".join(lines) + "\n"
+
+    def to_html(self):
+        """The table, the notes and the curves as a page."""
+        curves = {
+            name: curve
+            for name, report in self.reports.items()
+            if (curve := _strongest(report))
+        }
+        items = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+        return PAGE.substitute(
+            style=page.STYLE,
+            notes=f'<div class="verdict bad"><ul>{items}</ul></div>'
+            if items
+            else "",
+            table=_table(self.cells()),
+            curve=plot.draw(curves),
+        )
+
+    def __str__(self):
+        return self.to_markdown()
+
+    def save(self, folder, overwrite=False):
+        """Writes compare.json, compare.md and compare.html, all or none.
+
+        Args:
+            folder: New folder to write.
+            overwrite: Whether a folder that is there may be replaced.
+
+        Raises:
+            FileExistsError: If the folder exists and `overwrite` is false.
+        """
+        with files.new_folder(folder, overwrite) as new:
+            text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
+            (new / "compare.json").write_text(text)
+            (new / "compare.md").write_text(self.to_markdown())
+            (new / "compare.html").write_text(self.to_html())
+
+    def _adversaries(self):
+        """The names of all adversaries, each once, in order."""
+        found = {n: None for r in self.reports.values() for n in _rows(r)}
+        return [name for name in found if name not in ("clean", "worst case")]
+
+    def _cells(self, name):
+        report = self.reports[name]
+        held = _columns(report)
+        certified = any(r.certificates for r in self.reports.values())
+        columns = ["clean", *self._adversaries(), "worst case"]
+        columns += ["certified"] * certified
+        texts = {column: _text(held.get(column)) for column in columns}
+        settings = {k: str(v) for k, v in _settings(report).items()}
+        reliable = "yes" if report.reliable else "NO"
+        return {"model": name, **settings, **texts, "reliable": reliable}
+
+
+def _rows(report):
+    """The rows by name, but for those of an ensemble's components."""
+    rows = report.rows
+    return {row.name: row for row in rows if row.ensemble(rows) is None}
+
+
+def _columns(report):
+    """The rows by name, with what is certified apart from the worst case."""
+    rows = _rows(report)
+    if report.certificates:
+        rows["certified"] = rows["worst case"]
+        verdicts = np.array(report.certificates["verdict"])
+        rows["worst case"] = Row("worst case", verdicts != "falsified")
+    return rows
+
+
+def _settings(report):
+    """On what a model was evaluated, by column."""
+    threats = {_threat(row): None for row in report.rows if row.adversary}
+    return {
+        "dataset": report.info["dataset"] or "unnamed",
+        "data": (report.info["data_sha256"] or "unknown")[:8],
+        "examples": report.info["examples"],
+        "threat": ", ".join(threats),
+    }
+
+
+def _threat(row):
+    if row.order is None:
+        return f"{row.epsilon:.4g}"
+    order = "inf" if math.isinf(row.order) else f"{row.order:g}"
+    return f"l{order} {row.epsilon:.4g}"
+
+
+def _text(row):
+    if row is None:
+        return "not run"
+    low, high = row.interval
+    return f"{row.accuracy:.2%} ({low:.2%} to {high:.2%})"
+
+
+def _strongest(report):
+    """The lowest of the curves, or None."""
+    curves = report.curves.values()
+    return min(curves, key=lambda c: np.mean(c["accuracy"]), default=None)
+
+
+def _listed(values):
+    return "; ".join(f"{name}: {value}" for name, value in values.items())
+
+
+def _table(cells):
+    columns = next(iter(cells.values()))
+    head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
+    body = f"<tr>{head}</tr>"
+    for row in cells.values():
+        texts = "".join(f"<td>{html.escape(t)}</td>" for t in row.values())
+        body += f"<tr>{texts}</tr>"
+    return f"<table>{body}</table>"

@@ -1,0 +1,156 @@
+"""Reports on the shards of a dataset, put together."""
+
+import dataclasses
+import re
+
+import numpy as np
+
+from tfrobust.evaluation import diagnostics
+from tfrobust.evaluation.report import Report
+
+
+def shards(count, size, first=0):
+    """Parts of so many examples, as pairs of their first and last plus one.
+
+    Args:
+        count: Number of examples.
+        size: How many a shard holds; the last may hold fewer.
+        first: How many the first shard holds at least, in whole sizes.
+    """
+    first = max(1, -(-first // size)) * size
+    edges = [0, *range(first, count, size), count]
+    return list(zip(edges[:-1], edges[1:], strict=True))
+
+
+def collected(results, count):
+    """The reports in the order of their shards, each once.
+
+    A shard that ran twice, since its worker seemed dead, is taken once.
+
+    Args:
+        results: Pairs of a shard's number and its `Report`.
+        count: Number of shards.
+
+    Raises:
+        RuntimeError: If a shard is missing.
+    """
+    found = {}
+    for number, report in results:
+        found.setdefault(number, report)
+    missing = [number for number in range(count) if number not in found]
+    if missing:
+        raise RuntimeError(
+            f"All {count} shards must come back. Missing: {missing}. Run "
+            "again, with the same `state` to keep what was done."
+        )
+    return [found[number] for number in range(count)]
+
+
+def merged(reports):
+    """Returns the `Report` on all shards, as one process would write it.
+
+    The verdicts of an example depend on nothing but the example, so that they
+    are put one after the other, and what follows from them is computed again.
+    Curves, pictures and diagnostics are those of the first shard.
+
+    Args:
+        reports: List of `Report`, in the order of the shards.
+
+    Raises:
+        ValueError: If there is none, or they are not on one model, one
+            dataset and the same adversaries.
+    """
+    _check(reports)
+    first = reports[0]
+    columns = zip(*(report.rows for report in reports), strict=True)
+    rows = [_row(parts) for parts in columns]
+    certificates = {
+        name: [value for r in reports for value in r.certificates[name]]
+        for name in first.certificates
+    }
+    checks = _proofs(reports) if certificates else _checks(reports, rows)
+    info = _info([report.info for report in reports])
+    return Report(rows, first.curves, checks, first.images, info, certificates)
+
+
+def _row(parts):
+    return dataclasses.replace(
+        parts[0],
+        correct=np.concatenate([row.correct for row in parts]),
+        largest_norm=float(np.max([row.largest_norm for row in parts])),
+        inside=all(row.inside for row in parts),
+        finite=all(row.finite for row in parts),
+        forwards=sum(row.forwards for row in parts),
+        backwards=sum(row.backwards for row in parts),
+        seconds=sum(row.seconds for row in parts),
+    )
+
+
+def _checks(reports, rows):
+    """Checks of all rows, then what else the shards found."""
+    first, *others = (
+        report.checks[len(diagnostics.of_rows(report.rows)) :]
+        for report in reports
+    )
+    failed = [
+        check
+        for checks in others
+        for check in checks
+        if check.state == "FAILED" and check != diagnostics.NOT_RUN
+    ]
+    return [*diagnostics.of_rows(rows), *first, *failed]
+
+
+def _proofs(reports):
+    """Checks of certificates: failed if those of one shard are."""
+    found = []
+    for checks in zip(*(report.checks for report in reports), strict=True):
+        failed = [check for check in checks if not check.passed]
+        details = dict.fromkeys(check.detail for check in failed)
+        detail = " ".join(details) if failed else checks[0].detail
+        found.append(checks[0]._replace(passed=not failed, detail=detail))
+    return found
+
+
+def _info(parts):
+    """What all say; where they differ, a list of what they say."""
+    found = {}
+    for key in parts[0]:
+        values = []
+        for part in parts:
+            values += [] if part[key] in values else [part[key]]
+        found[key] = values[0] if len(values) == 1 else values
+    found["examples"] = sum(part["examples"] for part in parts)
+    found["started"] = min(part["started"] for part in parts)
+    if len(parts) > 1:
+        # The hash of a whole does not follow from those of its parts.
+        found["data_sha256"] = None
+    return found
+
+
+def _check(reports):
+    if not reports:
+        raise ValueError("`reports` must hold at least one report.")
+    for report in reports:
+        here, there = _identity(report), _identity(reports[0])
+        for what, value in here.items():
+            if value != there[what]:
+                raise ValueError(
+                    "`reports` must be on one model, one dataset and the same "
+                    f"adversaries. Received: {what} {there[what]} and {value}."
+                )
+
+
+def _identity(report):
+    """What the reports on all shards share."""
+    return {
+        "dataset": report.info["dataset"],
+        "weights": report.info["weights_sha256"],
+        "epsilon": [row.epsilon for row in report.rows],
+        # Where an object lies in memory is no part of a configuration.
+        "adversaries": [
+            (row.name, re.sub(" at 0x[0-9a-f]+", "", row.adversary))
+            for row in report.rows
+        ],
+        "certificates": list(report.certificates),
+    }

@@ -1,0 +1,6 @@
+"""Export: SavedModels for TensorFlow Serving, and LiteRT files."""
+
+from tfrobust.exporting.litert import export_litert
+from tfrobust.exporting.saved_model import export
+
+__all__ = ["export", "export_litert"]

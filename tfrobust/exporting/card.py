@@ -1,0 +1,95 @@
+"""The robustness card: what an artefact is, and what is known of it."""
+
+import hashlib
+import json
+
+import numpy as np
+
+from tfrobust import files
+from tfrobust.evaluation.provenance import Provenance
+
+NAME = "robustness_card.json"
+
+
+def of_folder(folder, network, served, verifier, found, report):
+    """The card of a SavedModel that is complete.
+
+    Args:
+        folder: Folder of the SavedModel.
+        network: The Keras model that it holds.
+        served: Its `ServedNetwork`.
+        verifier: The `Verifier` of its signatures, or None.
+        found: What was found on the artefact itself, by name, or None.
+        report: A `Report` on the model, or None.
+    """
+    listed = sorted(path for path in folder.rglob("*") if path.is_file())
+    threat = verifier.threat if verifier else None
+    return {
+        **_about(network),
+        "format": "SavedModel",
+        "verifier": repr(verifier) if verifier else None,
+        "threat": repr(threat) if threat else None,
+        "epsilon": float(np.max(threat.epsilon)) if threat else None,
+        "kernels": _kernels(served.network.kernels),
+        "bytes": sum(path.stat().st_size for path in listed),
+        "sha256": {
+            path.relative_to(folder).as_posix(): _hash(path) for path in listed
+        },
+        "artefact": found,
+        "report": report.to_dict() if report else None,
+    }
+
+
+def of_file(path, network, format, found, report):
+    """The card of a single file; see `of_folder`."""
+    return {
+        **_about(network),
+        "format": f"LiteRT {format}",
+        "bytes": path.stat().st_size,
+        "sha256": {path.name: _hash(path)},
+        "artefact": found,
+        "report": report.to_dict() if report else None,
+    }
+
+
+def accuracies(clean, worst, attack):
+    """What an attack on an artefact found, from verdicts `[n]`."""
+    return {
+        "examples": len(clean),
+        "clean_accuracy": float(clean.mean()),
+        "attack": repr(attack),
+        "attack_accuracy": float(worst.mean()),
+    }
+
+
+def write(path, card):
+    """Writes a card as JSON."""
+    with files.new_file(path) as new:
+        new.write_text(json.dumps(card, indent=1, allow_nan=False))
+
+
+def _about(network):
+    """Where the artefact comes from."""
+    info = Provenance(network, None, None).info(0)
+    kept = ("name", "weights_sha256", "versions")
+    return {
+        **{name: info[name] for name in kept},
+        "weights": sum(int(np.prod(w.shape)) for w in network.weights),
+    }
+
+
+def _kernels(kernels):
+    return [
+        {
+            "name": kernel.name,
+            "scheme": kernel.packed.scheme,
+            "shape": list(kernel.packed.shape),
+            "bytes": kernel.packed.nbytes,
+            "crc32": f"{kernel.packed.checksum:08x}",
+        }
+        for kernel in kernels
+    ]
+
+
+def _hash(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,168 @@
+"""Exporting a model to LiteRT (TensorFlow Lite), for phones and boards."""
+
+import contextlib
+import pathlib
+import tempfile
+import warnings
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust import backend, files
+from tfrobust.backend import keras
+from tfrobust.compression.cloning import clone
+from tfrobust.evaluation.litert import LiteRT
+from tfrobust.exporting import card
+from tfrobust.exporting.attacked import attacked
+from tfrobust.exporting.comparison import check_equal, probes
+from tfrobust.exporting.convolved_dense import ConvolvedDense
+from tfrobust.exporting.problem import (
+    check_name,
+    check_report,
+    input_shape,
+    resolved,
+    stock,
+)
+from tfrobust.exporting.served_network import ServedNetwork
+from tfrobust.model import RobustModel
+
+# How far logits may move, as a fraction of the largest: 8 bits for every
+# activation of many layers, or the 11 bits of float16 for every weight.
+FORMATS = {"int8_sparse": 0.25, "int8": 0.25, "float16": 0.02}
+
+
+def export_litert(
+    model,
+    path,
+    format="int8_sparse",
+    calibration=None,
+    input_name="image",
+    data=None,
+    attack=None,
+    report=None,
+):
+    """Writes a LiteRT file that needs neither tfrobust nor TensorFlow to run.
+
+    Its signature `serving_default` takes `input_name`, shape `[batch, ...]`,
+    and gives `logits`, both float32. Networks with hidden kernels are written
+    in stock layers; their signs survive 8 bits exactly. The file is loaded
+    again and compared before it takes its place; a robustness card stands
+    beside it, `path` with `.json` appended.
+
+    Args:
+        model: A `RobustModel` (its averaged weights, if it has any), or a
+            Keras model of logits; built, and with one input.
+        path: File to write, which ends in `.tflite`.
+        format: `"int8"`; `"int8_sparse"`, which stores the kept weights alone
+            and unpacks them at load; or `"float16"`.
+        calibration: Inputs `[n, ...]` from which the ranges of the 8-bit
+            activations are read; a hundred of the training set do.
+        input_name: Name of the input, a Python identifier.
+        data: A pair of arrays, inputs and integer labels, on which what was
+            written is attacked; the accuracies go on the card.
+        attack: The `Attack` on the data. A file has no gradients, so points
+            are found on the model and judged on the file.
+        report: A `Report` on the model, for the card.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        FileExistsError: If the file exists.
+        TypeError: If `model` isn't a model of the Keras in use, or `data`
+            comes without an attack.
+        ValueError: If an argument isn't as expected, or the file differs.
+
+    Example:
+        `tfr.export_litert(model, "digits.tflite", calibration=x_train[:100])`
+    """
+    path = pathlib.Path(path)
+    _check(path, format, calibration)
+    weights = contextlib.nullcontext()
+    if isinstance(model, RobustModel):
+        model, weights = model.network, model.averaged()
+    backend.check_network(model)
+    attack = resolved(None, data, attack)
+    check_name(input_name)
+    check_report(report)
+    spec = tf.TensorSpec(input_shape(model), tf.float32, name=input_name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with weights, files.new_file(path) as new:
+        network = stock(model)
+        new.write_bytes(_converted(network, spec, format, calibration))
+        x = probes(spec) if calibration is None else calibration[:8]
+        x = np.asarray(x, np.float32)
+        copy, logits = _loaded(new, x, format)
+        tolerance, found = FORMATS[format], None
+        check_equal("logits", logits, model(x, training=False), tolerance)
+        if data is not None:
+            clean, worst = attacked(copy, model, attack, data, model, tolerance)
+            found = card.accuracies(clean, worst, attack)
+        about = card.of_file(new, network, format, found, report)
+    card.write(path.with_name(path.name + ".json"), about)
+    return path
+
+
+def _converted(network, spec, format, calibration):
+    """The contents of the file."""
+    if format == "int8_sparse" and getattr(network, "outputs", None):
+        network = clone(network, _convolved)
+    served = ServedNetwork(network, spec, pack=False)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        # The converter calibrates with an interpreter that it deprecates.
+        warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated")
+        tf.saved_model.save(served, folder, served.signatures(("logits",)))
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if format == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+            return converter.convert()
+        if format == "int8_sparse":
+            sparse = tf.lite.Optimize.EXPERIMENTAL_SPARSITY
+            converter.optimizations.append(sparse)
+        int8 = tf.lite.OpsSet.TFLITE_BUILTINS_INT8
+        converter.target_spec.supported_ops = [int8]
+        samples = np.asarray(calibration, np.float32)
+        converter.representative_dataset = lambda: (
+            {spec.name: sample[np.newaxis]} for sample in samples
+        )
+        return converter.convert()
+
+
+def _convolved(layer):
+    return ConvolvedDense(layer) if type(layer) is keras.layers.Dense else None
+
+
+def _loaded(path, x, format):
+    """The file as a callable, and its answers for x."""
+    try:
+        copy = LiteRT(path)
+        return copy, copy(x)
+    except RuntimeError as error:
+        raise ValueError(
+            "What is exported must run in LiteRT's default interpreter. "
+            f"Received a network that doesn't with format={format!r}: "
+            f"{error}. Choose another format."
+        ) from error
+
+
+def _check(path, format, calibration):
+    if format not in FORMATS:
+        raise ValueError(
+            f"`format` must be one of {', '.join(FORMATS)}. "
+            f"Received: format={format!r}"
+        )
+    if path.suffix != ".tflite":
+        raise ValueError(
+            f"`path` must end in .tflite. Received: path={str(path)!r}"
+        )
+    if path.exists():
+        raise FileExistsError(
+            f"{path} exists and is kept as it is. Choose another path."
+        )
+    if format != "float16" and (calibration is None or len(calibration) == 0):
+        raise ValueError(
+            f"`format={format!r}` needs `calibration`, inputs from which the "
+            "ranges of the activations are read. Pass a hundred of the "
+            "training set, or use format='float16'."
+        )

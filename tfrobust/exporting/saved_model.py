@@ -1,0 +1,117 @@
+"""Exporting a model to TensorFlow Serving."""
+
+import contextlib
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust import backend, files
+from tfrobust.exporting import card, server_files, warm_up
+from tfrobust.exporting.problem import (
+    check_name,
+    check_report,
+    input_shape,
+    resolved,
+    stock,
+)
+from tfrobust.exporting.reloaded import check_reloaded
+from tfrobust.exporting.served_network import ServedNetwork
+from tfrobust.model import RobustModel
+
+
+def export(
+    model,
+    base_path,
+    version=None,
+    input_name="image",
+    packed=True,
+    certify=None,
+    data=None,
+    attack=None,
+    report=None,
+):
+    """Writes a SavedModel that needs neither tfrobust nor Keras to run.
+
+    The signature `serving_default` takes `input_name`, shape `[batch, ...]`,
+    float32, and gives `logits` and `probabilities`, shape `[batch, classes]`,
+    and `class`, shape `[batch]`, int64. With a verifier there are two more:
+    `certify` gives the `class`, whether it is `certified` for every input of
+    the threat, the smallest certified `margin` to another class, and
+    `epsilon`; `predict_or_abstain` gives the `class`, or -1 where it isn't
+    certified. Both refuse a batch with inputs outside the valid range.
+
+    Kernels of signs and zeros are stored as positions and signs, and unpacked
+    once when the model is loaded. Beside the model are the requests that warm
+    up TensorFlow Serving, and robustness_card.json; beside the versions,
+    models.config and batching.config, unless they exist.
+
+    The folder is loaded again and compared, under attack too if there is
+    `data`, before it takes its place.
+
+    Args:
+        model: A `RobustModel` (its averaged weights, if it has any), or a
+            Keras model of logits; built, and with one input.
+        base_path: Folder of the model; TensorFlow Serving watches it.
+        version: Number of the version folder; by default one more than the
+            highest that is there.
+        input_name: Name of the input, a Python identifier.
+        packed: Whether to pack kernels where that is smaller.
+        certify: The `Verifier` of the signatures, of one fixed threat.
+        data: A pair of arrays, inputs and integer labels, on which what was
+            written is attacked; the accuracies go on the card.
+        attack: The `Attack` on the data; by default PGD of 20 steps on the
+            verifier's threat.
+        report: A `Report` on the model, for the card.
+
+    Returns:
+        Path of the version folder, `base_path/version`.
+
+    Raises:
+        FileExistsError: If that version exists.
+        TypeError: If `model` isn't a model of the Keras in use, or an argument
+            isn't of its class.
+        ValueError: If the model isn't built or ends in a softmax, an argument
+            isn't as expected, or the copy differs.
+
+    Example:
+        `tfr.export(model, "served", certify=tfr.verifiers.CROWN(threat))`
+    """
+    weights = contextlib.nullcontext()
+    if isinstance(model, RobustModel):
+        model, weights = model.network, model.averaged()
+    backend.check_network(model)
+    attack = resolved(certify, data, attack)
+    check_name(input_name)
+    check_report(report)
+    spec = tf.TensorSpec(input_shape(model), tf.float32, name=input_name)
+    path = _version_folder(pathlib.Path(base_path), version)
+    with weights, files.new_folder(path) as new:
+        network = stock(model)
+        served = ServedNetwork(network, spec, packed, certify)
+        signatures = served.signatures()
+        tf.saved_model.save(served, str(new), signatures)
+        found = check_reloaded(new, model, spec, certify, data, attack)
+        example = np.zeros([1, *(n or 32 for n in spec.shape[1:])], np.float32)
+        if certify is not None:
+            example += certify.threat.low
+        requests = {name: {input_name: example} for name in signatures}
+        warm_up.write(new / "assets.extra", path.parent.name, requests)
+        about = card.of_folder(new, network, served, certify, found, report)
+        card.write(new / card.NAME, about)
+    server_files.write(path.parent)
+    return path
+
+
+def _version_folder(base_path, version):
+    """The folder of `version`, or of the next one."""
+    if version is None:
+        names = [path.name for path in base_path.glob("*")]
+        known = [int(name) for name in names if name.isdecimal()]
+        version = max(known, default=0) + 1
+    if not str(version).isdecimal():
+        raise ValueError(
+            "`version` must be a whole number, or TensorFlow Serving does not "
+            f"see it. Received: version={version!r}"
+        )
+    return base_path / str(version)

@@ -1,0 +1,93 @@
+"""A network with named inputs, outputs and signatures."""
+
+import tensorflow as tf
+
+from tfrobust.exporting.packed_network import PackedNetwork
+
+ABSTAINED = -1  # The class of an input that isn't certified.
+
+
+class ServedNetwork(tf.Module):
+    """What a SavedModel answers, signature by signature.
+
+    Args:
+        network: Any callable `network(x, training=False) -> logits`.
+        spec: `tf.TensorSpec` of a batch of inputs; its name is the input's.
+        pack: Whether to pack kernels where that is smaller.
+        verifier: The `Verifier` that certifies; None leaves out the
+            signatures of it.
+
+    Attributes:
+        network: The `PackedNetwork`.
+    """
+
+    def __init__(self, network, spec, pack=True, verifier=None):
+        super().__init__()
+        self.network = PackedNetwork(network, spec, pack)
+        # Servers restore only what is tracked, and Keras 3 hides its
+        # variables.
+        self._tracked = self.network.variables
+        self._spec, self._verifier = spec, verifier
+
+    def signatures(self, outputs=None):
+        """The concrete functions to save, by signature.
+
+        Args:
+            outputs: Names of outputs of `serving_default`; None for all.
+        """
+
+        def predicted(x):
+            found = self._predicted(x)
+            return {name: found[name] for name in outputs or found}
+
+        answers = {"serving_default": predicted}
+        if self._verifier is not None:
+            # Both call one function: the graph of the bounds is large.
+            self._certified = tf.function(
+                self._bounded, input_signature=[self._spec], autograph=False
+            )
+            answers["certify"] = self._certified
+            answers["predict_or_abstain"] = self._predicted_or_abstained
+        return {
+            name: tf.function(
+                answer, input_signature=[self._spec], autograph=False
+            ).get_concrete_function()
+            for name, answer in answers.items()
+        }
+
+    def _predicted(self, x):
+        logits = self.network(x)
+        return {
+            "logits": logits,
+            "probabilities": tf.nn.softmax(logits),
+            "class": tf.argmax(logits, axis=-1),
+        }
+
+    def _bounded(self, x):
+        logits = self.network(x)
+        predicted = tf.argmax(logits, axis=-1)
+        margins = self._verifier.margins(self.network, x, predicted)
+        # Entry y of the margins is 0: the class itself is no rival.
+        own = tf.one_hot(predicted, logits.shape[-1], True, False, dtype=bool)
+        margin = tf.reduce_min(tf.where(own, float("inf"), margins), axis=-1)
+        # NaN compares false with everything: never a certificate.
+        certified = (margin > 0) & tf.math.is_finite(margin)
+        return {
+            "class": predicted,
+            "certified": certified,
+            "margin": margin,
+            "epsilon": tf.fill(tf.shape(margin), self._epsilon()),
+        }
+
+    def _predicted_or_abstained(self, x):
+        found = self._certified(x)
+        return {
+            "class": tf.where(
+                found["certified"],
+                found["class"],
+                tf.constant(ABSTAINED, tf.int64),
+            )
+        }
+
+    def _epsilon(self):
+        return tf.reduce_max(tf.cast(self._verifier.threat.epsilon, tf.float32))
