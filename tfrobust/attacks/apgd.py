@@ -11,7 +11,7 @@ from tfrobust import checks, losses, streams
 from tfrobust.adversary import Attack, input_gradient
 from tfrobust.attacks.boundary import wrong_classes
 from tfrobust.attacks.climb import Climb
-from tfrobust.attacks.momentum_rule import MomentumRule, radius
+from tfrobust.attacks.momentum_rule import MomentumRule
 from tfrobust.attacks.sparse_rule import SparseRule
 from tfrobust.attacks.standing import on_standing, while_standing, worse
 from tfrobust.backend import register
@@ -212,7 +212,7 @@ class APGD(Attack):
 
 
 def _scaled(threat, x, factor):
-    return threat.replace(epsilon=factor * radius(threat, x))
+    return threat.replace(epsilon=factor * threat.radius(x))
 
 
 def _mean(measure, count):

@@ -10,7 +10,7 @@ import math
 import tensorflow as tf
 
 from tfrobust.adversary import input_gradient
-from tfrobust.threats.threat import flat
+from tfrobust.threats.rows import flat
 
 
 def wrong_classes(y, logits, count):

@@ -5,10 +5,9 @@ import tensorflow as tf
 from tfrobust import checks, losses, streams
 from tfrobust.adversary import Attack, input_gradient
 from tfrobust.attacks import boundary, hyperplane
-from tfrobust.attacks.momentum_rule import column
 from tfrobust.attacks.standing import choose, while_standing
 from tfrobust.backend import register
-from tfrobust.threats.threat import flat, spread
+from tfrobust.threats.rows import column, flat, spread
 
 
 @register

@@ -7,7 +7,7 @@ import math
 
 import tensorflow as tf
 
-from tfrobust.threats.threat import bisect, normalized
+from tfrobust.threats.rows import bisect, normalized
 
 
 def shortest_move(order, normal, offset, lower, upper):

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tfrobust import streams
+from tfrobust.threats.rows import column
 
 
 class MomentumRule(NamedTuple):
@@ -38,7 +39,7 @@ class MomentumRule(NamedTuple):
             direction = streams.normal(x, seed)
         length = threat.norm(tf.zeros_like(x), direction)
         unit = tf.math.divide_no_nan(direction, column(length, x))
-        return tf.clip_by_value(x + radius(threat, x) * unit, *threat.box(x))
+        return tf.clip_by_value(x + threat.radius(x) * unit, *threat.box(x))
 
     @staticmethod
     def checkpoints(steps):
@@ -104,14 +105,3 @@ class MomentumRule(NamedTuple):
         moved = share * ahead + (1 - share) * (point - self.previous)
         moved = threat.project(x, point + moved)
         return moved, self._replace(previous=point)
-
-
-def radius(threat, x):
-    """How far each feature may move, were there no range; of x's shape."""
-    boundless = threat.replace(low=-math.inf, high=math.inf)
-    return boundless.box(tf.zeros_like(x))[1]
-
-
-def column(values, x):
-    """Shapes one value for each example to broadcast against x."""
-    return tf.reshape(values, [-1] + [1] * (len(x.shape) - 1))

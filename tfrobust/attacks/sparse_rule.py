@@ -5,8 +5,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tfrobust import streams
-from tfrobust.attacks.momentum_rule import column, radius
-from tfrobust.threats.threat import bisect, flat
+from tfrobust.threats.rows import bisect, column, flat
 
 
 class SparseRule(NamedTuple):
@@ -71,7 +70,7 @@ class SparseRule(NamedTuple):
 
     def step(self, threat, x, point, gradient, first):
         """Returns the next iterate and the rule."""
-        reach = radius(threat, x)
+        reach = threat.radius(x)
         gain = flat(tf.abs(gradient) * reach)
         free = tf.where(_stopped(threat, x, point, gradient), 0.0, gain)
         # Once nothing can move of what is largest, the next one does.

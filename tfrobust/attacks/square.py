@@ -139,9 +139,7 @@ def _as_images(x, threat):
     """
     batch = tf.shape(x)[0]
     shape = tf.shape(x) if x.shape.rank == 4 else [batch, 1, -1, 1]
-    boundless = threat.replace(low=-math.inf, high=math.inf)
-    _, radius = boundless.box(tf.zeros_like(x))
-    epsilon = tf.reshape(radius, shape)
+    epsilon = tf.reshape(threat.radius(x), shape)
     return tf.reshape(x, shape), threat.replace(epsilon=epsilon, mask=None)
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfrobust import streams
 from tfrobust.attacks import windows
-from tfrobust.threats.threat import bisect
+from tfrobust.threats.rows import bisect
 
 
 def start(threat, x, keys, seed):

@@ -4,7 +4,8 @@ import tensorflow as tf
 
 from tfrobust import streams
 from tfrobust.backend import register
-from tfrobust.threats.threat import Threat, bisect, flat, normalized
+from tfrobust.threats.rows import bisect, flat, normalized
+from tfrobust.threats.threat import Threat
 
 
 @register

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfrobust import checks
 from tfrobust.backend import Schedule
 from tfrobust.configurable import Configurable
+from tfrobust.threats.rows import flat, spread
 
 
 class Threat(Configurable, abc.ABC):
@@ -82,6 +83,11 @@ class Threat(Configurable, abc.ABC):
             epsilon = tf.where(self.mask > 0, epsilon, 0.0)
         lower = tf.maximum(x - epsilon, self.low)
         return lower, tf.minimum(x + epsilon, self.high)
+
+    def radius(self, x):
+        """How far each feature may move, were there no range; of x's shape."""
+        boundless = self.replace(low=-np.inf, high=np.inf)
+        return boundless.box(tf.zeros_like(x))[1]
 
     def support(self, x, coefficients):
         """The maximum of `sum(coefficients * (x' - x))` over the set.
@@ -195,50 +201,6 @@ class Threat(Configurable, abc.ABC):
         lower = tf.clip_by_value(self.low - centre, -radius, 0.0)
         upper = tf.clip_by_value(self.high - centre, 0.0, radius)
         return flat(lower), flat(upper), spread(tf.maximum(radius, 1e-15), x)
-
-
-def flat(value):
-    """Flattens each row: shape `[batch, features]`."""
-    return tf.reshape(value, [tf.shape(value)[0], -1])
-
-
-def spread(value, x):
-    """Broadcasts to the shape of x and flattens each row."""
-    return flat(tf.broadcast_to(value, tf.shape(x)))
-
-
-def normalized(rows):
-    """Returns rows scaled to a largest magnitude of 1, and the magnitudes."""
-    size = tf.reduce_max(tf.abs(rows), axis=-1, keepdims=True)
-    return tf.math.divide_no_nan(rows, size), size
-
-
-def bisect(norm, largest, count=40):
-    """Brackets the smallest `t` in `[0, largest]` with `norm(t) <= 1`.
-
-    Args:
-        norm: A decreasing function of `t`; both have shape `[..., 1]`.
-        largest: A `t` that satisfies the bound, shape `[..., 1]`.
-        count: Number of halvings; fixed, so that rows never interact.
-
-    Returns:
-        The failing and the passing end of the bracket. Using the passing end
-        never exceeds the budget. Both are 0 where `norm(0) <= 1`.
-    """
-    start = tf.zeros_like(largest)
-    idle = norm(start) <= 1
-
-    def halve(failing, passing):
-        middle = (failing + passing) / 2
-        fits = norm(middle) <= 1
-        passing = tf.where(fits, middle, passing)
-        return tf.where(fits, failing, middle), passing
-
-    # A loop, not its unrolling: graphs hold many of these.
-    failing, passing = tf.while_loop(
-        lambda *_: True, halve, (start, largest), maximum_iterations=count
-    )
-    return tf.where(idle, 0.0, failing), tf.where(idle, 0.0, passing)
 
 
 def _broadcasts(shape, target):

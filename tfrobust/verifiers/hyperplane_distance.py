@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from tfrobust.threats.threat import bisect
+from tfrobust.threats.rows import bisect
 
 # The least square of a length: at 0 a square root has no finite slope.
 _TINY = 1e-300

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfrobust.threats.threat import flat
+from tfrobust.threats.rows import flat
 from tfrobust.verifiers.alpha_crown import (
     Watched,
     default_choice,

@@ -5,7 +5,7 @@ import math
 import tensorflow as tf
 
 from tfrobust.backend import register
-from tfrobust.threats.threat import flat
+from tfrobust.threats.rows import flat
 from tfrobust.verifiers.activation import Activation, parallel_relu
 from tfrobust.verifiers.bounding import Bounding
 from tfrobust.verifiers.bounds import Bounds

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.graph import Trace
-from tfrobust.threats.threat import flat
+from tfrobust.threats.rows import flat
 from tfrobust.verifiers.alpha_crown import maximize
 from tfrobust.verifiers.bounds import Bounds
 from tfrobust.verifiers.dense import Dense
