@@ -1,0 +1,69 @@
+"""TensorFlow Model Optimization (TF-MOT), and the models that it takes."""
+
+import functools
+import importlib
+
+from tfrobust.backend import NAME, is_foreign_model
+from tfrobust.compression.cloning import check
+from tfrobust.model import RobustModel
+
+
+def tfmot():
+    """Returns the package, imported at the first call.
+
+    Importing it makes `tf.keras` tf_keras for the whole process.
+
+    Raises:
+        ImportError: If it isn't installed.
+        NotImplementedError: If tfrobust runs on Keras 3 here.
+    """
+    if NAME != "tf_keras":
+        raise NotImplementedError(
+            "TF-MOT works on tf_keras models only, and tfrobust runs on Keras "
+            "3 here. Carry the network across with "
+            "tfr.compression.to_tf_keras, save it, and load it where "
+            "TF_USE_LEGACY_KERAS=1 is set before Python starts."
+        )
+    try:
+        return importlib.import_module("tensorflow_model_optimization")
+    except ImportError as error:
+        raise ImportError(
+            "Pruning, clustering and quantisation need TF-MOT, which is "
+            'missing. Install it: pip install "tfrobust[tfmot]"'
+        ) from error
+
+
+def takes_network(change):
+    """Lets `change(network, ...)` take a `RobustModel` too, and checks both.
+
+    Of a `RobustModel` it changes the network, with the averaged weights if
+    there are any.
+    """
+
+    @functools.wraps(change)
+    def checked(model, *args, **kwargs):
+        network = checked_network(model)
+        if isinstance(model, RobustModel):
+            with model.averaged():
+                return change(network, *args, **kwargs)
+        return change(network, *args, **kwargs)
+
+    return checked
+
+
+def checked_network(model):
+    """Returns a network, or that of a `RobustModel`, if TF-MOT can take it."""
+    tfmot()
+    network = model.network if isinstance(model, RobustModel) else model
+    if is_foreign_model(network):
+        raise TypeError(
+            "`model` must be a tf_keras model. Received a model of Keras 3. "
+            "Pass it through tfr.compression.to_tf_keras first."
+        )
+    check(network)
+    return network
+
+
+def named(layers):
+    """Names layers and their types, for sentences."""
+    return ", ".join(f"{x.name} ({type(x).__name__})" for x in layers)
