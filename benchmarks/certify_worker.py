@@ -1,9 +1,11 @@
 """Bounds of one tool on one problem; see certify.py.
 
-    python certify_worker.py TOOL PROBLEM.npz METHODS BATCHES ANSWERS.npz
+    python certify_worker.py TOOL PROBLEM.npz METHODS BATCHES MIB ANSWERS.npz
 
 Runs in the tool's own interpreter and imports nothing of this project but what
-it measures. Prints one line of JSON for each method and batch size.
+it measures. Prints one line of JSON for each method and batch size. A batch
+for which the one before lets expect more than MIB is left out. Then it keeps
+the margins of a few examples.
 """
 
 import json
@@ -14,26 +16,16 @@ import time
 import numpy as np
 
 REPEATS = 4
+COMPARED = 8  # Examples whose margins are kept.
 
 
-def tfrobust(problem):
+def tfrobust(problem, weights):
     import keras
     import tensorflow as tf
 
     import tfrobust as tfr
 
-    layers = keras.layers
-    network = keras.Sequential(
-        [
-            keras.Input((28, 28, 1)),
-            layers.Conv2D(16, 4, 2, padding="same", activation="relu"),
-            layers.Conv2D(32, 4, 2, padding="same", activation="relu"),
-            layers.Flatten(),
-            layers.Dense(100, activation="relu"),
-            layers.Dense(10),
-        ]
-    )
-    network.set_weights([problem[f"w{k}"] for k in range(8)])
+    network = keras_network(keras, str(problem["network"]), weights)
     threat = tfr.threats.Linf(float(problem["epsilon"]))
     verifiers = {
         "IBP": tfr.verifiers.IBP(threat),
@@ -42,7 +34,9 @@ def tfrobust(problem):
         "CROWN": tfr.verifiers.CROWN(threat, intersect=False),
     }
 
-    def prepare(method):
+    def prepare(method, literal=False):
+        del literal  # They are.
+
         @tf.function(autograph=False)
         def margins(x, y):
             return verifiers[method].margins(network, x, y)
@@ -55,54 +49,66 @@ def tfrobust(problem):
     return prepare
 
 
-def auto_lirpa(problem):
+def keras_network(keras, name, weights):
+    layers = keras.layers
+    size = [array.shape[-1] for array in weights[::2]]
+
+    def convolution(k, kernel, strides):
+        return layers.Conv2D(size[k], kernel, strides, padding="same")
+
+    image = keras.Input((28, 28, 1))
+    if name == "mlp":
+        x = layers.Flatten()(image)
+        for units in size[:-1]:
+            x = layers.ReLU()(layers.Dense(units)(x))
+    else:
+        x = layers.ReLU()(convolution(0, 4, 2)(image))
+    if name == "cnn":
+        x = layers.ReLU()(convolution(1, 4, 2)(x))
+        x = layers.Flatten()(x)
+        x = layers.ReLU()(layers.Dense(size[2])(x))
+    if name == "residual":
+        y = layers.ReLU()(convolution(1, 3, 1)(x))
+        x = layers.Add()([convolution(2, 3, 1)(y), x])
+        x = layers.ReLU()(x)
+        x = layers.ReLU()(convolution(3, 4, 2)(x))
+        x = layers.Flatten()(x)
+    network = keras.Model(image, layers.Dense(size[-1])(x))
+    network.set_weights(weights)
+    return network
+
+
+def auto_lirpa(problem, weights):
     import torch
     import torch.onnx.symbolic_helper
 
-    # What its release of 2022 expects of PyTorch, and newer ones dropped.
+    # What its release of 2022 expects of PyTorch, and newer ones changed.
     torch.onnx.symbolic_helper._set_opset_version = lambda version: None
     torch._C.Node.__getitem__ = lambda self, key: getattr(
         self, self.kindOf(key)
     )(key)
     from auto_LiRPA import BoundedModule, BoundedTensor, PerturbationLpNorm
 
-    torch.set_num_threads(2)
-    nn, weights = torch.nn, [problem[f"w{k}"] for k in range(8)]
-    network = nn.Sequential(
-        nn.Conv2d(1, 16, 4, 2, 1),
-        nn.ReLU(),
-        nn.Conv2d(16, 32, 4, 2, 1),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(1568, 100),
-        nn.ReLU(),
-        nn.Linear(100, 10),
+    members = BoundedModule._named_members
+    BoundedModule._named_members = lambda self, *args, **options: members(
+        self, *args
     )
-    dense = weights[4].reshape(7, 7, 32, 100).transpose(3, 2, 0, 1)
-    kernels = [
-        weights[0].transpose(3, 2, 0, 1),
-        weights[2].transpose(3, 2, 0, 1),
-        dense.reshape(100, 1568),
-        weights[6].T,
-    ]
-    with torch.no_grad():
-        for layer, kernel, bias in zip(
-            (network[k] for k in (0, 2, 5, 7)),
-            kernels,
-            weights[1::2],
-            strict=True,
-        ):
-            layer.weight.copy_(torch.tensor(np.ascontiguousarray(kernel)))
-            layer.bias.copy_(torch.tensor(bias))
+    torch.set_num_threads(2)
+    network = torch_network(torch, str(problem["network"]), weights)
     epsilon = float(problem["epsilon"])
 
-    def prepare(method):
+    def prepare(method, literal=False):
+        # By default intervals replace the bounds of ReLUs that they settle,
+        # which is faster, and other margins than those of the papers.
+        options = {
+            "conv_mode": "patches",
+            "sparse_intermediate_bounds": not literal,
+        }
         bounded = []
 
         def margins(x, y):
             x = torch.tensor(x.transpose(0, 3, 1, 2))
             if not bounded:
-                options = {"conv_mode": "patches"}
                 bounded.append(BoundedModule(network, x, bound_opts=options))
             ball = PerturbationLpNorm(
                 norm=np.inf,
@@ -129,34 +135,106 @@ def auto_lirpa(problem):
     return prepare
 
 
+def torch_network(torch, name, weights):
+    nn = torch.nn
+
+    def loaded(layer, kernel, bias):
+        with torch.no_grad():
+            layer.weight.copy_(torch.tensor(np.ascontiguousarray(kernel)))
+            layer.bias.copy_(torch.tensor(bias))
+        return layer
+
+    def convolution(k, strides):
+        kernel, bias = weights[2 * k : 2 * k + 2]
+        size, _, channels, filters = kernel.shape
+        layer = nn.Conv2d(channels, filters, size, strides, 1)
+        return loaded(layer, kernel.transpose(3, 2, 0, 1), bias)
+
+    def dense(k, after_convolution=False):
+        kernel, bias = weights[2 * k : 2 * k + 2]
+        inputs, units = kernel.shape
+        if after_convolution:
+            # PyTorch flattens channels first.
+            kernel = kernel.reshape(49, -1, units).transpose(1, 0, 2)
+            kernel = kernel.reshape(inputs, units)
+        return loaded(nn.Linear(inputs, units), kernel.T, bias)
+
+    class Residual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Sequential(convolution(0, 2), nn.ReLU())
+            self.inner = nn.Sequential(
+                convolution(1, 1), nn.ReLU(), convolution(2, 1)
+            )
+            self.last = nn.Sequential(
+                nn.ReLU(),
+                convolution(3, 2),
+                nn.ReLU(),
+                nn.Flatten(),
+                dense(4, after_convolution=True),
+            )
+
+        def forward(self, x):
+            x = self.first(x)
+            return self.last(self.inner(x) + x)
+
+    if name == "residual":
+        return Residual()
+    if name == "mlp":
+        return nn.Sequential(
+            nn.Flatten(), dense(0), nn.ReLU(), dense(1), nn.ReLU(), dense(2)
+        )
+    return nn.Sequential(
+        convolution(0, 2),
+        nn.ReLU(),
+        convolution(1, 2),
+        nn.ReLU(),
+        nn.Flatten(),
+        dense(2, after_convolution=True),
+        nn.ReLU(),
+        dense(3),
+    )
+
+
 def main():
-    tool, problem, methods, batches, answers = sys.argv[1:]
+    tool, problem, methods, batches, limit, answers = sys.argv[1:]
     problem = dict(np.load(problem))
-    prepare = {"tfrobust": tfrobust, "auto_LiRPA": auto_lirpa}[tool](problem)
-    found = {}
+    count = sum(name.startswith("w") for name in problem)
+    weights = [problem[f"w{k}"] for k in range(count)]
+    library = {"tfrobust": tfrobust, "auto_LiRPA": auto_lirpa}[tool]
+    prepare = library(problem, weights)
     for method in methods.split(","):
         margins = prepare(method)
         # What the library itself takes isn't what the method takes.
         margins(problem["x"][:1], problem["y"][:1])
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = peak = mib()
+        last = 1
         for batch in map(int, batches.split(",")):
+            if (peak - before) * batch / last > float(limit):
+                break
             x, y = problem["x"][:batch], problem["y"][:batch]
-            found[f"{method}/{batch}"] = margins(x, y)
             seconds = []
-            for _ in range(REPEATS):
+            for _ in range(1 + REPEATS):  # The first one warms up.
                 begin = time.perf_counter()
                 margins(x, y)
                 seconds.append(time.perf_counter() - begin)
-            after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            peak, last = mib(), batch
             line = {
                 "method": method,
                 "batch": batch,
-                "seconds": min(seconds),
-                "extra_mib": (after - before) / 1024,
-                "peak_mib": after / 1024,
+                "seconds": min(seconds[1:]),
+                "extra_mib": peak - before,
+                "peak_mib": peak,
             }
             print(json.dumps(line), flush=True)
+    x, y = problem["x"][:COMPARED], problem["y"][:COMPARED]
+    found = {m: prepare(m, literal=True)(x, y) for m in methods.split(",")}
     np.savez(answers, **found)
+
+
+def mib():
+    """The most memory that this process ever had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ named `image`, and no network ends in a softmax.
 Matched to PyTorch, where the papers were run: batch normalisation (momentum
 0.9, epsilon 1e-5), the padding of strided convolutions, and in the deep
 networks the scale of the initial kernels. Not matched: biases start at zero,
-and `digits_cnn`, `small_cnn`, `lenet` and `cifar_lenet` keep Keras's initial
-kernels. Parameter counts are PyTorch's, of trainable weights: the scale and
-offset of batch normalisation count, its moving statistics do not.
+and `digits_cnn`, `small_cnn`, `fc1`, `lenet` and `cifar_lenet` keep Keras's
+initial kernels. Parameter counts are PyTorch's, of trainable weights: the
+scale and offset of batch normalisation count, its moving statistics do not.
 """
 
 from tfrobust.backend import keras
@@ -39,6 +39,14 @@ def small_cnn(width=16, input_shape=(28, 28, 1), classes=10):
     x = layers.Flatten()(x)
     x = layers.Dense(100, activation="relu")(x)
     return keras.Model(image, _logits(x, classes), name="small_cnn")
+
+
+def fc1(width=1024, input_shape=(28, 28, 1), classes=10):
+    """One hidden layer, 814,090 parameters."""
+    image = keras.Input(input_shape, name="image")
+    x = layers.Flatten()(image)
+    x = layers.Dense(width, activation="relu")(x)
+    return keras.Model(image, _logits(x, classes), name="fc1")
 
 
 def lenet(width=16, input_shape=(28, 28, 1), classes=10):
@@ -153,6 +161,7 @@ def wide_resnet(widen_factor=10, depth=34, input_shape=(32, 32, 3), classes=10):
 NETWORKS = {
     "digits_cnn": digits_cnn,
     "small_cnn": small_cnn,
+    "fc1": fc1,
     "lenet": lenet,
     "cifar_lenet": cifar_lenet,
     "vgg16": vgg16,
