@@ -44,7 +44,15 @@ def test_the_wheel_carries_its_licence(wheel):
 
 def test_the_wheel_offers_every_extra(wheel):
     extras = set(wheel.metadata.get_all("Provides-Extra"))
-    assert extras == {"tfmot", "examples", "serving", "litert", "dev", "all"}
+    assert extras == {
+        "tfmot",
+        "examples",
+        "serving",
+        "litert",
+        "beam",
+        "dev",
+        "all",
+    }
 
 
 def test_the_wheel_and_the_package_have_the_same_version(wheel):

@@ -251,3 +251,34 @@ def test_few_classes_are_noted(model, data, threat):
     noted = [check for check in report.checks if check.name == "aa"]
     assert [check.detail for check in noted] == notes
     assert not any(check.critical for check in noted)
+
+
+def test_one_proof_is_enough_and_one_refutation_too(model, data, threat):
+    class Blind(Exact):
+        def margins(self, model, x, y):
+            return super().margins(model, x, y) - 9 * (1 - tf.one_hot(y, 2))
+
+    adversaries = {
+        "near": Far(threat, 0.05),
+        "exact": Exact(threat),
+        "blind": Blind(threat),
+    }
+    report = evaluate(model, data, adversaries)
+    assert report["blind"].accuracy < ATTACKED
+    assert report["worst case"].accuracy == ATTACKED
+    assert not any(reason.startswith("ordered") for reason in report.reasons)
+    # A proof of what an attack refutes is an alarm.
+    beyond = evaluate(model, data, {**adversaries, "far": Far(threat, -0.2)})
+    (reason,) = [r for r in beyond.reasons if r.startswith("ordered")]
+    assert "['exact']" in reason
+
+
+def test_names_of_rows_are_told_apart(model, data, threat):
+    fgsm = tfr.attacks.FGSM(threat)
+    # Names that the state of a run might use itself.
+    names = ("data", "clean/shown", "fgsm x 0.5", "probe", "key")
+    report = evaluate(model, data, dict.fromkeys(names, fgsm))
+    assert {report[name].accuracy for name in names} == {ATTACKED}
+    both = tfr.attacks.Ensemble({"fgsm": fgsm, "far": Far(threat, 0.1)})
+    with pytest.raises(ValueError, match=r"Received twice: \['aa: fgsm'\]"):
+        evaluate(model, data, {"aa": both, "aa: fgsm": fgsm})

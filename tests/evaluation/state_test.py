@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import tfrobust as tfr
+from tfrobust.backend import keras
 from tfrobust.evaluation.stage import Stage
 
 OPTIONS = {"diagnostic_examples": 12, "curve": (0.5, 1.0), "verbose": 0}
@@ -146,6 +147,14 @@ def test_another_model_other_data_or_attacks_are_refused(
     def other(x, training=False):
         return 1.01 * model(x)
 
+    def twin(scale):
+        network = keras.Sequential(
+            [keras.Input((2, 3)), keras.layers.Flatten(), keras.layers.Dense(2)]
+        )
+        network.set_weights([scale * np.ones([6, 2]), np.zeros(2)])
+        attack = tfr.attacks.FGSM(threat)
+        return {"fgsm": tfr.attacks.Transfer(attack, network)}
+
     mask = np.ones(x.shape[1:])
     mask[-1, -1] = 0
     masked = tfr.attacks.FGSM(threat.replace(mask=mask))
@@ -160,6 +169,12 @@ def test_another_model_other_data_or_attacks_are_refused(
         with pytest.raises(ValueError, match=sentence):
             evaluate(**options)
     assert state.read_bytes() == before
+    state.unlink()
+    evaluate(attacks=twin(1))
+    with pytest.raises(ValueError, match="which another run wrote"):
+        evaluate(attacks=twin(2))
+    state.unlink()
+    evaluate()
     # More of the same data is no other data.
     evaluate(data=(np.concatenate([x, moved]), np.concatenate([y, y])))
 

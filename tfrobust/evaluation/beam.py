@@ -6,11 +6,10 @@ import tempfile
 import uuid
 
 import numpy as np
-import tensorflow as tf
 from absl import logging
 
+from tfrobust.evaluation import merging
 from tfrobust.evaluation.evaluate import evaluate
-from tfrobust.evaluation.merging import collected, merged, shards
 from tfrobust.evaluation.provenance import Provenance
 from tfrobust.evaluation.report import Report
 
@@ -23,16 +22,16 @@ def sharded(
     folder=None,
     shard_size=1024,
     state=None,
-    pipeline_options=None,
+    flags=(),
     **options,
 ):
     """Runs `tfr.evaluate` or `tfr.certify` on many workers.
 
-    The verdicts are those of one process, since no example's depend on
-    another. A shard that fails, or whose worker dies, runs again; each is
-    counted once. Curves and diagnostics run once, on the first shard, which
-    has at least as many examples as they ask for. The merged report differs
-    from that of one process in times alone, and has no pictures.
+    The verdicts are those of one process, since no example's depends on
+    another. A shard that fails, or whose worker dies, runs again, three times
+    in all; each is counted once. Curves and diagnostics run on the first shard,
+    which has at least as many examples as they ask for. The merged report
+    differs from that of one process in times alone, and has no pictures.
 
     Args:
         function: `tfr.evaluate` or `tfr.certify`.
@@ -41,10 +40,11 @@ def sharded(
             verifiers. Each worker calls it, so that nothing large travels.
         folder: Where shards leave their results, any path that Beam writes
             to; None takes a temporary folder, for runners on this machine.
-        shard_size: Number of examples in a shard, in whole batches.
+        shard_size: Number of examples in a shard; `evaluate` rounds it up to
+            whole batches.
         state: A folder that all workers reach, in which unfinished shards
             keep their answers; None keeps none.
-        pipeline_options: Beam's `PipelineOptions`, which name the runner.
+        flags: Beam's options as on a command line, which name the runner.
         **options: Further arguments of `function`.
 
     Returns:
@@ -52,31 +52,24 @@ def sharded(
 
     Raises:
         ImportError: If Apache Beam is missing.
-        RuntimeError: If a shard is missing in the end.
+        RuntimeError: If a shard is missing in the end; its cause is told.
 
     Example:
-        `sharded(tfr.evaluate, problem, pipeline_options=PipelineOptions(argv))`
+        `sharded(tfr.evaluate, problem, flags=["--runner=DirectRunner"])`
     """
     beam = _beam()
     _, (x, y), *_ = problem()
-    size = options.get("batch_size", 128)
-    size *= -(-shard_size // size)
-    first = 0
+    size, first = shard_size, 0
     if function is evaluate:
+        # Whole batches, so that they are those of one process.
+        size = options.get("batch_size", 128)
+        size *= -(-shard_size // size)
         first = options.get("diagnostic_examples", 256)
-    parts = shards(len(x), size, first)
-    work = Work(function, problem, state, options)
+    parts = merging.shards(len(x), size, first)
     with tempfile.TemporaryDirectory() as room:
-        prefix = f"{folder or room}/shards-{uuid.uuid4().hex}"
-        with beam.Pipeline(options=pipeline_options) as pipeline:
-            _ = (
-                pipeline
-                | beam.Create(list(enumerate(parts)))
-                | beam.Reshuffle()
-                | beam.Map(work)
-                | beam.io.WriteToText(prefix, ".json")
-            )
-        report = merged(collected(_read(beam, prefix), len(parts)))
+        prefix = f"{folder or room}/{uuid.uuid4().hex}"
+        work = Work(function, problem, prefix, state, options)
+        report = merging.merged(_reports(beam, work, parts, list(flags)))
     source = Provenance(None, "", None)
     source.add(x, y)
     report.info["data_sha256"] = source.info(len(x))["data_sha256"]
@@ -84,30 +77,31 @@ def sharded(
 
 
 class Work:
-    """What a worker does with a shard; see `sharded`."""
+    """What a worker does with a shard; see `sharded`.
 
-    def __init__(self, function, problem, state, options):
+    Args:
+        prefix: With what the paths of the results begin.
+    """
+
+    def __init__(self, function, problem, prefix, state, options):
         self._function, self._problem = function, problem
-        self._state, self._options = state, options
+        self.prefix, self._state, self._options = prefix, state, options
         self._loaded = None
 
     def __call__(self, shard):
-        """Returns the number of a shard and its report, as JSON.
+        """Evaluates a shard, and writes its report to a file of its own.
 
         Args:
             shard: Its number, and the pair of its edges.
         """
-        number, (begin, end) = shard
-        for attempt in range(ATTEMPTS):
-            try:
-                report = self._report(number, begin, end)
-                break
-            except (OSError, RuntimeError, tf.errors.OpError) as error:
-                if attempt == ATTEMPTS - 1:
-                    raise
-                logging.warning("Shard %d runs again: %s", number, error)
-                self._loaded = None
-        return json.dumps([number, report.to_dict()], allow_nan=False)
+        number, edges = shard
+        record = self._report(number, *edges).to_dict()
+        systems = _filesystems()
+        # The file appears whole, and a shard that ran twice replaces itself.
+        path = f"{self.prefix}.{uuid.uuid4().hex}"
+        with systems.create(path) as file:
+            file.write(json.dumps([number, record]).encode())
+        systems.rename([path], [f"{self.prefix}-{number}.json"])
 
     def _report(self, number, begin, end):
         if self._loaded is None:
@@ -122,15 +116,41 @@ class Work:
         return self._function(model, data, *others, **options)
 
 
-def _read(beam, prefix):
+def _reports(beam, work, parts, flags):
+    """Runs the shards, and those again that did not come back."""
+    found, failure = {}, None
+    for _ in range(ATTEMPTS):
+        todo = [part for part in enumerate(parts) if part[0] not in found]
+        if not todo:
+            break
+        try:
+            with beam.Pipeline(argv=flags) as pipeline:
+                shards = pipeline | beam.Create(todo) | beam.Reshuffle()
+                _ = shards | beam.Map(work)
+        # Each runner has exceptions of its own for a worker that died.
+        except Exception as error:
+            logging.warning("Some shards run again, after: %s", error)
+            failure = error
+        found.update(_read(work.prefix))
+    try:
+        return merging.collected(found.items(), len(parts))
+    except RuntimeError as error:
+        raise error from failure
+
+
+def _read(prefix):
     """Yields the numbers and the reports of shards."""
-    systems = beam.io.filesystems.FileSystems
-    for match in systems.match([f"{prefix}*"]):
-        for found in match.metadata_list:
-            with systems.open(found.path) as file:
-                lines = file.read().decode().splitlines()
-            for number, record in map(json.loads, lines):
-                yield number, Report.from_dict(record)
+    systems = _filesystems()
+    (matched,) = systems.match([f"{prefix}-*.json"])
+    for path in matched.metadata_list:
+        with systems.open(path.path) as file:
+            number, record = json.loads(file.read())
+        yield number, Report.from_dict(record)
+
+
+def _filesystems():
+    """What opens local paths, and those of clouds."""
+    return _beam().io.filesystems.FileSystems
 
 
 def _beam():

@@ -10,6 +10,7 @@ from tfrobust.adversary import Attack
 from tfrobust.attacks import AutoAttack, Ensemble, Transfer
 from tfrobust.backend import keras
 from tfrobust.evaluation import diagnostics
+from tfrobust.evaluation.adversaries import check, check_names, described
 from tfrobust.evaluation.batches import batches
 from tfrobust.evaluation.diagnosis import diagnose
 from tfrobust.evaluation.judged import judged
@@ -20,7 +21,6 @@ from tfrobust.evaluation.sequence import Sequence
 from tfrobust.evaluation.stage import Stage
 from tfrobust.evaluation.state import State
 from tfrobust.evaluation.subject import Subject, has_gradient
-from tfrobust.plan import check_adversary
 
 CURVE = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 
@@ -40,9 +40,11 @@ def evaluate(
     """Evaluates a model under every adversary, and how far to believe it.
 
     An example counts as right under an adversary if it is right both clean
-    and at the adversary's answer. Of an ensemble, such as `AutoAttack`, each
-    component runs on what the ones before it left standing, and has a row of
-    its own. Nothing depends on the batch size.
+    and at the adversary's answer; in the worst case, if it withstands every
+    attack and, should there be verifiers, one of them proves it. Of an
+    ensemble, such as `AutoAttack`, each component runs on what the ones before
+    it left standing, and has a row of its own. Nothing depends on the batch
+    size.
 
     Args:
         model: A `RobustModel` (its averaged weights, if it has any), a Keras
@@ -71,11 +73,11 @@ def evaluate(
         ValueError: If inputs, labels or adversaries aren't as expected, or
             `state` belongs to another run.
     """
-    _check(adversaries)
+    check(adversaries)
     network, weights = judged(model)
     with weights:
         source = Provenance(network, name, dataset)
-        known = State(state, [source.weights(), adversaries])
+        known = State(state, [source.weights(), described(adversaries)])
         run = _Run(network, adversaries, source, known, diagnostic_examples)
         parts, total = batches(data, batch_size)
         bar = None
@@ -116,6 +118,7 @@ class _Run:
                 self._sequence(name, adversary)
                 for name, adversary in self.adversaries.items()
             ]
+            check_names(self.sequences)
         return x, y
 
     def parts(self):
@@ -143,7 +146,7 @@ class _Run:
         clean = rows[0].correct
         for sequence in self.sequences:
             rows += sequence.rows(self.seen, clean)
-        worst = np.all([row.correct for row in rows], axis=0)
+        worst = diagnostics.worst_case(rows)
         radii = {row.epsilon for row in rows if row.epsilon is not None}
         epsilon = radii.pop() if len(radii) == 1 else None
         rows.append(Row("worst case", worst, epsilon=epsilon))
@@ -227,24 +230,3 @@ class _Run:
             randomised=any(getattr(a, "averages", 1) > 1 for a in attacks),
         )
         return diagnose(subject)
-
-
-def _check(adversaries):
-    if not adversaries:
-        raise ValueError(
-            "`adversaries` must name at least one adversary, such as "
-            f'{{"pgd": tfr.attacks.PGD(threat)}}. Received: {adversaries!r}'
-        )
-    for name, adversary in adversaries.items():
-        if name in ("clean", "worst case"):
-            raise ValueError(
-                f"`adversaries` must not use the name {name!r}, which is a row "
-                "of every report. Choose another."
-            )
-        check_adversary(name, adversary)
-        if np.ndim(adversary.threat.epsilon) == 1:
-            raise ValueError(
-                "`evaluate` needs an epsilon that does not depend on the "
-                f"example. Received: {name!r} with one for each of "
-                f"{len(adversary.threat.epsilon)} examples."
-            )

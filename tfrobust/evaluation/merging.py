@@ -34,7 +34,7 @@ def collected(results, count):
     Raises:
         RuntimeError: If a shard is missing.
     """
-    found = {}
+    found: dict[int, Report] = {}
     for number, report in results:
         found.setdefault(number, report)
     missing = [number for number in range(count) if number not in found]

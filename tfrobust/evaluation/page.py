@@ -90,8 +90,8 @@ def _table(rows):
     for row in rows:
         total = ' class="total"' if row is rows[-1] else ""
         part = ' class="part"' if row.ensemble(rows) else ""
-        name, *cells = (html.escape(cell) for cell in row.cells().values())
-        cells = "".join(f"<td>{cell}</td>" for cell in cells)
+        name, *others = (html.escape(cell) for cell in row.cells().values())
+        cells = "".join(f"<td>{cell}</td>" for cell in others)
         body += (
             f'<tr{total} title="{html.escape(row.adversary)}">'
             f"<td{part}>{name}</td>{cells}</tr>"

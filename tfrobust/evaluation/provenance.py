@@ -35,15 +35,7 @@ class Provenance:
 
     def weights(self):
         """The hash of all weights, or None if a bare function hides them."""
-        held = getattr(
-            self._network, "weights", getattr(self._network, "variables", None)
-        )
-        if not held:
-            return None
-        digest = hashlib.sha256()
-        for weight in held:
-            digest.update(np.ascontiguousarray(weight).tobytes())
-        return digest.hexdigest()
+        return weights_sha256(self._network)
 
     def info(self, examples):
         """Returns everything as a dictionary for JSON."""
@@ -65,6 +57,17 @@ class Provenance:
             "machine": f"{platform.machine()} {platform.system()}",
             "devices": [d.name for d in tf.config.list_logical_devices()],
         }
+
+
+def weights_sha256(network):
+    """The hash of a network's weights, or None if there are none to see."""
+    held = getattr(network, "weights", getattr(network, "variables", None))
+    if not held:
+        return None
+    digest = hashlib.sha256()
+    for weight in held:
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()
 
 
 def _version(package):

@@ -28,7 +28,7 @@ class Prover:
     def __init__(self, name, verifier, network, shape, memory, state):
         self.name, self.verifier = name, verifier
         self._network, self._shape, self._state = network, shape, state
-        self._margins = None
+        self._answers, self._margins = (name, "bounds"), None
         self.batch_size = self._affordable(memory)
 
     def __call__(self, x, y, index):
@@ -39,7 +39,7 @@ class Prover:
             y: Labels, shape `[n]`.
             index: Positions of the examples in the data, shape `[n]`.
         """
-        todo = np.flatnonzero(~self._state.known(self.name, index))
+        todo = np.flatnonzero(~self._state.known(self._answers, index))
         for begin in range(0, len(todo), self.batch_size):
             part = todo[begin : begin + self.batch_size]
             start = time.perf_counter()
@@ -49,20 +49,20 @@ class Prover:
             least = np.min(margins, axis=1)
             least = np.where(np.isfinite(least), least, -np.inf)
             self._state.put(
-                self.name,
+                self._answers,
                 index[part],
                 {"least": least.astype(np.float32), "wrong": wrong},
                 time.perf_counter() - start,
             )
             self._state.save()
         return (
-            self._state.take(self.name, index, "least"),
-            self._state.take(self.name, index, "wrong", bool),
+            self._state.take(self._answers, index, "least"),
+            self._state.take(self._answers, index, "wrong", bool),
         )
 
     def seconds(self):
         """What all answers took."""
-        return float(self._state.cost(self.name))
+        return float(self._state.cost(self._answers))
 
     def _bounded(self, x, y):
         """Margins `[n, classes]`, and where there is a counterexample."""

@@ -23,6 +23,7 @@ class Row:
         forwards: Examples passed forward through the model.
         backwards: Examples passed backward.
         seconds: Wall clock.
+        proven: Whether a verifier says what is correct, from above.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Row:
     forwards: int = 0
     backwards: int = 0
     seconds: float = 0.0
+    proven: bool = False
 
     @property
     def accuracy(self):

@@ -19,6 +19,11 @@ class Sequence:
         self.name, self.adversary = name, adversary
         self.stages, self.notes = stages, notes
 
+    def names(self):
+        """The names of its rows."""
+        parts = [stage.name for stage in self.stages]
+        return [*parts, self.name] if len(parts) > 1 else [self.name]
+
     def __call__(self, x, y, index, standing, done):
         """Runs what isn't known yet on one batch.
 
@@ -50,7 +55,7 @@ class Sequence:
             rows[-1],
             name=self.name,
             adversary=repr(self.adversary),
-            largest_norm=max(row.largest_norm for row in rows),
+            largest_norm=float(np.max([row.largest_norm for row in rows])),
             inside=all(row.inside for row in rows),
             finite=all(row.finite for row in rows),
             forwards=sum(row.forwards for row in rows),

@@ -35,7 +35,7 @@ class Served:
         outputs = self._call.structured_outputs
         if len(inputs) != 1:
             raise ValueError(
-                "A signature must take one input to be certified. "
+                "A signature must take one input to be judged. "
                 f"{signature!r} takes: {sorted(inputs)}."
             )
         if output not in outputs:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tfrobust.adversary import Verifier
 from tfrobust.evaluation.report import Row
 
 PICTURES = 10
@@ -20,7 +21,7 @@ class Stage:
 
     def __init__(self, name, runner, state):
         self.name, self.runner, self.adversary = name, runner, runner.adversary
-        self._state = state
+        self._state, self._answers = state, (name, "1 epsilon")
 
     def __call__(self, x, y, index, multiple=1.0):
         """Returns which examples are right, shape `[n]`, bool.
@@ -32,22 +33,23 @@ class Stage:
             multiple: By what the threat's epsilon is multiplied.
         """
         # Of the points of a curve, one is that of the report's row.
-        name = self.name if multiple == 1 else f"{self.name} x {multiple:g}"
-        todo = ~self._state.known(name, index)
+        answers = self.name, f"{multiple:g} epsilon"
+        todo = ~self._state.known(answers, index)
         if todo.any():
             before = self.runner.cost()
             answer = self._run(x[todo], y[todo], multiple)
             cost = self.runner.cost() - before
-            self._put(name, index[todo], answer, _VERDICTS, cost)
+            self._put(answers, index[todo], answer, _VERDICTS, cost)
             first = index[todo] < PICTURES
             answer = {k: v[first] for k, v in answer.items()}
-            self._put(f"{name}/shown", index[todo][first], answer, _SHOWN)
+            shown = *answers, "shown"
+            self._put(shown, index[todo][first], answer, _SHOWN)
             self._state.save()
-        return self._state.take(name, index, "correct", bool)
+        return self._state.take(answers, index, "correct", bool)
 
     def inside(self, index):
         """Which of its points are known to lie in the threat."""
-        return self._state.take(self.name, index, "inside", bool)
+        return self._state.take(self._answers, index, "inside", bool)
 
     def row(self, count, standing=True):
         """The `Row` of the report.
@@ -58,13 +60,15 @@ class Stage:
                 True for all.
         """
         index = np.arange(count)
-        correct = self._state.take(self.name, index, "correct", bool)
-        index = index[self._state.known(self.name, index)]
+        correct = self._state.take(self._answers, index, "correct", bool)
+        index = index[self._state.known(self._answers, index)]
         norm, inside, finite = (
-            self._state.take(self.name, index, name)
+            self._state.take(self._answers, index, name)
             for name in ("norm", "inside", "finite")
         )
-        forwards, backwards, seconds = np.zeros(3) + self._state.cost(self.name)
+        forwards, backwards, seconds = np.zeros(3) + self._state.cost(
+            self._answers
+        )
         threat = self.adversary and self.adversary.threat
         return Row(
             self.name,
@@ -78,14 +82,15 @@ class Stage:
             forwards=int(forwards),
             backwards=int(backwards),
             seconds=float(seconds),
+            proven=isinstance(self.adversary, Verifier),
         )
 
     def pictures(self, shown):
         """Puts its answers for the first examples over those `shown`."""
-        name = f"{self.name}/shown"
+        stage = *self._answers, "shown"
         index = np.arange(PICTURES)
-        index = index[self._state.known(name, index)]
-        found = {k: self._state.take(name, index, k, None) for k in _SHOWN}
+        index = index[self._state.known(stage, index)]
+        found = {k: self._state.take(stage, index, k, None) for k in _SHOWN}
         if shown is None:
             return found
         for key, rows in shown.items() if len(index) else ():
@@ -98,7 +103,7 @@ class Stage:
             epsilon = multiple * np.asarray(self.adversary.threat.epsilon)
         return {**self.runner(x, y, epsilon), "label": y}
 
-    def _put(self, name, index, answer, keys, cost=0.0):
+    def _put(self, stage, index, answer, keys, cost=0.0):
         if len(index):
             kept = {key: answer[key] for key in keys}
-            self._state.put(name, index, kept, cost)
+            self._state.put(stage, index, kept, cost)

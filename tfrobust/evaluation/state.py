@@ -2,6 +2,7 @@
 
 import hashlib
 import pathlib
+import re
 import sys
 import zipfile
 
@@ -10,6 +11,7 @@ import numpy as np
 from tfrobust import files
 
 _MEND = "Choose another file, or delete it."
+_DATA = ("data",)
 
 
 class State:
@@ -24,9 +26,10 @@ class State:
     def __init__(self, path, identity):
         self._path = None if path is None else pathlib.Path(path)
         with np.printoptions(threshold=sys.maxsize):
-            identity = repr(identity)
+            # Where an object lies in memory says nothing about it.
+            identity = re.sub(r" at 0x[0-9a-f]+", "", repr(identity))
         self._key = hashlib.sha256(identity.encode()).hexdigest()
-        self._held = {}  # "stage/name" to an array with a row an example.
+        self._held = {}  # An array with a row an example, by `_key_of`.
         if self._path is not None and self._path.exists():
             self._held = _loaded(self._path)
             if str(self._held.pop("key", "")) != self._key:
@@ -57,13 +60,13 @@ class State:
             [_digest(one, label) for one, label in zip(x, y, strict=True)],
             np.uint64,
         )
-        known = self.known("data", index)
-        if np.any(self.take("data", index, "digest")[known] != found[known]):
+        known = self.known(_DATA, index)
+        if np.any(self.take(_DATA, index, "digest")[known] != found[known]):
             raise ValueError(
                 f"`state` must belong to this data. Received: {self._path}, "
                 f"which a run on other examples wrote. {_MEND}"
             )
-        self.put("data", index, {"digest": found})
+        self.put(_DATA, index, {"digest": found})
 
     def known(self, stage, index):
         """Which examples have an answer, shape of `index`."""
@@ -71,31 +74,31 @@ class State:
 
     def take(self, stage, index, name, dtype=np.float32):
         """Returns one value of each example, zero where nothing is known."""
-        held = self._held.get(f"{stage}/{name}", np.zeros(0, dtype))
+        held = self._held.get(_key_of(stage, name), np.zeros(0, dtype))
         return _grown(held, np.max(index, initial=-1) + 1)[index]
 
     def put(self, stage, index, answer, cost=0.0):
         """Keeps the answers for some examples, and what they cost.
 
         Args:
-            stage: Who answers.
+            stage: Who answers what, a tuple of strings.
             index: Positions in the data, shape `[n]`.
             answer: Arrays by name, with one row for each.
             cost: Numbers that are summed over all calls.
         """
         answer = {**answer, "known": np.ones(len(index), bool)}
         for name, rows in answer.items():
-            key, rows = f"{stage}/{name}", np.asarray(rows)
+            key, rows = _key_of(stage, name), np.asarray(rows)
             held = self._held.get(
                 key, np.zeros((0, *rows.shape[1:]), rows.dtype)
             )
             self._held[key] = _grown(held, np.max(index, initial=-1) + 1)
             self._held[key][index] = rows
-        self._held[f"{stage}/cost"] = self.cost(stage) + cost
+        self._held[_key_of(stage, "cost")] = self.cost(stage) + cost
 
     def cost(self, stage):
         """The sum of what all answers of a stage cost."""
-        return self._held.get(f"{stage}/cost", 0.0)
+        return self._held.get(_key_of(stage, "cost"), 0.0)
 
     def save(self):
         """Writes the file, if there is one."""
@@ -103,6 +106,11 @@ class State:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with files.new_file(self._path) as new, open(new, "wb") as file:
                 np.savez(file, key=self._key, **self._held)
+
+
+def _key_of(stage, name):
+    """A name in the file that no other stage has."""
+    return repr((*stage, name))
 
 
 def _loaded(path):

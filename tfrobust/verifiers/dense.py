@@ -57,7 +57,7 @@ class Dense:
         """
         lower, below, upper, above = (self._each(part) for part in relaxation)
         negative = tf.minimum(self.tensor, 0.0)
-        slopes = self.tensor * lower + negative * (upper - lower)
+        slopes = self.tensor * tf.where(self.tensor < 0, upper, lower)
         total = 0.0
         if below is not None:
             total += _product(self.tensor, below)

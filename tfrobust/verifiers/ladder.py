@@ -17,9 +17,6 @@ def ladder(threat, timeout=10.0):
         timeout: Seconds that branch and bound may take for each example that
             the others leave open; 0 leaves it out.
     """
-    steps = [
-        verifier(threat) for verifier in (IBP, CROWNIBP, CROWN, AlphaCROWN)
-    ]
-    if timeout:
-        steps.append(BranchAndBound(threat, timeout=timeout))
-    return steps
+    kinds = IBP, CROWNIBP, CROWN, AlphaCROWN
+    last = [BranchAndBound(threat, timeout=timeout)] if timeout else []
+    return [*(kind(threat) for kind in kinds), *last]

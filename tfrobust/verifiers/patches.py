@@ -64,7 +64,7 @@ class Patches:
         ]
         lower, below, upper, above = parts
         negative = tf.minimum(self.tensor, 0.0)
-        slopes = self.tensor * lower + negative * (upper - lower)
+        slopes = self.tensor * tf.where(self.tensor < 0, upper, lower)
         total = 0.0
         if below is not None:
             total += self._product(self.tensor, below)

@@ -1,0 +1,111 @@
+r"""Attacks a saved model, or the file that is served, and gates a release.
+
+    python examples/evaluate.py --model=runs/mnist/best.keras --dataset=mnist \
+        --epsilon=0.1 --limit=1000 --min_accuracy=0.8 --report=report
+
+`--model` is a .keras file, the folder of a SavedModel whose signature
+`serving_default` returns `logits`, such as served/1, or a .tflite file. One
+without gradients is attacked through its `--twin`, a .keras file that answers
+alike, and by Square. Without `--model` a small network is first trained on the
+bundled digits. A run that is stopped goes on where it was, if it is given the
+same file to `--resume`.
+
+With `--min_accuracy` the exit code is 1 when the accuracy under the worst case
+is below it, or the report is unreliable.
+"""
+
+import pathlib
+
+import datasets
+import models
+from absl import app, flags
+from attacks import ATTACKS, THREATS
+
+import tfrobust as tfr
+
+TRANSFERRED = ("fgsm", "pgd", "apgd")
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("model", None, "What to attack; see above.")
+flags.DEFINE_string("twin", None, "A .keras file with gradients.")
+flags.DEFINE_enum("dataset", "digits", list(datasets.SHAPES), "Its test set.")
+flags.DEFINE_string("data_dir", None, "Folder of <dataset>.npz; else download.")
+flags.DEFINE_enum("norm", "linf", list(THREATS), "Norm of the threat.")
+flags.DEFINE_float("epsilon", 0.05, "Radius; pixels are in [0, 1].", 0.0)
+flags.DEFINE_enum("attack", "autoattack", list(ATTACKS), "The attack.")
+flags.DEFINE_integer("limit", None, "How many examples.", lower_bound=1)
+flags.DEFINE_integer("batch_size", 128, "Examples at a time.", lower_bound=1)
+flags.DEFINE_string("resume", None, "File that keeps answers meanwhile.")
+flags.DEFINE_string("report", None, "New folder for the report.")
+flags.DEFINE_float("min_accuracy", None, "Share that passes.", 0.0, 1.0)
+
+
+def check_flags(argv):
+    """Refuses what can't work before anything is done."""
+    if len(argv) > 1:
+        raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
+    if FLAGS.report and pathlib.Path(FLAGS.report).exists():
+        raise app.UsageError(f"--report={FLAGS.report} exists. Name a new one.")
+    models.check("model", FLAGS.model)
+    models.check("twin", FLAGS.twin)
+    if FLAGS.twin and not FLAGS.twin.endswith(".keras"):
+        raise app.UsageError(f"--twin={FLAGS.twin} must be a .keras file.")
+    if FLAGS.twin and FLAGS.attack not in TRANSFERRED:
+        raise app.UsageError(
+            f"--attack={FLAGS.attack} can't be found on a --twin. Choose one "
+            f"of {', '.join(TRANSFERRED)}."
+        )
+    blind = FLAGS.model and FLAGS.model.endswith(".tflite") and not FLAGS.twin
+    if blind and FLAGS.attack != "square":
+        raise app.UsageError(
+            f"--attack={FLAGS.attack} needs gradients, which a .tflite file "
+            "hasn't. Pass a --twin, or --attack=square."
+        )
+
+
+def adversaries(attack):
+    """The attack by its name, or on the twin and with Square beside it."""
+    if not FLAGS.twin:
+        return {FLAGS.attack: attack}
+    twin = models.load(FLAGS.twin)
+    return {
+        f"{FLAGS.attack} on the twin": tfr.attacks.Transfer(attack, twin),
+        "square": tfr.attacks.Square(attack.threat),
+    }
+
+
+def objections(report, least):
+    """Why a model isn't released, in sentences."""
+    reached, found = report["worst case"].accuracy, []
+    if reached < least:
+        found.append(f"Accuracy {reached:.2%} < {least:.2%}.")
+    if not report.reliable:
+        found.append(f"Unreliable: {' '.join(report.reasons)}")
+    return found
+
+
+def main(argv):
+    check_flags(argv)
+    threat = THREATS[FLAGS.norm](FLAGS.epsilon)
+    attack = ATTACKS[FLAGS.attack](threat)
+    train, (x, y) = datasets.load(FLAGS.dataset, FLAGS.data_dir)
+    report = tfr.evaluate(
+        models.load_or_train(FLAGS.model, train, threat),
+        (x[: FLAGS.limit], y[: FLAGS.limit]),
+        adversaries(attack),
+        batch_size=FLAGS.batch_size,
+        state=FLAGS.resume,
+        name=FLAGS.model or "small network",
+        dataset=f"{FLAGS.dataset}, test",
+    )
+    print(report)
+    if FLAGS.report:
+        report.save(FLAGS.report)
+    if FLAGS.min_accuracy is not None:
+        failures = objections(report, FLAGS.min_accuracy)
+        print("GATE:", " ".join(failures) or "passed.")
+        raise SystemExit(len(failures) > 0)
+
+
+if __name__ == "__main__":
+    app.run(main)
