@@ -54,7 +54,7 @@ clean:  ## Remove everything that make made.
 	rm -rf .mypy_cache .pytest_cache .ruff_cache
 	find tfrobust tests examples -name __pycache__ -prune -exec rm -rf {} +
 
-.venv/stamp: EXTRAS := dev,tfmot,examples
+.venv/stamp: EXTRAS := dev,tfmot,examples,serving,litert
 .venv-quickstart/stamp: EXTRAS := examples
 
 # Editable, so that the second call runs the code as it is now.

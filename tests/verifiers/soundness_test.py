@@ -59,18 +59,18 @@ def examined(network, threat, attacked):
             methods[0].lower(functions),
             methods[1].lower(functions),
         ]
-        outside, seen = [], []
-        for point in points(over, x, y, network, attacked):
-            values = {trace.input: point}
-            for node in trace.nodes[1:]:
-                given = [values[other] for other in node.dependent]
-                values[node] = node.run(*given)
-            seen.append(margins(values[trace.output], y))
-            outside += [
-                left(values[node], *bounds.intervals[node])
-                for bounds in methods
-                for node in trace.nodes
-            ]
+        found = points(over, x, y, network, attacked)
+        values = {trace.input: tf.concat(found, axis=0)}
+        for node in trace.nodes[1:]:
+            given = [values[other] for other in node.dependent]
+            values[node] = node.run(*given)
+        seen = margins(values[trace.output], tf.tile(y, [len(found)]))
+        seen = tf.reshape(seen, [len(found), -1, CLASSES])
+        outside = [
+            left(values[node], *bounds.intervals[node])
+            for bounds in methods
+            for node in trace.nodes
+        ]
         widths = [
             tf.reduce_mean(upper - lower)
             for bounds in methods
@@ -82,7 +82,8 @@ def examined(network, threat, attacked):
 
 
 def left(value, lower, upper):
-    """By how much a value left its bounds, relative to their size."""
+    """By how much values left their bounds, relative to their size."""
+    value = tf.reshape(value, tf.concat([[-1], tf.shape(lower)], axis=0))
     size = 1 + tf.reduce_max(tf.abs(upper) + tf.abs(lower))
     return tf.reduce_max(tf.maximum(lower - value, value - upper)) / size
 

@@ -1,0 +1,97 @@
+"""Subnetworks that become sparse in stages."""
+
+import math
+from typing import Any
+
+from tfrobust.backend import keras
+from tfrobust.compression.cloning import leaves
+from tfrobust.compression.densities import layer_densities
+
+
+class GradualDensity(keras.callbacks.Callback):
+    """Lowers the density of a subnetwork in stages, while `fit` trains it.
+
+    In stage t of S the density is `density ** (t / S)`, shared out by
+    `layer_densities`; all stages take the same number of epochs. Each is
+    traced once. The stage follows from the epoch alone, so training that goes
+    on at an epoch is in the stage that it was in. Saved layers hold the
+    density of their time.
+
+    `keras.optimizers.schedules.CosineDecayRestarts` with `t_mul=1` restarts
+    the learning rate with every stage, as the paper does.
+
+    Args:
+        density: Fraction of all kernel weights that the last stage keeps, in
+            (0, 1].
+        stages: Number of stages, at least 1 and at most one an epoch.
+        p: How the kept weights are shared out, see `layer_densities`.
+        checkpoint: A `ModelCheckpoint` of the best model that begins anew with
+            each stage, or None: a denser network is no rival.
+
+    Raises:
+        ValueError: If an argument is out of its range, the model has no sparse
+            binary layers, or `fit` has fewer epochs than stages.
+
+    Example:
+        network = tfr.compression.subnetwork(network, density=0.01)
+        ...
+        gradual = tfr.compression.GradualDensity(density=0.01, stages=4)
+        model.fit(x, y, epochs=40, callbacks=[gradual])
+
+    Reference: Liu et al., 2022, arXiv 2202.01341.
+    """
+
+    def __init__(self, density, stages, p=0.1, checkpoint=None):
+        super().__init__()
+        if not 0 < density <= 1:
+            raise ValueError(
+                f"`density` must lie in (0, 1]. Received: density={density}"
+            )
+        if stages < 1:
+            raise ValueError(
+                f"`stages` must be at least 1. Received: stages={stages}"
+            )
+        self.density, self.stages, self.p = density, stages, p
+        self.checkpoint = checkpoint
+
+    def on_train_begin(self, logs=None):
+        if self.params["epochs"] < self.stages:
+            raise ValueError(
+                "`fit` needs at least one epoch for each stage. Received: "
+                f"epochs={self.params['epochs']} and stages={self.stages}"
+            )
+        network: Any = getattr(self.model, "network", self.model)
+        self._layers = [x for x in leaves(network) if hasattr(x, "scores")]
+        if not self._layers:
+            raise ValueError(
+                "The model must have sparse binary layers. Received: "
+                f"{network.name!r}, which has none. Did you mean to call "
+                "`subnetwork` first?"
+            )
+
+    def on_epoch_begin(self, epoch, logs=None):
+        stage = self._stage(epoch)
+        sizes = [math.prod(layer.scores.shape) for layer in self._layers]
+        densities = layer_densities(
+            sizes, self.density ** (stage / self.stages), self.p
+        )
+        if densities != [layer.density for layer in self._layers]:
+            for layer, density in zip(self._layers, densities, strict=True):
+                layer.density = density
+            # What was traced keeps the densities of its time.
+            self.model.make_train_function(force=True)
+            self.model.make_test_function(force=True)
+            self.model.make_predict_function(force=True)
+        if self.checkpoint and epoch and stage > self._stage(epoch - 1):
+            self.checkpoint.best = _worst(self.checkpoint)
+
+    def _stage(self, epoch):
+        """The stage of an epoch; they count from 1 and from 0."""
+        return epoch * self.stages // self.params["epochs"] + 1
+
+
+def _worst(checkpoint):
+    """What every value is better than."""
+    if checkpoint.monitor_op is None:  # Keras 3 has yet to choose one.
+        return None
+    return math.inf if checkpoint.monitor_op(0.0, 1.0) else -math.inf

@@ -1,0 +1,178 @@
+"""What a model keeps, and what it takes to store it."""
+
+import gzip
+import io
+import math
+import tarfile
+
+import numpy as np
+
+from tfrobust.backend import keras
+from tfrobust.compression import packing
+from tfrobust.compression.cloning import check, leaves
+from tfrobust.compression.plain import plain
+from tfrobust.compression.size_report import SizeReport
+from tfrobust.model import RobustModel
+
+# Layers that use each weight once for each position of their output.
+_ONCE = (
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    keras.layers.Dense,
+    keras.layers.DepthwiseConv2D,
+)
+
+
+def report(model):
+    """Counts kept weights, dead channels, operations and bytes of a model.
+
+    Args:
+        model: A built functional or Sequential model, sparse, binary or not,
+            or a `RobustModel` of one (its averaged weights, if it has any).
+
+    Returns:
+        A `SizeReport`: print it, `to_dict()` or `save_figure(path)`.
+
+    Raises:
+        ValueError: If the model isn't as described, or has wrappers of TF-MOT.
+
+    Example:
+        print(tfr.compression.report(model))
+    """
+    if isinstance(model, RobustModel):
+        with model.averaged():
+            return report(model.network)
+    check(model)
+    layers = leaves(model)
+    if any(hasattr(layer, "plain") for layer in layers):
+        return report(plain(model))
+    wrapped = [x.name for x in layers if isinstance(x, keras.layers.Wrapper)]
+    if wrapped:
+        raise ValueError(
+            "`model` must have plain layers. Received also the wrappers: "
+            f"{', '.join(wrapped)}. Pass pruned or clustered models through "
+            "tfr.compression.strip; the size of a quantised one is that of "
+            "its LiteRT file."
+        )
+    pairs = [
+        (layer, weight)
+        for layer in layers
+        for weight in layer.get_weights()
+        if weight.ndim > 1
+    ]
+    if not pairs:
+        raise ValueError(
+            "`model` must have kernels. Received: "
+            f"{model.name!r}, whose layers have none."
+        )
+    return SizeReport(
+        layers=[_row(layer, kernel) for layer, kernel in pairs],
+        storage=_storage(layers, [kernel for _, kernel in pairs]),
+        patterns={layer.name: _pattern(kernel) for layer, kernel in pairs},
+    )
+
+
+def _row(layer, kernel):
+    """The figures of one kernel."""
+    depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+    kept = kernel != 0
+    count, (inputs, outputs) = int(kept.sum()), kernel.shape[-2:]
+    by_input = kept.reshape(-1, inputs, outputs).any((0, 2))
+    outputs *= inputs if depthwise else 1
+    by_output = kept.reshape(-1, outputs).any(0)
+    return {
+        "layer": layer.name,
+        "shape": kernel.shape,
+        "weights": kernel.size,
+        "kept": count,
+        "density": count / kernel.size,
+        "bits": 8 * packing.pack(kernel).nbytes / kernel.size,
+        "inputs": inputs,
+        "dead_inputs": int(np.sum(~by_input)),
+        "dead_inputs_if_random": _dead_if_random(kernel.size, count, inputs),
+        "outputs": outputs,
+        "dead_outputs": int(np.sum(~by_output)),
+        "dead_outputs_if_random": _dead_if_random(kernel.size, count, outputs),
+        "operations": _operations(layer, count),
+    }
+
+
+def _dead_if_random(size, kept, channels):
+    """How many channels a random mask of that many weights leaves empty."""
+    without = size - size // channels
+    if kept > without:
+        return 0.0
+    # The share of the choices of `kept` that leave out one channel.
+    logarithm = _log_choices(without, kept) - _log_choices(size, kept)
+    return channels * math.exp(logarithm)
+
+
+def _log_choices(n, k):
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+
+
+def _operations(layer, kept):
+    """Products of kept weights that one example takes; None if unknown."""
+    if not isinstance(layer, _ONCE):
+        return None
+    try:
+        shape = layer.output.shape[1:-1]
+    except (AttributeError, ValueError):  # It is called more than once.
+        return None
+    return None if None in shape else kept * math.prod(shape)
+
+
+def _storage(layers, kernels):
+    """Bytes on disk and in memory in every scheme."""
+    weights = [w for layer in layers for w in layer.get_weights()]
+    others = sum(w.nbytes for w in weights if w.ndim < 2)
+    each = [_schemes(kernel) for kernel in kernels]
+    decoded = others + sum(4 * kernel.size for kernel in kernels)
+    found = {}
+    for scheme in each[0]:
+        sizes = [schemes[scheme] for schemes in each]
+        if None in sizes:
+            found[scheme] = {"disk": None, "memory": None}
+            continue
+        disk = others + sum(sizes)
+        # What is unpacked at load stays next to what it was unpacked from.
+        memory = decoded + (0 if scheme == packing.DENSE else sum(sizes))
+        found[scheme] = {"disk": disk, "memory": memory}
+    # Nothing that exists takes that few.
+    found["entropy bound"]["memory"] = None
+    found["float32 as tar.gz"] = {"disk": _archive(weights), "memory": decoded}
+    return found
+
+
+def _schemes(kernel):
+    """Bytes of a kernel by scheme; None if the scheme cannot hold it."""
+    found = packing.storage(kernel)
+    sizes = np.abs(kernel).reshape(-1, kernel.shape[-1])
+    if not np.all((sizes == 0) | (sizes == sizes.max(0))):
+        kept = np.count_nonzero(kernel)
+        # A mask, and 32 bits instead of a sign for each kept weight.
+        bound = found["entropy bound"] + math.ceil(31 * kept / 8)
+        own = {"entropy bound": bound}
+        own |= {name: found[name] for name in (packing.DENSE, "best")}
+        return {name: own.get(name) for name in found}
+    if np.any(kernel == 0):
+        found[packing.SIGNS] = None
+    return found
+
+
+def _archive(weights):
+    """Bytes of a tar.gz of all weights as they are."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        for number, weight in enumerate(weights):
+            entry = tarfile.TarInfo(str(number))
+            entry.size = weight.nbytes
+            archive.addfile(entry, io.BytesIO(weight.tobytes()))
+    return len(gzip.compress(file.getvalue(), mtime=0))
+
+
+def _pattern(kernel):
+    """How many weights are kept between each input and output channel."""
+    kept = np.count_nonzero(kernel.reshape(-1, *kernel.shape[-2:]), axis=0)
+    return kept
