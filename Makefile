@@ -7,6 +7,8 @@ ARGS ?=
 PARALLEL ?= --numprocesses=2 --dist=loadfile
 TF_CPP_MIN_LOG_LEVEL ?= 2
 export TF_CPP_MIN_LOG_LEVEL
+# A core for each worker: more threads only wait for each other.
+ONE_THREAD := TF_NUM_INTRAOP_THREADS=1
 
 BIN := .venv/bin
 DEMO := .venv-quickstart/bin
@@ -33,10 +35,10 @@ format: .venv/stamp  ## Format the code and mend what can be mended.
 	$(BIN)/ruff format
 
 test-keras3: .venv/stamp  ## Run the tests under Keras 3; flags in ARGS="...".
-	TF_USE_LEGACY_KERAS=0 $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+	TF_USE_LEGACY_KERAS=0 $(ONE_THREAD) $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 test-tf-keras: .venv/stamp  ## Run the tests under tf_keras.
-	TF_USE_LEGACY_KERAS=1 $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+	TF_USE_LEGACY_KERAS=1 $(ONE_THREAD) $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 wheel: .venv/stamp  ## Build dist/tfrobust-*.whl.
 	rm -rf build dist
