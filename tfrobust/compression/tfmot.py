@@ -11,7 +11,7 @@ from tfrobust.model import RobustModel
 def tfmot():
     """Returns the package, imported at the first call.
 
-    Importing it makes `tf.keras` tf_keras for the whole process.
+    Importing it chooses tf_keras for the whole process.
 
     Raises:
         ImportError: If it isn't installed.

@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from tfrobust import checks
+
 
 def batches(data, batch_size):
     """Batches of `(x, y)`, and how many there are if that is known.
@@ -42,3 +44,19 @@ def arrays(data):
             f"Received: {len(x)} inputs and {len(y)} labels."
         )
     return np.asarray(x), np.asarray(y)
+
+
+def labelled(data, threat, network):
+    """Returns inputs, float32, and labels, int32 `[n]`, after checking them.
+
+    Args:
+        data: See `arrays`.
+        threat: The `Threat` in whose range the inputs lie.
+        network: Callable of logits, of which the labels are classes.
+    """
+    x, y = arrays(data)
+    threat.checked(x)
+    x = x.astype(np.float32)
+    classes = network(x[:1], training=False).shape[-1]
+    y = np.reshape(y, [len(y), -1])
+    return x, np.asarray(checks.labels(y, tf.zeros([len(x), classes])))

@@ -1,15 +1,13 @@
 """Certifying a model over a whole dataset."""
 
 import numpy as np
-import tensorflow as tf
 
-from tfrobust import checks
 from tfrobust.adversary import Verifier
 from tfrobust.attacks import PGD
 from tfrobust.attacks.ensemble import named
 from tfrobust.backend import keras
 from tfrobust.evaluation import diagnostics
-from tfrobust.evaluation.batches import arrays
+from tfrobust.evaluation.batches import labelled
 from tfrobust.evaluation.judged import judged
 from tfrobust.evaluation.provenance import Provenance
 from tfrobust.evaluation.prover import Prover
@@ -75,12 +73,8 @@ def certify(
     threat = verifiers[0].threat
     attack = attack or PGD(threat, steps=40, restarts=2, loss="margin")
     network, weights = judged(model)
-    x, y = arrays(data)
-    threat.checked(x)
-    x, y = x.astype(np.float32), np.reshape(y, [len(y), -1])
     with weights:
-        classes = network(x[:1], training=False).shape[-1]
-        y = np.asarray(checks.labels(y, tf.zeros([len(x), classes])))
+        x, y = labelled(data, threat, network)
         source = Provenance(network, name, dataset)
         source.add(x, y)
         known = State(state, [source.weights(), attack, verifiers])

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust.evaluation.batches import labelled
 from tfrobust.exporting.comparison import TOLERANCE, check_equal
 
 BATCH = 64
@@ -52,18 +52,3 @@ def attacked(artefact, network, attack, data, through=None, tolerance=None):
         verdicts.append((right[0], right[0] & right[1]))
     clean, worst = zip(*verdicts, strict=True)
     return np.concatenate(clean), np.concatenate(worst)
-
-
-def labelled(data, threat, network):
-    """Returns inputs, float32, and labels, int32 `[n]`, after checking them."""
-    x, y = data
-    if len(x) != len(y) or len(x) == 0:
-        raise ValueError(
-            "`data` must hold as many labels as inputs, at least one. "
-            f"Received: {len(x)} inputs and {len(y)} labels."
-        )
-    threat.checked(x)
-    x = np.asarray(x, np.float32)
-    classes = network(x[:1], training=False).shape[-1]
-    y = np.reshape(np.asarray(y), [len(y), -1])
-    return x, np.asarray(checks.labels(y, tf.zeros([len(x), classes])))

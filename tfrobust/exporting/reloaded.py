@@ -3,9 +3,10 @@
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.evaluation.batches import labelled
 from tfrobust.evaluation.served import Served
 from tfrobust.exporting import card
-from tfrobust.exporting.attacked import attacked, labelled
+from tfrobust.exporting.attacked import attacked
 from tfrobust.exporting.comparison import (
     TOLERANCE_OF_MARGINS,
     check_equal,
