@@ -93,7 +93,9 @@ def train(flags, x, y):
             compression.GradualDensity(flags.density, flags.stages, flags.p)
         )
     if flags.method == "tfmot":
-        callbacks.append(compression.UpdatePruningStep())
+        import tensorflow_model_optimization as tfmot
+
+        callbacks.append(tfmot.sparsity.keras.UpdatePruningStep())
     model.fit(
         datasets.batches(x, y, flags.batch_size, flags.seed, step),
         epochs=flags.epochs,

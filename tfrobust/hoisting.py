@@ -1,9 +1,11 @@
-"""Work that depends on the weights alone, done once while they stand still.
+"""Work done once, however often a network is called.
 
 An attack calls a network many times and changes no weight. What a layer works
 out from its weights, such as a mask, is then the same every time: under
 `fixed_weights`, `once` does it before the loop of the attack instead of inside.
-Nothing outlives the scope, so nothing can go stale.
+A training step calls it several times too: `at_first_call` keeps what a layer
+knew when the step first called it. Nothing outlives the scope, so nothing can
+go stale.
 """
 
 import contextlib
@@ -17,12 +19,15 @@ _active = threading.local()  # Replicas are traced in threads of their own.
 @contextlib.contextmanager
 def fixed_weights():
     """A scope in which no weight changes."""
-    outer = getattr(_active, "scope", None)
-    _active.scope = _Scope()
-    try:
+    with _scope("weights"):
         yield
-    finally:
-        _active.scope = outer
+
+
+@contextlib.contextmanager
+def training_step():
+    """A scope in which an optimizer steps once, at its end."""
+    with _scope("step"):
+        yield
 
 
 def once(owner, compute):
@@ -33,13 +38,35 @@ def once(owner, compute):
         compute: Function of the owner's weights alone that returns a tensor.
             No gradient flows through it.
     """
-    scope = getattr(_active, "scope", None)
-    if scope is None or not scope.surrounds_the_current_graph():
+    scope = _entered("weights")
+    if scope is None:
         return tf.stop_gradient(compute())
-    if owner not in scope.values:
-        with scope.entered():
-            scope.values[owner] = tf.stop_gradient(compute())
-    return scope.values[owner]
+    return scope.value(owner, compute)
+
+
+def at_first_call(owner, compute):
+    """Returns `compute()` of the first call in this `training_step`.
+
+    None outside one.
+    """
+    scope = _entered("step")
+    return scope and scope.value(owner, compute)
+
+
+@contextlib.contextmanager
+def _scope(kind):
+    outer = getattr(_active, kind, None)
+    setattr(_active, kind, _Scope())
+    try:
+        yield
+    finally:
+        setattr(_active, kind, outer)
+
+
+def _entered(kind):
+    """The scope of this kind that is open and can be built in, or None."""
+    scope = getattr(_active, kind, None)
+    return scope if scope and scope.surrounds_the_current_graph() else None
 
 
 class _Scope:
@@ -47,11 +74,13 @@ class _Scope:
         self.values = {}
         self.graph = _current_graph()
 
-    def entered(self):
-        """Builds in the graph of the scope, also from inside a loop."""
-        if self.graph is None:
-            return contextlib.nullcontext()
-        return self.graph.as_default()
+    def value(self, owner, compute):
+        """Computes in the graph of the scope, also from inside a loop."""
+        if owner not in self.values:
+            graph = self.graph
+            with graph.as_default() if graph else contextlib.nullcontext():
+                self.values[owner] = tf.stop_gradient(compute())
+        return self.values[owner]
 
     def surrounds_the_current_graph(self):
         """Whether at most loops and branches lie in between.

@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import backend, checks, files, losses
+from tfrobust import backend, checks, files, hoisting, losses
 from tfrobust.backend import keras, register
 from tfrobust.objectives import Clean
 from tfrobust.plan import Plan, results, updated
@@ -119,11 +119,12 @@ class RobustModel(keras.Model):
             self(x)
         y = self._checked(x, y)
         objective = plan.objective.at(self.optimizer.iterations)
-        found = objective.search(network, x, y)
-        with tf.GradientTape() as tape:
-            outcome = objective.outcome(network, x, y, found)
-            loss, share = mean_loss(outcome.losses, sample_weight)
-            total = share + regularization(self)
+        with hoisting.training_step():
+            found = objective.search(network, x, y)
+            with tf.GradientTape() as tape:
+                outcome = objective.outcome(network, x, y, found)
+                loss, share = mean_loss(outcome.losses, sample_weight)
+                total = share + regularization(self)
         clean = outcome.clean
         if clean is None:
             clean = network(x, training=False)

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-import tfrobust as tfr
 from tests.compression.conftest import (
     PGD,
     X,
@@ -42,7 +41,7 @@ def test_each_kernel_has_few_values_after_training():
 
 def test_the_combinations_keep_what_they_are_named_for():
     half = tfmot().sparsity.keras.ConstantSparsity(0.5, 0, frequency=1)
-    update = [tfr.compression.UpdatePruningStep()]
+    update = [tfmot().sparsity.keras.UpdatePruningStep()]
     pruned = strip(fit(prune(dense(), half), callbacks=update))
     assert zeros(pruned) == [64, 48]
     sparse = fit(quantize(pruned, X, preserve_sparsity=True))

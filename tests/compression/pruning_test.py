@@ -34,7 +34,7 @@ def constant(sparsity):
 
 
 def update():
-    return [tfr.compression.UpdatePruningStep()]
+    return [tfmot().sparsity.keras.UpdatePruningStep()]
 
 
 def zeros(kernel):
@@ -86,13 +86,32 @@ def test_a_new_optimizer_counts_on():
     assert zeros(kernel) == scheduled(kernel, 12)
 
 
-@pytest.mark.parametrize("callback", [None, "UpdatePruningStep"])
-def test_training_without_the_callback_is_refused(callback):
-    theirs = getattr(tfmot().sparsity.keras, callback)() if callback else None
+def test_training_without_the_callback_is_refused():
     with pytest.raises(
-        tf.errors.InvalidArgumentError, match="that name counts forward passes"
+        tf.errors.InvalidArgumentError, match="UpdatePruningStep callback"
     ):
-        fit(prune(dense(), ramp()), callbacks=[theirs] if theirs else [])
+        fit(prune(dense(), ramp()), objectives.TRADES(PGD))
+
+
+def test_a_smaller_last_batch_counts_on():
+    model = tfr.RobustModel(prune(dense(), ramp()))
+    model.compile("adam", objective=objectives.TRADES(PGD))
+    model.fit(X[:28], Y[:28], 8, 2, verbose=0, callbacks=update())
+    assert int(model.network.get_layer("pruned_last").pruning_step) == 8
+
+
+def test_plain_keras_trains_it_too():
+    pruned = prune(dense(), ramp())
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    pruned.compile("adam", loss)
+    pruned.fit(X, Y, 8, verbose=0, callbacks=update())
+    assert int(pruned.get_layer("pruned_last").pruning_step) == 4
+
+
+def test_the_summaries_of_tf_mot_are_written(tmp_path):
+    summaries = tfmot().sparsity.keras.PruningSummaries(str(tmp_path))
+    fit(prune(dense(), ramp()), callbacks=[*update(), summaries])
+    assert list((tmp_path / "metrics").iterdir())
 
 
 def test_only_layers_with_kernels_are_wrapped_and_weights_are_copied():

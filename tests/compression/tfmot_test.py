@@ -32,9 +32,7 @@ def test_keras_3_is_told_what_to_do(change):
 
 
 @keras_3_only
-@pytest.mark.parametrize(
-    "name", ["OneBitConfig", "OneBitQuantizer", "UpdatePruningStep"]
-)
+@pytest.mark.parametrize("name", ["OneBitConfig", "OneBitQuantizer"])
 def test_keras_3_is_told_so_by_the_classes_too(name):
     with pytest.raises(NotImplementedError, match="tf_keras models only"):
         getattr(compression, name)

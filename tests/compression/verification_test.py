@@ -15,6 +15,7 @@ from tests.compression.conftest import (
     tf_keras_only,
 )
 from tfrobust.compression import prune, quantize, strip
+from tfrobust.compression.tfmot import tfmot
 
 pytestmark = tf_keras_only
 
@@ -22,7 +23,8 @@ pytestmark = tf_keras_only
 @functools.cache
 def pruned():
     model = prune(network(), m_by_n=(2, 4), layers=["conv", "hidden"])
-    return fit(model, callbacks=[tfr.compression.UpdatePruningStep()]).network
+    update = tfmot().sparsity.keras.UpdatePruningStep()
+    return fit(model, callbacks=[update]).network
 
 
 NETWORKS = {

@@ -41,7 +41,6 @@ __all__ = [
 _LAZY = {
     "OneBitConfig": "one_bit_config",
     "OneBitQuantizer": "one_bit_quantizer",
-    "UpdatePruningStep": "update_pruning_step",
 }
 
 

@@ -17,8 +17,8 @@ def prune(
 ):
     """Returns a copy in which TF-MOT prunes weights during `fit`.
 
-    Needs the callback `tfr.compression.UpdatePruningStep`. The schedule counts
-    optimizer steps from 1 on, whatever the objective. `strip` makes stock
+    Needs TF-MOT's callback `UpdatePruningStep`. The schedule counts the steps
+    of `RobustModel` from 1 on, whatever the objective. `strip` makes stock
     layers of the result. A `RobustModel` of it is saved as `.keras` and loaded
     as any other; other files are loaded under `tfr.compression.scope()`.
     Attacks in training need a strategy of one replica.
@@ -43,6 +43,9 @@ def prune(
         network = tfr.compression.prune(
             network, tfmot.PolynomialDecay(0.0, 0.9, 0, 2_000)
         )
+        model = tfr.RobustModel(network)
+        model.compile("adam", objective=objective)
+        model.fit(x, y, callbacks=[tfmot.UpdatePruningStep()])
 
     Reference: Zhu and Gupta, 2017, arXiv 1710.01878.
     """
