@@ -82,6 +82,22 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize(
+    "tighter",
+    [verifiers.FastLin, verifiers.CROWN, verifiers.AlphaCROWN],
+)
+def test_lines_are_never_looser_than_intervals(tighter):
+    rng = np.random.default_rng(0)
+    model = network(rng)
+    x = rng.uniform(0.2, 0.8, size=(64, FEATURES)).astype(np.float32)
+    y, threat = np.argmax(model(x), axis=1), threats.Linf(0.15)
+    intervals = verifiers.IBP(threat).margins(model, x, y).numpy()
+    lines = tighter(threat).margins(model, x, y).numpy()
+    alone = verifiers.CROWN(threat, intersect=False).margins(model, x, y)
+    assert np.any(alone < intervals)
+    assert np.all(lines >= intervals)
+
+
 @pytest.mark.parametrize("order", list(DUAL))
 @pytest.mark.parametrize("name", list(CASES))
 def test_margins_are_those_of_the_reference_less_rounding(name, order):

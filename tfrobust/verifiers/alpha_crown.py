@@ -26,8 +26,8 @@ class AlphaCROWN(Bounding):
         steps: Number of gradient steps, at least 1.
         learning_rate: Length of the first step, in units of a slope that is
             between 0 and 1.
-        intersect: Whether to tighten the bounds of what activations read by
-            interval arithmetic, where that is better.
+        intersect: Whether to tighten the margins and the bounds of what
+            activations read by interval arithmetic, where that is better.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -58,6 +58,9 @@ class AlphaCROWN(Bounding):
         nodes = free_nodes(trace)
         watched = {node: Watched(bounds.lines[node]) for node in nodes}
         margins = bounds.lower(functions, watched)
+        if self.intersect:
+            intervals = bounds.lower_from_intervals(functions)
+            margins = tf.maximum(margins, intervals)
         if not nodes:
             return margins
         read = {node: bounds.intervals[node.dependent[0]] for node in nodes}

@@ -23,7 +23,8 @@ class Bounds:
         x: Inputs, shape `[batch, ...]`.
         tighten: Whether to bound what every activation reads by a backward
             pass (CROWN) instead of by interval arithmetic alone.
-        intersect: Whether to take the tighter of both.
+        intersect: Whether to take the tighter of both, there and in
+            `tightest`.
         rules: Replaces the table's rules for some ops.
 
     Attributes:
@@ -75,6 +76,13 @@ class Bounds:
         """The same, from the intervals of what the activations return."""
         boxes = {node: self.intervals[node] for node in self.lines}
         return self._less_rounding(functions, {}, boxes)
+
+    def tightest(self, functions):
+        """The better of both if bounds are intersected, else that of lines."""
+        lower = self.lower(functions)
+        if not self._intersect:
+            return lower
+        return tf.maximum(lower, self.lower_from_intervals(functions))
 
     def _less_rounding(self, functions, lines, boxes=None):
         sizes = []

@@ -14,8 +14,9 @@ class CROWN(Bounding):
 
     Args:
         threat: The `Threat` to bound over.
-        intersect: Whether to tighten the bounds of what activations read by
-            interval arithmetic, where that is better. False gives the bounds
+        intersect: Whether to tighten the margins and the bounds of what
+            activations read by interval arithmetic, where that is better, so
+            that they are never looser than those of `IBP`. False gives the bounds
             of the paper, but for signs that intervals settle.
 
     Example:
@@ -30,4 +31,4 @@ class CROWN(Bounding):
 
     def _margins(self, trace, x, functions):
         bounds = Bounds(trace, self.threat, x, intersect=self.intersect)
-        return bounds.lower(functions)
+        return bounds.tightest(functions)

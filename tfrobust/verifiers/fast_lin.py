@@ -17,8 +17,9 @@ class FastLin(Bounding):
 
     Args:
         threat: The `Threat` to bound over.
-        intersect: Whether to tighten the bounds of what activations read by
-            interval arithmetic, where that is better. False gives the bounds
+        intersect: Whether to tighten the margins and the bounds of what
+            activations read by interval arithmetic, where that is better, so
+            that they are never looser than those of `IBP`. False gives the bounds
             of the paper, but for signs that intervals settle.
 
     Example:
@@ -36,4 +37,4 @@ class FastLin(Bounding):
         bounds = Bounds(
             trace, self.threat, x, intersect=self.intersect, rules=_PARALLEL
         )
-        return bounds.lower(functions)
+        return bounds.tightest(functions)

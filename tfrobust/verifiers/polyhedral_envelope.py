@@ -59,7 +59,8 @@ class PolyhedralEnvelope(Bounding):
 
         Infinity where the range doesn't reach the hyperplane, and at y. Of a
         hyperplane that x isn't in front of, minus the distance without the
-        range. Rounded down, and differentiable.
+        range. At least epsilon where intervals rule the class out. Rounded
+        down, and differentiable.
         """
         distances = _Distances(self.threat, self).margins(model, x, y)
         y = tf.reshape(tf.cast(y, tf.int32), [-1])
@@ -97,7 +98,11 @@ class PolyhedralEnvelope(Bounding):
         shape = tf.shape(normal)
         normal = tf.reshape(normal, [shape[0], shape[1], -1])
         room = (flat(side)[:, tf.newaxis] for side in self._room(x))
-        return hyperplane_distance(self.threat.order, normal, offset, *room)
+        order, epsilon = self.threat.order, self.threat.epsilon
+        distances = hyperplane_distance(order, normal, offset, *room)
+        ruled_out = bounds.lower_from_intervals(functions) > 0
+        epsilon = tf.reshape(tf.cast(epsilon, tf.float32), [-1, 1])
+        return tf.where(ruled_out, tf.maximum(distances, epsilon), distances)
 
     def _room(self, x):
         """How far each feature may move in the valid range: down and up."""
