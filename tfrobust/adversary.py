@@ -102,39 +102,3 @@ def _against(parts, threat):
         elif name == "threat":
             new[name] = threat
     return new
-
-
-def input_gradient(model, x, loss):
-    """Evaluates a model and the gradient of its loss by the input.
-
-    Args:
-        model: Any callable `model(x, training=False) -> logits`.
-        x: Inputs, shape `[batch, ...]`, float32.
-        loss: Maps logits to per-example losses, shape `[batch]`. They are
-            summed, so that examples don't interact.
-
-    Returns:
-        Losses `[batch]`, logits `[batch, classes]` and the gradient, all
-        float32.
-
-    Raises:
-        ValueError: If no gradient reaches the input.
-    """
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(x)
-        logits = tf.cast(model(x, training=False), tf.float32)
-        values = loss(logits)
-        # A power of two: exact, and keeps float16 layers from flushing small
-        # gradients to zero.
-        total = 256.0 * tf.reduce_sum(values)
-    gradient = tape.gradient(total, x)
-    if gradient is None:
-        raise ValueError(
-            "No gradient reaches the model's input, so a gradient attack can "
-            "find nothing. Look for a layer that rounds, takes an arg max, "
-            "stops the gradient or calls NumPy (tf.numpy_function), and "
-            "replace it by a differentiable stand-in."
-        )
-    # One NaN, as from sqrt at 0, would spread over the whole step.
-    gradient = tf.where(tf.math.is_finite(gradient), gradient, 0.0)
-    return values, logits, gradient / 256.0

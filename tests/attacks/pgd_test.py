@@ -3,9 +3,9 @@ import pytest
 import tensorflow as tf
 
 from tfrobust import losses
-from tfrobust.adversary import input_gradient
 from tfrobust.attacks import PGD
 from tfrobust.backend import keras
+from tfrobust.gradients import input_gradient
 from tfrobust.threats import L1, L2, Linf
 
 RNG = np.random.default_rng(3)
@@ -275,3 +275,46 @@ def test_half_precision_layers_do_not_flush_the_gradient():
     assert np.mean(gradient == 0) < 0.01
     found = PGD(Linf(0.01), steps=1).perturb(model, x, y)
     assert found.dtype == tf.float32
+
+
+@pytest.mark.parametrize("restarts", [1, 3])
+@pytest.mark.parametrize("targeted", [False, True])
+def test_an_early_stop_keeps_who_is_fooled(restarts, targeted):
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0.1, 0.9, (64, 4)).astype(np.float32)
+    y = np.argmax(curved(x), axis=1)
+    goal = (y + 1) % 3 if targeted else y
+    options = {"threat": Linf(0.05), "restarts": restarts, "steps": 8}
+    options |= {"targeted": targeted, "loss": "margin"}
+    full = perturb(x=x, y=goal, **options)
+    stopped = perturb(x=x, y=goal, early_stop=True, **options)
+
+    def reached(points):
+        return (np.argmax(curved(points), axis=1) == goal) == targeted
+
+    np.testing.assert_array_equal(reached(stopped), reached(full))
+    assert 0 < np.sum(reached(full)) < 64
+    standing = ~reached(full)
+    np.testing.assert_allclose(stopped[standing], full[standing], atol=1e-6)
+    assert np.any(stopped != full)
+    assert np.all(Linf(0.05).contains(x, stopped))
+
+
+def test_what_is_fooled_is_not_computed_any_more():
+    sizes = []
+
+    def counted(x, training=False):
+        tf.py_function(lambda n: sizes.append(int(n)), [tf.shape(x)[0]], [])
+        return curved(x)
+
+    x = tf.constant(np.tile(X, [4, 1]))
+    y = tf.argmin(curved(x), axis=1)  # Wrong from the first.
+    tf.function(
+        lambda: PGD(Linf(0.1), early_stop=True).perturb(counted, x, y)
+    )()
+    assert sizes == [32]
+
+
+def test_an_early_stop_needs_the_best_iterate():
+    with pytest.raises(ValueError, match="be False if best=False"):
+        PGD(Linf(0.1), best=False, early_stop=True)

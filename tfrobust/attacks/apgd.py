@@ -8,13 +8,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks, losses, streams
-from tfrobust.adversary import Attack, input_gradient
+from tfrobust.adversary import Attack
 from tfrobust.attacks.boundary import wrong_classes
 from tfrobust.attacks.climb import Climb
 from tfrobust.attacks.momentum_rule import MomentumRule
 from tfrobust.attacks.sparse_rule import SparseRule
 from tfrobust.attacks.standing import on_standing, while_standing, worse
 from tfrobust.backend import register
+from tfrobust.gradients import input_gradient
 
 
 class _Plan(NamedTuple):

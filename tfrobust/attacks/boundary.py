@@ -9,7 +9,7 @@ import math
 
 import tensorflow as tf
 
-from tfrobust.adversary import input_gradient
+from tfrobust.gradients import input_gradient
 from tfrobust.threats.rows import flat
 
 

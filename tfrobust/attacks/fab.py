@@ -3,10 +3,11 @@
 import tensorflow as tf
 
 from tfrobust import checks, losses, streams
-from tfrobust.adversary import Attack, input_gradient
+from tfrobust.adversary import Attack
 from tfrobust.attacks import boundary, hyperplane
 from tfrobust.attacks.standing import choose, while_standing
 from tfrobust.backend import register
+from tfrobust.gradients import input_gradient
 from tfrobust.threats.rows import column, flat, spread
 
 

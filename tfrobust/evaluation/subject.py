@@ -3,9 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.adversary import input_gradient
 from tfrobust.attacks import FGSM, PGD, Transfer
 from tfrobust.evaluation.runner import Runner
+from tfrobust.gradients import input_gradient
 from tfrobust.losses import cross_entropy
 
 

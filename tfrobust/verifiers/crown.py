@@ -16,8 +16,8 @@ class CROWN(Bounding):
         threat: The `Threat` to bound over.
         intersect: Whether to tighten the margins and the bounds of what
             activations read by interval arithmetic, where that is better, so
-            that they are never looser than those of `IBP`. False gives the bounds
-            of the paper, but for signs that intervals settle.
+            that they are never looser than those of `IBP`. False gives the
+            bounds of the paper, but for signs that intervals settle.
 
     Example:
         `tfr.verifiers.CROWN(tfr.threats.Linf(0.1))`
