@@ -46,7 +46,7 @@ class Problem:
             yield self.x[rows], self.y[rows]
 
 
-def tfrobust(problem, best=True):
+def tfrobust(problem, **options):
     import tensorflow as tf
 
     import tfrobust as tfr
@@ -56,7 +56,7 @@ def tfrobust(problem, best=True):
         tfr.threats.Linf(problem.epsilon),
         steps=problem.steps,
         step_size=problem.step / problem.epsilon,
-        best=best,
+        **options,
     )
 
     @tf.function
@@ -68,6 +68,10 @@ def tfrobust(problem, best=True):
 
 def tfrobust_last(problem):
     return tfrobust(problem, best=False)
+
+
+def tfrobust_early(problem):
+    return tfrobust(problem, early_stop=True)
 
 
 def art_tensorflow(problem):
@@ -288,6 +292,7 @@ def _channels_first(attack):
 TOOLS = {
     "tfrobust": tfrobust,
     "tfrobust best=False": tfrobust_last,
+    "tfrobust early_stop=True": tfrobust_early,
     "ART TensorFlow": art_tensorflow,
     "ART PyTorch": art_pytorch,
     "Foolbox TensorFlow": foolbox_tensorflow,

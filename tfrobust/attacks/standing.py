@@ -39,7 +39,7 @@ def on_standing(run, standing, state, threat, x, *inputs):
 def while_standing(step, stands, count, state, threat, x, *inputs):
     """Repeats a step on the examples that still stand.
 
-    They are gathered again whenever a quarter of the gathered have fallen:
+    They are gathered again whenever an eighth of the gathered have fallen:
     neither are many fallen ones computed, nor is much copied for a few.
 
     Args:
@@ -74,7 +74,7 @@ def while_standing(step, stands, count, state, threat, x, *inputs):
     def regroup(number, state):
         index = tf.where(stands(state))[:, 0]
         rows = _rows(index, state, threat, x, *inputs)
-        least = 3 * tf.size(index) // 4
+        least = 7 * tf.size(index) // 8
         number, new = group(number, *rows, least=least)
         return number, _put(state, index, new)
 
