@@ -24,7 +24,11 @@ class Activation:
 
     def interval(self, node, lowers, uppers):
         """Bounds of a node from bounds of its dependent inputs."""
-        return node.run(*lowers), node.run(*uppers)
+        lower, upper = node.run(*lowers), node.run(*uppers)
+        if self.hinge:
+            return lower, upper
+        # Where a curve is flat, what approximates it may fall a little.
+        return tf.minimum(lower, upper), tf.maximum(lower, upper)
 
     def relaxation(self, node, lower, upper, free=None):
         """The `Relaxation` of a node."""

@@ -112,23 +112,26 @@ class Bounds:
         return self.threat.order < math.inf or self._mixes[node] > 1
 
     def _tightened(self, node, consumers):
-        image = len(node.shape) == 3
-        form = Patches if image else Dense
+        form = Patches if len(node.shape) == 3 else Dense
         lower, upper = self.intervals[node]
-        opened = self._opened(node, consumers) if form is Dense else None
-        rows, kept = (None, None) if opened is None else _chosen(opened)
-        values = self._concrete(
+        opened, rows = self._opened(node, consumers), None
+        if opened is not None:
+            index = _some(tf.where(opened))
+            example, values = tf.unstack(index, axis=1)
+            functions = tf.concat(form.signed(node, values), axis=0)
+            rows = tf.tile(example, [2]), functions
+        found = self._concrete(
             *backward(
                 self.trace, node, form.identity(node), self.lines, None, rows
             )
         )
-        if opened is None:
-            low, high = form.both(node, values)
-            high = -high
+        if rows is None:
+            low, high = form.both(node, found)
         else:
-            low, high = tf.split(values, 2, axis=1)
-            low = _placed(lower, opened, kept, low)
-            high = _placed(upper, opened, kept, -high)
+            low, high = tf.split(found, 2)
+            low = _placed(lower, opened, index, low)
+            high = _placed(-upper, opened, index, high)
+        high = -high
         if self._intersect:
             low, high = tf.maximum(low, lower), tf.minimum(high, upper)
         shape = tf.shape(lower)
@@ -173,31 +176,15 @@ def _mixes(node, known):
     return known[node.dependent[0]] + (0 if alone else 1)
 
 
-def _chosen(opened):
-    """Functions to keep: those of open values, and those values.
-
-    Args:
-        opened: Shape `[batch, values]`.
-
-    Returns:
-        Rows of `Dense.identity`, `[batch, 2 * count]`, and values, `[batch,
-        count]`; count is the largest number of open values of any example.
-    """
-    count = tf.reduce_max(tf.reduce_sum(tf.cast(opened, tf.int32), axis=1))
-    count = tf.maximum(count, 1)
-    kept = tf.math.top_k(tf.cast(opened, tf.float32), count).indices
-    return tf.concat([kept, kept + tf.shape(opened)[1]], axis=1), kept
+def _some(index):
+    """The same rows of an index; the first of all if there is none."""
+    missing = tf.cast(tf.size(index) == 0, tf.int32)
+    return tf.pad(index, [[0, missing], [0, 0]])
 
 
-def _placed(values, opened, kept, found):
-    """Puts what was found of the kept values in their places.
-
-    Of those that aren't open none: how many were kept depends on the batch.
-    """
+def _placed(values, opened, index, found):
+    """Puts what was found of the open values in their places."""
     flat = tf.reshape(values, tf.shape(opened))
-    example = tf.range(tf.shape(kept)[0])[:, tf.newaxis]
-    example = tf.broadcast_to(example, tf.shape(kept))
-    index = tf.stack([example, kept], axis=-1)
     placed = tf.tensor_scatter_nd_update(flat, index, found)
     return tf.reshape(tf.where(opened, placed, flat), tf.shape(values))
 

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from tfrobust.verifiers.rows import Rows, times
+
 
 class Dense:
     """Functions `sum(tensor * z)` of an activation z of any shape.
@@ -30,24 +32,26 @@ class Dense:
         values = tf.reshape(values, [-1, 2, *node.shape])
         return values[:, 0], values[:, 1]
 
-    def shared(self):
-        """Whether the coefficients are the same for every example."""
-        return self.tensor.shape[0] == 1
+    @staticmethod
+    def signed(node, values):
+        """Numbers of the functions of `identity` of these values, and negated.
 
-    def gather(self, rows):
-        """Chooses functions for each example: `rows` is `[batch, count]`."""
-        return Dense(tf.gather(self.tensor[0], rows))
+        Args:
+            node: The `Node`.
+            values: Which of its values, flattened.
+        """
+        return values, values + node.size
+
+    def chosen(self, example, function):
+        """`Rows` of one function each, by its number."""
+        return Rows(tf.gather(self.tensor[0], function), example)
 
     def pull(self, rule, node, position):
         """The same functions of one of the values that a linear op reads."""
         factor = rule.factor(node, position)
         if factor is not None:
             return Dense(times(self.tensor, factor))
-        shape = tf.shape(self.tensor)
-        rows = tf.reshape(self.tensor, [-1, *node.shape])
-        rows = rule.transposed(node, position, rows)
-        source = node.dependent[position].shape
-        return Dense(tf.reshape(rows, [shape[0], shape[1], *source]))
+        return self.replaced(rule.transposed(node, position, self.rows))
 
     def relaxed(self, relaxation):
         """The smallest that lines allow: functions of z, and a constant.
@@ -90,6 +94,20 @@ class Dense:
         """Itself; the form that every linear op can pull."""
         return self
 
+    def read(self, value):
+        """What each row of `rows` sees of a value `[batch, ...]`."""
+        return tf.repeat(value, tf.shape(self.tensor)[1], axis=0)
+
+    @property
+    def rows(self):
+        """The coefficients, shape `[batch * functions, ...]`."""
+        return tf.reshape(self.tensor, [-1, *self.tensor.shape[2:]])
+
+    def replaced(self, rows):
+        """Functions of another value, as many of each example."""
+        shape = tf.shape(self.tensor)
+        return Dense(tf.reshape(rows, [shape[0], shape[1], *rows.shape[1:]]))
+
     def plus(self, other, shape):
         """The sum of two lots of functions of one value of this shape."""
         return Dense(self.tensor + other.dense(shape).tensor)
@@ -99,13 +117,6 @@ class Dense:
         if value is None or value.shape.rank == self.tensor.shape.rank:
             return value
         return value[:, tf.newaxis]
-
-
-def times(tensor, factor):
-    """Multiplies by what is 1 more often than not."""
-    return (
-        tensor if isinstance(factor, int) and factor == 1 else tensor * factor
-    )
 
 
 def _product(tensor, value):

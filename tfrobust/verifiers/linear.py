@@ -43,7 +43,8 @@ class Linear:
         if self._weights:
             radii = [(upper - lower) / 2 for lower, upper in ends]
             centre = node.run(*((upper + lower) / 2 for lower, upper in ends))
-            radius = self._magnitude(node, *radii)
+            # Rounding may have made of zero a little less.
+            radius = tf.abs(self._magnitude(node, *radii))
             return centre - radius, centre + radius
         # From where each input contributes its least to where its most.
         for k, position in enumerate(node.positions):

@@ -5,7 +5,8 @@ from typing import Any
 import tensorflow as tf
 
 from tfrobust.verifiers import convolutions
-from tfrobust.verifiers.dense import Dense, times
+from tfrobust.verifiers.dense import Dense
+from tfrobust.verifiers.rows import Rows, times
 from tfrobust.verifiers.window import Window
 
 
@@ -44,6 +45,30 @@ class Patches:
         values = tf.reshape(values, [-1, height, width, 2, channels])
         return values[..., 0, :], values[..., 1, :]
 
+    @staticmethod
+    def signed(node, values):
+        """Numbers of the functions of `identity` of these values, and negated.
+
+        Args:
+            node: The `Node`.
+            values: Which of its values, flattened.
+        """
+        channels = node.shape[-1]
+        function = values + values // channels * channels
+        return function, function + channels
+
+    def chosen(self, example, function):
+        """`Rows` of one function each, by its number."""
+        (_, columns), functions = self.window.grid, self.tensor.shape[3]
+        place, number = function // functions, function % functions
+        places = tf.stack([place // columns, place % columns], axis=1)
+        if self.tensor.shape[1:3] == [1, 1]:
+            tensor = tf.gather(self.tensor[0, 0, 0], number)
+        else:
+            index = tf.concat([places, number[:, tf.newaxis]], axis=1)
+            tensor = tf.gather_nd(self.tensor[0], index)
+        return Rows(tensor, example, self.window, places)
+
     def pull(self, rule, node, position):
         """The same functions of one of the values that a linear op reads."""
         factor = rule.factor(node, position)
@@ -52,10 +77,8 @@ class Patches:
         if not convolutions.window(node):
             return self.dense(node.shape).pull(rule, node, position)
         pulled = self._convolved(node, node.dependent[position])
-        height, width, _ = shape = node.dependent[position].shape
-        if pulled.window.size[0] * pulled.window.size[1] > height * width:
-            return pulled.dense(shape)
-        return pulled
+        shape = node.dependent[position].shape
+        return pulled.dense(shape) if pulled.window.exceeds(shape) else pulled
 
     def relaxed(self, relaxation):
         """The smallest that lines allow: functions of z, and a constant."""

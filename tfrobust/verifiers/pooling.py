@@ -4,8 +4,6 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tfrobust.verifiers.dense import Dense
-
 
 class MaxPool:
     """How to bound the largest value of each window.
@@ -48,18 +46,12 @@ class _Chosen(NamedTuple):
     def pull(self, coefficients):
         """The smallest that the lines allow: functions, and a constant."""
         node = self.node
-        tensor = coefficients.dense(node.shape).tensor
-        negative = tf.minimum(tensor, 0.0)
-        alone = self.alone[:, tf.newaxis]
-        constant = Dense(negative).dot(self.largest * (1 - self.alone))
-        kept = tensor - negative * (1 - alone)
-        shape = tf.shape(kept)
-        source = node.dependent[0].shape
-        lower = tf.repeat(self.lower, shape[1], axis=0)
-        rows = tf.reshape(kept, [-1, *node.shape])
-        rows = _spread(node, lower, rows)
-        rows = tf.reshape(rows, [shape[0], shape[1], *source])
-        return Dense(rows), constant
+        found = coefficients.dense(node.shape)
+        negative = tf.minimum(found.rows, 0.0)
+        constant = found.replaced(negative).dot(self.largest * (1 - self.alone))
+        kept = found.rows - negative * (1 - found.read(self.alone))
+        rows = _spread(node, found.read(self.lower), kept)
+        return found.replaced(rows), constant
 
 
 def _spread(node, values, rows):

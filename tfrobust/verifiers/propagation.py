@@ -9,9 +9,7 @@ def interval(node, intervals):
     """Bounds of one node from the intervals of those that it reads."""
     pairs = [intervals[given] for given in node.dependent]
     lowers, uppers = zip(*pairs, strict=True)
-    lower, upper = rule(node).interval(node, lowers, uppers)
-    # Rounding may have swapped ends that are equal.
-    return tf.minimum(lower, upper), tf.maximum(lower, upper)
+    return rule(node).interval(node, lowers, uppers)
 
 
 def backward(trace, node, functions, lines, boxes=None, rows=None, visit=None):
@@ -23,14 +21,16 @@ def backward(trace, node, functions, lines, boxes=None, rows=None, visit=None):
         functions: `Dense` or `Patches`.
         lines: Maps every op on the way that isn't linear to its lines.
         boxes: Maps nodes at which to stop to their intervals.
-        rows: Which functions to keep for each example, `[batch, count]`; None
-            for all. They are chosen at the first op that isn't linear: until
-            there the functions are the same for every example.
+        rows: Which functions to keep, a pair of examples and numbers of
+            functions; None for all. They are chosen at the first op that
+            isn't linear: until there the functions are the same for every
+            example.
         visit: Called with every node on the way and the functions of it.
 
     Returns:
         The functions of the input, None if all of them stopped before, and a
         constant `[batch, functions]`, such that their sum is a lower bound.
+        Of chosen rows, `Rows` and a constant `[rows]`.
     """
     boxes = boxes or {}
     pending, constant = {node: functions}, 0.0
@@ -55,10 +55,10 @@ def backward(trace, node, functions, lines, boxes=None, rows=None, visit=None):
             ]
         else:
             if rows is not None:
-                found = found.gather(rows)
-                pending = {k: v.gather(rows) for k, v in pending.items()}
+                found = found.chosen(*rows)
+                pending = {k: v.chosen(*rows) for k, v in pending.items()}
                 if not isinstance(constant, float):
-                    constant = tf.gather(constant[0], rows)
+                    constant = tf.gather(constant[0], rows[1])
                 rows = None
             found, more = lines[current].pull(found)
             constant += more

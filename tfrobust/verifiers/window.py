@@ -32,6 +32,10 @@ class Window(NamedTuple):
             tuple((self.size[a] - 1) * strides[a] + kernel[a] for a in pairs),
         )
 
+    def exceeds(self, shape):
+        """Whether a window has more places than an image of this shape."""
+        return self.size[0] * self.size[1] > shape[0] * shape[1]
+
     def union(self, other):
         """The smallest windows around both, which share grid and stride."""
         start = tuple(map(min, self.start, other.start))

@@ -1,0 +1,131 @@
+"""Linear functions that were chosen one by one."""
+
+import tensorflow as tf
+
+from tfrobust.verifiers import convolutions
+
+
+class Rows:
+    """Functions `sum(tensor * z)`, each of one example's activation z.
+
+    Only some values of an activation gain from better bounds, and which ones
+    differs from example to example.
+
+    Args:
+        tensor: Coefficients, shape `[rows, ...]`, where the dots are the shape
+            of z for one example, or of a window of it.
+        example: To which example each row belongs, shape `[rows]`.
+        window: The `Window` that the coefficients see; None for all of z.
+        places: The window's place in its grid, row and column, shape
+            `[rows, 2]`; None without a window.
+
+    What is computed of them has shape `[rows]`.
+    """
+
+    def __init__(self, tensor, example, window=None, places=None):
+        self.tensor, self.example = tensor, example
+        self.window, self.places = window, places
+
+    def pull(self, rule, node, position):
+        """The same functions of one of the values that a linear op reads."""
+        factor = rule.factor(node, position)
+        if factor is not None:
+            return self._with(times(self.tensor, factor))
+        source = node.dependent[position].shape
+        if self.window and convolutions.window(node):
+            window = self.window.before(*convolutions.window(node))
+            if not window.exceeds(source):
+                shape = [*window.size, source[-1]]
+                tensor = convolutions.pulled_windows(node, self.tensor, shape)
+                return Rows(tensor, self.example, window, self.places)
+        whole = self.dense(node.shape)
+        return whole.replaced(rule.transposed(node, position, whole.tensor))
+
+    def relaxed(self, relaxation):
+        """The smallest that lines allow: functions of z, and a constant."""
+        lower, below, upper, above = (
+            None if part is None else self.read(part) for part in relaxation
+        )
+        negative = tf.minimum(self.tensor, 0.0)
+        slopes = self.tensor * tf.where(self.tensor < 0, upper, lower)
+        total = 0.0
+        if below is not None:
+            total += _sums(self.tensor * below)
+            above = -below if above is None else above - below
+        if above is not None:
+            total += _sums(negative * above)
+        return self._with(slopes), total
+
+    def dot(self, value):
+        """The functions of one value `[batch, ...]`."""
+        return _sums(self.tensor * self.read(value))
+
+    def minimum_over(self, threat, x):
+        """Their minimum over a threat around x."""
+        room = (
+            self.read(part, padding)
+            for part, padding in zip(threat.room(x), (0, 0, 1), strict=True)
+        )
+        count = tf.shape(self.tensor)[0]
+        room = (tf.reshape(part, [count, 1, self._size]) for part in room)
+        rows = tf.reshape(-self.tensor, [count, 1, self._size])
+        return self.dot(x) - threat.reach(rows, *room)[:, 0]
+
+    def dense(self, shape):
+        """The same functions of all of an image of this shape."""
+        if self.window is None:
+            return self
+        tensor = self.tensor
+        for axis, equation in enumerate(("nrcz,nyr->nycz", "nycz,nxc->nyxz")):
+            places = self.window.places(axis, shape[axis])
+            places = tf.gather(places, self.places[:, axis])
+            tensor = tf.einsum(equation, tensor, places)
+        return Rows(tensor, self.example)
+
+    def plus(self, other, shape):
+        """The sum of two lots of functions of one value of this shape."""
+        if self.window != other.window:
+            return self.dense(shape).plus(other.dense(shape), shape)
+        return self._with(self.tensor + other.tensor)
+
+    def read(self, value, padding=0.0):
+        """What each row sees of a value `[batch, ...]`; a batch of 1 is all's.
+
+        Args:
+            value: One value for each example.
+            padding: What is seen outside of an image.
+        """
+        example = self.example
+        if value.shape[0] == 1:
+            example = tf.zeros_like(example)
+        if self.window is None:
+            return tf.gather(value, example)
+        index = tf.concat([example[:, tf.newaxis], self.places], axis=1)
+        return tf.gather_nd(self.window.view(value, padding), index)
+
+    @property
+    def rows(self):
+        """The coefficients."""
+        return self.tensor
+
+    def replaced(self, rows):
+        """Functions of another value, of the same examples."""
+        return Rows(rows, self.example)
+
+    def _with(self, tensor):
+        return Rows(tensor, self.example, self.window, self.places)
+
+    @property
+    def _size(self):
+        return self.tensor.shape[1:].num_elements()
+
+
+def times(tensor, factor):
+    """Multiplies by what is 1 more often than not."""
+    return (
+        tensor if isinstance(factor, int) and factor == 1 else tensor * factor
+    )
+
+
+def _sums(products):
+    return tf.reduce_sum(products, axis=list(range(1, products.shape.rank)))
