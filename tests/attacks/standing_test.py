@@ -97,7 +97,7 @@ def test_a_loop_gives_the_same_however_it_is_grouped(wrap, stands, count):
     np.testing.assert_array_equal(lives, LIVES - steps)
 
 
-def test_a_loop_regroups_once_a_quarter_has_fallen():
+def test_a_loop_regroups_once_an_eighth_has_fallen():
     sizes = []
 
     def step(number, state, threat, x):
@@ -105,13 +105,16 @@ def test_a_loop_regroups_once_a_quarter_has_fallen():
         sizes.append(len(x))
         return fall(number, state, threat, x)
 
+    lives = tf.constant([1.0, 2, 3] + [9] * 14)
+    x = tf.zeros([17, 3])
+    while_standing(step, stands, 99, (x, lives), FREE, x)
+    # Of 17 it takes three to regroup.
+    assert sizes == [17] * 3 + [14] * 6
+    sizes.clear()
     state = tf.zeros_like(X), tf.constant(LIVES)
     while_standing(step, stands, 7, state, FREE, X)
-    # Left are 7, 6, 4, 3, 2, 2, 2; of 7 it takes two to regroup.
-    assert sizes == [7, 7, 4, 3, 2, 2, 2]
-    sizes.clear()
-    while_standing(step, stands, 99, state, FREE, X[:8])
-    assert len(sizes) == 9
+    # Left are 7, 6, 4, 3, 2, 2, 2.
+    assert sizes == [7, 6, 4, 3, 2, 2, 2]
 
 
 def test_static_shapes_stay_static_if_nobody_falls():

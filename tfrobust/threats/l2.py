@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from tfrobust import streams
 from tfrobust.backend import register
-from tfrobust.threats.rows import bisect, flat, normalized
+from tfrobust.threats.rows import flat, normalized, solve
 from tfrobust.threats.threat import Threat
 
 
@@ -54,7 +54,7 @@ class L2(Threat):
             share = scale**2 / (scale**2 + t)
             return tf.clip_by_value(delta * share, lower, upper)
 
-        _, t = bisect(lambda t: _norm(shrunk(t) / scale), _norm(delta * scale))
+        t = solve(lambda t: _norm(shrunk(t) / scale), _norm(delta * scale))
         return x + tf.reshape(shrunk(t), tf.shape(x))
 
     def reach(self, coefficients, down, up, scale):
@@ -82,8 +82,7 @@ def _maximizer(gradient, lower, upper, scale):
 def _multiplier(gradient, lower, upper, scale):
     """The multiplier t at which that maximiser has |d / scale| <= 1."""
     step = _maximizer(gradient, lower, upper, scale)
-    _, t = bisect(lambda t: _norm(step(t) / scale), _norm(gradient * scale))
-    return t
+    return solve(lambda t: _norm(step(t) / scale), _norm(gradient * scale))
 
 
 def _norm(rows):
