@@ -32,7 +32,9 @@ flags.DEFINE_enum("dataset", "digits", list(datasets.SHAPES), "Its test set.")
 flags.DEFINE_string("data_dir", None, "Folder of <dataset>.npz; else download.")
 flags.DEFINE_enum("norm", "linf", list(THREATS), "Norm of the threat.")
 flags.DEFINE_float("epsilon", 0.05, "Radius; pixels are in [0, 1].", 0.0)
-flags.DEFINE_enum("attack", "autoattack", list(ATTACKS), "The attack.")
+flags.DEFINE_multi_enum(
+    "attack", ["autoattack"], list(ATTACKS), "The attack; repeat it for more."
+)
 flags.DEFINE_integer("limit", None, "How many examples.", lower_bound=1)
 flags.DEFINE_integer("batch_size", 128, "Examples at a time.", lower_bound=1)
 flags.DEFINE_string("resume", None, "File that keeps answers meanwhile.")
@@ -50,28 +52,31 @@ def check_flags(argv):
     models.check("twin", FLAGS.twin)
     if FLAGS.twin and not FLAGS.twin.endswith(".keras"):
         raise app.UsageError(f"--twin={FLAGS.twin} must be a .keras file.")
-    if FLAGS.twin and FLAGS.attack not in TRANSFERRED:
-        raise app.UsageError(
-            f"--attack={FLAGS.attack} can't be found on a --twin. Choose one "
-            f"of {', '.join(TRANSFERRED)}."
-        )
     blind = FLAGS.model and FLAGS.model.endswith(".tflite") and not FLAGS.twin
-    if blind and FLAGS.attack != "square":
-        raise app.UsageError(
-            f"--attack={FLAGS.attack} needs gradients, which a .tflite file "
-            "hasn't. Pass a --twin, or --attack=square."
-        )
+    for attack in FLAGS.attack:
+        if FLAGS.twin and attack not in TRANSFERRED:
+            raise app.UsageError(
+                f"--attack={attack} can't be found on a --twin. Choose one of "
+                f"{', '.join(TRANSFERRED)}."
+            )
+        if blind and attack != "square":
+            raise app.UsageError(
+                f"--attack={attack} needs gradients, which a .tflite file "
+                "hasn't. Pass a --twin, or --attack=square."
+            )
 
 
-def adversaries(attack):
-    """The attack by its name, or on the twin and with Square beside it."""
+def adversaries(threat):
+    """The attacks by name, or on the twin and with Square beside them."""
+    attacks = {name: ATTACKS[name](threat) for name in FLAGS.attack}
     if not FLAGS.twin:
-        return {FLAGS.attack: attack}
+        return attacks
     twin = models.load(FLAGS.twin)
-    return {
-        f"{FLAGS.attack} on the twin": tfr.attacks.Transfer(attack, twin),
-        "square": tfr.attacks.Square(attack.threat),
+    moved = {
+        f"{name} on the twin": tfr.attacks.Transfer(attack, twin)
+        for name, attack in attacks.items()
     }
+    return {**moved, "square": tfr.attacks.Square(threat)}
 
 
 def objections(report, least):
@@ -87,12 +92,11 @@ def objections(report, least):
 def main(argv):
     check_flags(argv)
     threat = THREATS[FLAGS.norm](FLAGS.epsilon)
-    attack = ATTACKS[FLAGS.attack](threat)
     train, (x, y) = datasets.load(FLAGS.dataset, FLAGS.data_dir)
     report = tfr.evaluate(
         models.load_or_train(FLAGS.model, train, threat),
         (x[: FLAGS.limit], y[: FLAGS.limit]),
-        adversaries(attack),
+        adversaries(threat),
         batch_size=FLAGS.batch_size,
         state=FLAGS.resume,
         name=FLAGS.model or "small network",

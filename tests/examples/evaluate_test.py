@@ -95,17 +95,19 @@ def test_a_file_without_gradients_is_attacked_through_its_twin(
             f"--model={folder / 'linear.tflite'}",
             f"--twin={folder / 'linear.keras'}",
             "--attack=pgd",
+            "--attack=apgd",
         ]
     )
     functions["check_flags"](["evaluate"])
-    pgd = functions["ATTACKS"]["pgd"](tfr.threats.Linf(0.1))
-    found = functions["adversaries"](pgd)
-    assert list(found) == ["pgd on the twin", "square"]
-    transfer, square = found.values()
-    assert transfer.attack is pgd
-    assert transfer.surrogate.count_params() == 650
+    threat = tfr.threats.Linf(0.1)
+    found = functions["adversaries"](threat)
+    assert list(found) == ["pgd on the twin", "apgd on the twin", "square"]
+    pgd, apgd, square = found.values()
+    assert isinstance(pgd.attack, tfr.attacks.PGD)
+    assert isinstance(apgd.attack, tfr.attacks.APGD)
+    assert pgd.surrogate.count_params() == 650
     assert isinstance(square, tfr.attacks.Square)
-    assert square.threat is pgd.threat
+    assert {attack.threat for attack in found.values()} == {threat}
 
 
 @pytest.mark.parametrize(
