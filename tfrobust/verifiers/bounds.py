@@ -141,8 +141,11 @@ class Bounds:
     def _opened(self, node, consumers):
         """Which values could gain, `[batch, values]`; None for any of them.
 
-        Before the first op that isn't linear there is nothing to choose.
+        Before the first op that isn't linear there is nothing to choose, and
+        without intervals nothing to choose by.
         """
+        if not self._intersect:
+            return None
         settled = [
             rule(reader).settled(*self.intervals[node]) for reader in consumers
         ]

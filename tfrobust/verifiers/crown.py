@@ -17,7 +17,7 @@ class CROWN(Bounding):
         intersect: Whether to tighten the margins and the bounds of what
             activations read by interval arithmetic, where that is better, so
             that they are never looser than those of `IBP`. False gives the
-            bounds of the paper, but for signs that intervals settle.
+            bounds of the paper, and takes longer.
 
     Example:
         `tfr.verifiers.CROWN(tfr.threats.Linf(0.1))`
