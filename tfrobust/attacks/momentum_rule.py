@@ -99,9 +99,12 @@ class MomentumRule(NamedTuple):
 
     def step(self, threat, x, point, gradient, first):
         """Returns the next iterate and the rule; `first` has no momentum."""
-        ahead = threat.ascend(x, point, gradient, column(self.size, x))
-        ahead = threat.project(x, ahead) - point
+        box = threat.box(x)
+        # The range is left to the projection, as in the paper.
+        boundless = threat.replace(low=-math.inf, high=math.inf)
+        ahead = boundless.ascend(x, point, gradient, column(self.size, x))
+        ahead = threat.project(x, ahead, box) - point
         share = tf.where(first, 1.0, 0.75)
         moved = share * ahead + (1 - share) * (point - self.previous)
-        moved = threat.project(x, point + moved)
+        moved = threat.project(x, point + moved, box)
         return moved, self._replace(previous=point)

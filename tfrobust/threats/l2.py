@@ -1,10 +1,18 @@
 """The l2 threat."""
 
+import math
+
 import tensorflow as tf
 
 from tfrobust import streams
 from tfrobust.backend import register
-from tfrobust.threats.rows import flat, normalized, solve
+from tfrobust.threats.rows import (
+    bisect,
+    column,
+    flat,
+    multiplier,
+    normalized,
+)
 from tfrobust.threats.threat import Threat
 
 
@@ -38,51 +46,56 @@ class L2(Threat):
         return tf.reshape(direction, tf.shape(x)) * radius
 
     def _steepest(self, perturbed, gradient, radius):
-        lower, upper, scale = self._room(perturbed, perturbed, radius)
         rows, _ = normalized(flat(gradient))
-        t = _multiplier(rows, lower, upper, scale)
+        lower, upper, scale = self._room(perturbed, perturbed, radius)
+        if self.low == -math.inf and self.high == math.inf:
+            t = _norm(rows * scale)
+        else:
+            t = _multiplier(rows, lower, upper, scale)
         # With room for all, t is 0, but the step must stay finite.
         least = 1e-5 * tf.reduce_max(tf.abs(rows) * scale, 1, keepdims=True)
         step = tf.math.divide_no_nan(rows * scale**2, tf.maximum(t, least))
         return tf.reshape(step, tf.shape(gradient))
 
     def _nearest(self, x, perturbed):
-        lower, upper, scale = self._room(x, x, self._epsilon(x))
+        epsilon = self._epsilon(x)
+        if set(epsilon.shape[1:]) <= {1}:
+            return self._shrunk(x, perturbed, tf.maximum(epsilon, 1e-15))
+        lower, upper, scale = self._room(x, x, epsilon)
         delta = flat(perturbed - x)
 
         def shrunk(t):
             share = scale**2 / (scale**2 + t)
             return tf.clip_by_value(delta * share, lower, upper)
 
-        t = solve(lambda t: _norm(shrunk(t) / scale), _norm(delta * scale))
+        _, t = bisect(lambda t: _norm(shrunk(t) / scale), _norm(delta * scale))
         return x + tf.reshape(shrunk(t), tf.shape(x))
+
+    def _shrunk(self, x, perturbed, epsilon):
+        """The same if an example has one epsilon: towards x, along a line."""
+        inside = tf.clip_by_value(perturbed, self.low, self.high) - x
+        if self.mask is not None:
+            inside = tf.where(self.mask > 0, inside, 0.0)
+        delta = perturbed - x
+        squares, limits = (flat((d / epsilon) ** 2) for d in (delta, inside))
+        t = multiplier(squares, limits)
+        return x + delta / column(tf.maximum(t, 1.0), x)
 
     def reach(self, coefficients, down, up, scale):
         rows, size = normalized(coefficients)
-        room = down, up, scale
         # The Lagrangian dual bounds the maximum from above at any multiplier.
-        t = tf.stop_gradient(_multiplier(rows, *room))
-        step = _maximizer(rows, *room)(t)
+        t = tf.stop_gradient(_multiplier(rows, down, up, scale))
+        step = rows * scale**2 / tf.maximum(t, 1e-30)
+        step = tf.clip_by_value(step, down, up)
         gain = tf.reduce_sum(rows * step, axis=-1, keepdims=True)
         dual = gain + t / 2 * (1 - _norm(step / scale) ** 2)
         return tf.squeeze(size * dual, axis=-1)
 
 
-def _maximizer(gradient, lower, upper, scale):
-    """argmax over the box of <d, gradient> - t/2 |d / scale|^2, of t."""
-
-    def step(t):
-        return tf.clip_by_value(
-            gradient * scale**2 / tf.maximum(t, 1e-30), lower, upper
-        )
-
-    return step
-
-
 def _multiplier(gradient, lower, upper, scale):
-    """The multiplier t at which that maximiser has |d / scale| <= 1."""
-    step = _maximizer(gradient, lower, upper, scale)
-    return solve(lambda t: _norm(step(t) / scale), _norm(gradient * scale))
+    """The t at which `clip(gradient * scale**2 / t)` leaves the unit ball."""
+    limits = (tf.where(gradient > 0, upper, lower) / scale) ** 2
+    return multiplier((gradient * scale) ** 2, limits)
 
 
 def _norm(rows):

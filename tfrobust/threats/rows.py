@@ -52,60 +52,42 @@ def bisect(norm, largest, count=40):
     return tf.where(idle, start, failing), tf.where(idle, start, passing)
 
 
-def solve(norm, largest, count=40, tolerance=5e-7):
-    """The passing end of `bisect`, in a few steps for most norms.
+def multiplier(squares, limits, count=40):
+    """The smallest `t >= 0` with `sum(min(squares / t**2, limits)) <= 1`.
 
-    The reciprocal of the norm of what is shrunk by `1 / (1 + t)` is a line,
-    so the secant of the reciprocal is followed (Illinois algorithm). A row
-    rests once its norm is 1 to within the tolerance, never above, so that no
-    row depends on how many steps another needs.
+    So a row of these squares, divided by t and cut off where its squares
+    exceed the limits, has at most length 1. The sum is a concave function of
+    `1 / t**2`, made of lines, so Newton's method approaches the root from its
+    passing side and never overshoots, wherever it ends. A row rests once it no
+    longer moves, so that none depends on how many steps another needs.
 
     Args:
-        norm: As in `bisect`.
-        largest: As in `bisect`.
+        squares: Shape `[..., features]`, not negative.
+        limits: Not negative, in a shape that broadcasts.
         count: Largest number of steps.
-        tolerance: How far below 1 the norm may be.
+
+    Returns:
+        Shape `[..., 1]`; 0 where even the limits themselves are within.
     """
 
-    def excess(t):
-        # Aims at the middle of what is tolerated.
-        return 1 / tf.maximum(norm(t), 1e-30) - 1 - tolerance / 2
+    def step(square, moves):
+        cut = squares >= square * limits
+        free = _sum(tf.where(cut, 0.0, squares))
+        left = 1 - _sum(tf.where(cut, limits, 0.0))
+        found = tf.minimum(free / tf.maximum(left, 1e-30), square)
+        further = moves & (found < square * (1 - 1e-6))
+        return tf.where(moves, found, square), further
 
-    def done(above):
-        return above <= tolerance / 2
-
-    def step(failing, passing, below, above, weights):
-        low, high = weights[0] * below, weights[1] * above
-        middle = failing + (passing - failing) * low / (low - high)
-        found = excess(middle)
-        moves = ~done(above)
-        fits = moves & (found >= -tolerance / 2)
-        fails = moves & ~fits
-        # The end that stays a second time counts half.
-        weights = (
-            tf.where(fits, tf.where(weights[1] == 1, weights[0] / 2, 1.0), 1.0),
-            tf.where(
-                fails, tf.where(weights[0] == 1, weights[1] / 2, 1.0), 1.0
-            ),
-        )
-        return (
-            tf.where(fails, middle, failing),
-            tf.where(fits, middle, passing),
-            tf.where(fails, found, below),
-            tf.where(fits, found, above),
-            weights,
-        )
-
-    start, one = tf.zeros_like(largest), tf.ones_like(largest)
-    below, above = excess(start), excess(largest)
-    idle = below >= -tolerance / 2
-    above = tf.where(idle, 0.0, above)
-    passing = tf.while_loop(
-        lambda failing, passing, below, above, weights: tf.reduce_any(
-            ~done(above)
-        ),
+    start = _sum(squares)
+    square, _ = tf.while_loop(
+        lambda _, moves: tf.reduce_any(moves),
         step,
-        (start, largest, below, above, (one, one)),
+        (start, start > 0),
         maximum_iterations=count,
-    )[1]
-    return tf.where(idle, start, passing)
+    )
+    # Rounding must not add to the length.
+    return tf.sqrt(square) * (1 + 1e-6)
+
+
+def _sum(rows):
+    return tf.reduce_sum(rows, axis=-1, keepdims=True)
