@@ -96,7 +96,8 @@ class Square(Attack):
                 run_seed = streams.fold(seed, number)
                 return worse(self._run(judged, run_seed, *problem), found)
 
-            inputs = threat, images, y, streams.keys(x)
+            ends = square_moves.limits(threat, images)
+            inputs = threat, images, y, ends, streams.keys(x)
             return number + 1, *on_standing(run, _stands(found), found, *inputs)
 
         found = tf.while_loop(
@@ -112,22 +113,23 @@ class Square(Attack):
         values = losses.per_example(losses.get(self.loss), y, logits)
         return tf.where(losses.margin(y, logits) > 0, math.inf, values)
 
-    def _run(self, judged, seed, threat, x, y, keys):
+    def _run(self, judged, seed, threat, x, y, ends, keys):
         """Searches from one start; returns images and their losses."""
-        start = square_moves.start(threat, x, keys, streams.fold(seed, 0))
+        begin = streams.fold(seed, 0)
+        start = square_moves.start(threat, x, ends, keys, begin)
         seed = streams.fold(seed, 1)
         fractions = windows.fractions(
             self.queries, self.initial_fraction, self.rescale_schedule
         )
 
-        def query(number, state, threat, x, y, keys):
+        def query(number, state, threat, x, y, ends, keys):
             fraction = tf.gather(fractions, number + 1)  # The start is 0.
             change = square_moves.change(
-                threat, x, state[0], fraction, keys, seed, number
+                threat, x, ends, state[0], fraction, keys, seed, number
             )
             return worse(judged(change, y), state)
 
-        inputs = judged(start, y), threat, x, y, keys
+        inputs = judged(start, y), threat, x, y, ends, keys
         return while_standing(query, _stands, self.queries - 1, *inputs)
 
 

@@ -13,12 +13,32 @@ from tfrobust.attacks import windows
 from tfrobust.threats.rows import bisect
 
 
-def start(threat, x, keys, seed):
+def limits(threat, x):
+    """What `start` and `change` must know of the threat around x.
+
+    Args:
+        threat: A `Threat` on x, whose epsilon has x's shape.
+        x: Inputs, shape `[batch, height, width, channels]`.
+
+    Returns:
+        The corners of the box around the threat and, but for linf, how far
+        each feature may move down and up, in epsilons; all of x's shape.
+    """
+    box = threat.box(x)
+    if math.isinf(threat.order):
+        return box
+    return *box, *(
+        tf.math.divide_no_nan(corner - x, threat.epsilon) for corner in box
+    )
+
+
+def start(threat, x, ends, keys, seed):
     """Spends all of epsilon on stripes or tiles of random signs.
 
     Args:
         threat: A `Threat` on x, whose epsilon has x's shape.
         x: Inputs, shape `[batch, height, width, channels]`.
+        ends: What `limits` returned for x.
         keys: What `streams.keys` returned for x.
         seed: Scalar integer.
     """
@@ -32,19 +52,20 @@ def start(threat, x, keys, seed):
     signs = tf.gather(signs, row // tile[0], axis=1)
     signs = tf.gather(signs, column // tile[1], axis=2)
     if linf:
-        return _corner(threat, x, signs)
+        return _corner(ends, signs)
     rows, columns = row[tf.newaxis] % tile[0], column[tf.newaxis] % tile[1]
     stacked = tf.constant([False])
     bumps = windows.pyramids(rows, columns, tile[0], tile[1], stacked) * signs
-    return _shifted(threat, x, x, 1.0, 0.0, bumps)
+    return _shifted(threat, x, ends, x, 1.0, 0.0, bumps)
 
 
-def change(threat, x, images, fraction, keys, seed, number):
+def change(threat, x, ends, images, fraction, keys, seed, number):
     """Changes one window of each image at a random place.
 
     Args:
         threat: A `Threat` on x, whose epsilon has x's shape.
         x: Inputs, shape `[batch, height, width, channels]`.
+        ends: What `limits` returned for x.
         images: What to change, of x's shape.
         fraction: Fraction of the pixels that a window holds.
         keys: What `streams.keys` returned for x.
@@ -65,21 +86,21 @@ def change(threat, x, images, fraction, keys, seed, number):
     rows, columns = placed(numbers[:, :2])
     first = windows.inside(rows, columns, high, wide)
     if linf:
-        return tf.where(first > 0, _corner(threat, x, signs), images)
+        return tf.where(first > 0, _corner(ends, signs), images)
     stacked = numbers[:, 4] < 0.5
     bumps = windows.pyramids(rows, columns, high, wide, stacked) * signs
     rows, columns = placed(numbers[:, 2:4])
     second = windows.inside(rows, columns, high, wide)
-    return _shifted(threat, x, images, first, second, bumps)
+    return _shifted(threat, x, ends, images, first, second, bumps)
 
 
-def _corner(threat, x, signs):
+def _corner(ends, signs):
     """The corner of the linf ball, within the range, that signs point to."""
-    corner = x + signs * threat.epsilon
-    return tf.clip_by_value(corner, threat.low, threat.high)
+    lower, upper = ends
+    return tf.where(signs > 0, upper, lower)
 
 
-def _shifted(threat, x, images, first, second, bumps):
+def _shifted(threat, x, ends, images, first, second, bumps):
     """Moves the perturbation of one window, and what is left, to another.
 
     Perturbations are measured in epsilons, so that their norm is at most 1.
@@ -87,6 +108,7 @@ def _shifted(threat, x, images, first, second, bumps):
     Args:
         threat: A `Threat` on x.
         x: Inputs, shape `[batch, height, width, channels]`.
+        ends: What `limits` returned for x.
         images: What to change, of x's shape.
         first: 1 for pixels in the window that receives, else 0.
         second: 1 for pixels in the window that gives, else 0.
@@ -109,20 +131,19 @@ def _shifted(threat, x, images, first, second, bumps):
     # Twice too much, as under linf in the paper: else what the range cuts
     # off would be lost.
     mixture *= 2 * share ** (1 / order)
-    return _fitted(threat, x, (1 - either) * moved + mixture)
+    return _fitted(threat, x, ends, (1 - either) * moved + mixture)
 
 
-def _fitted(threat, x, moved):
+def _fitted(threat, x, ends, moved):
     """Brings perturbations, measured in epsilons, back into the threat."""
-    epsilon, box = threat.epsilon, threat.box(x)
-    room = [tf.math.divide_no_nan(corner - x, epsilon) for corner in box]
+    lower, upper, *room = ends
     if threat.order == 1:
         moved = _sparse(moved, room)
     moved = tf.clip_by_value(moved, *room)
     size = _powers(moved, threat.order)
     size = tf.reduce_sum(size, axis=-1, keepdims=True) ** (1 / threat.order)
-    moved /= tf.maximum(size, 1.0)
-    point = tf.clip_by_value(x + moved * epsilon, *box)
+    moved *= threat.epsilon / tf.maximum(size, 1.0)
+    point = tf.clip_by_value(x + moved, lower, upper)
     return threat.sparse(x, point) if threat.order == 1 else point
 
 
