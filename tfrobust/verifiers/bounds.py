@@ -12,6 +12,8 @@ from tfrobust.verifiers.rules import rule
 # How many roundings of full size the sum of a dot product is allowed. Sums in
 # blocks, as all fast kernels do them, err by far less than their length.
 ROUNDINGS = 32
+# How many coefficients a backward pass over single values holds at once.
+CHUNK = 2**24
 
 
 class Bounds:
@@ -114,21 +116,13 @@ class Bounds:
     def _tightened(self, node, consumers):
         form = Patches if len(node.shape) == 3 else Dense
         lower, upper = self.intervals[node]
-        opened, rows = self._opened(node, consumers), None
-        if opened is not None:
-            index = _some(tf.where(opened))
-            example, values = tf.unstack(index, axis=1)
-            functions = tf.concat(form.signed(node, values), axis=0)
-            rows = tf.tile(example, [2]), functions
-        found = self._concrete(
-            *backward(
-                self.trace, node, form.identity(node), self.lines, None, rows
-            )
-        )
-        if rows is None:
-            low, high = form.both(node, found)
+        opened = self._opened(node, consumers)
+        if opened is None:
+            found = backward(self.trace, node, form.identity(node), self.lines)
+            low, high = form.both(node, self._concrete(*found))
         else:
-            low, high = tf.split(found, 2)
+            index = _some(tf.where(opened))
+            low, high = self._chosen(node, form, index)
             low = _placed(lower, opened, index, low)
             high = _placed(-upper, opened, index, high)
         high = -high
@@ -137,6 +131,51 @@ class Bounds:
         shape = tf.shape(lower)
         low, high = (tf.broadcast_to(end, shape) for end in (low, high))
         return tf.minimum(low, high), tf.maximum(low, high)
+
+    def _chosen(self, node, form, index):
+        """Lower bounds on values and on those negated, some at a time.
+
+        Args:
+            node: The `Node`.
+            form: `Dense` or `Patches`.
+            index: Example and number of each value, shape `[values, 2]`.
+        """
+        largest = max(given.size for given in self.trace.nodes)
+        length = max(1, CHUNK // (2 * largest))
+        count = tf.shape(index)[0]
+
+        def some(begin, found):
+            chunk = index[begin : begin + length]
+            example, values = tf.unstack(chunk, axis=1)
+            functions = tf.concat(form.signed(node, values), axis=0)
+            rows = tf.tile(example, [2]), functions
+            ends = self._concrete(
+                *backward(
+                    self.trace,
+                    node,
+                    form.identity(node),
+                    self.lines,
+                    None,
+                    rows,
+                )
+            )
+            ends = tf.transpose(tf.reshape(ends, [2, -1]))
+            return begin + length, found.write(begin // length, ends)
+
+        found = tf.TensorArray(
+            tf.float32,
+            size=0,
+            dynamic_size=True,
+            infer_shape=False,
+            element_shape=[None, 2],
+        )
+        _, found = tf.while_loop(
+            lambda begin, _: begin < count,
+            some,
+            (tf.constant(0), found),
+            parallel_iterations=1,
+        )
+        return tf.unstack(found.concat(), axis=1)
 
     def _opened(self, node, consumers):
         """Which values could gain, `[batch, values]`; None for any of them.
