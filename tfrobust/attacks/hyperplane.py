@@ -32,7 +32,7 @@ def shortest_move(order, normal, offset, lower, upper):
     if order == 1:
         length = _filled(gain, room, reach)
     else:
-        rate = tf.ones_like(gain) if order == math.inf else gain
+        rate = 1.0 if order == math.inf else gain
         length = _grown(gain, room, reach, rate)
     return tf.sign(rows) * length
 
@@ -46,14 +46,16 @@ def _grown(gain, room, reach, rate, steps=16):
     first: below 3e-10 after 16. Most rows are exact after 4, and rest then.
     """
 
+    speed, full = gain * rate, gain * room
+
     def newton(t, moves):
-        grown = rate * t
-        slope = _total(tf.where(grown < room, gain * rate, 0.0))
-        missing = reach - _total(gain * tf.minimum(grown, room))
-        later = t + tf.math.divide_no_nan(tf.maximum(missing, 0.0), slope)
+        grows = rate * t < room
+        slope = _total(tf.where(grows, speed, 0.0))
+        missing = reach - _total(tf.where(grows, 0.0, full))
+        later = tf.math.divide_no_nan(missing, slope)
         later = tf.minimum(later, 1e30)  # Finite: 0 times infinity isn't 0.
         further = moves & (later > t * (1 + 2e-7))
-        return tf.where(moves, later, t), further
+        return tf.where(further, later, t), further
 
     t, _ = tf.while_loop(
         lambda _, moves: tf.reduce_any(moves),
@@ -61,7 +63,7 @@ def _grown(gain, room, reach, rate, steps=16):
         (tf.zeros_like(reach), reach > 0),
         maximum_iterations=steps,
     )
-    corner = _total(gain * room) <= reach
+    corner = _total(full) <= reach
     return tf.where(corner, room, tf.minimum(rate * t, room))
 
 

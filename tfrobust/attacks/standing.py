@@ -89,8 +89,8 @@ def choose(mask, new, old):
     """Takes the rows of `new` where `mask`, else of `old`; both may nest."""
 
     def chosen(a, b):
-        shape = tf.concat([[-1], tf.ones([tf.rank(a) - 1], tf.int32)], 0)
-        return tf.where(tf.reshape(mask, shape), a, b)
+        # Twice as fast as to broadcast the mask.
+        return tf.raw_ops.Select(condition=mask, x=a, y=b)
 
     return tf.nest.map_structure(chosen, new, old)
 
