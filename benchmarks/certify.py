@@ -9,11 +9,13 @@ The second shows how cost grows with neurons and with the batch. `--weights`
 holds the arrays of a network of width 1 in Keras's order, as
 `benchmarks.attack --weights` leaves those of the small MNIST network; without
 it they are drawn at random. `--peer` is an interpreter with auto_LiRPA, which
-needs NumPy 1; see README.md. Each tool has processes of its own, in turns; the
-smallest time of all counts. Memory is what the process grew by from one example
-to the batch, at its peak. Margins are compared once a method, on 8 images.
+needs NumPy 1; see README.md. Tools and methods have processes of their own, in
+turns; the smallest time of all counts. Memory is what the process held at its
+peak beyond what it held after one example. Margins are compared once a method,
+on 8 images.
 """
 
+import itertools
 import json
 import pathlib
 import subprocess
@@ -72,14 +74,16 @@ def measured(width):
         np.savez(problem, **asked(width))
         for _ in range(FLAGS.rounds):
             pythons = sys.executable, FLAGS.peer
-            for tool, python in zip(TOOLS, pythons, strict=True):
+            for method, (tool, python) in itertools.product(
+                FLAGS.methods.split(","), zip(TOOLS, pythons, strict=True)
+            ):
                 answers = pathlib.Path(room, f"{tool}.npz")
-                for line in run(python, tool, problem, answers):
+                for line in run(python, tool, method, problem, answers):
                     key = tool, line["method"], line["batch"]
                     known = lines.setdefault(key, line)
-                    for part in ("seconds", "extra_mib", "peak_mib"):
+                    for part in ("seconds", "mib"):
                         known[part] = min(known[part], line[part])
-                margins[tool] = dict(np.load(answers))
+                margins.setdefault(tool, {}).update(np.load(answers))
     return lines, margins
 
 
@@ -111,9 +115,9 @@ def drawn(shapes, width):
         yield (0.1 * generator.standard_normal(outputs)).astype(np.float32)
 
 
-def run(python, tool, problem, answers):
+def run(python, tool, method, problem, answers):
     """Runs the worker in an interpreter; yields what it prints."""
-    command = [python, WORKER, tool, problem, FLAGS.methods, FLAGS.batches]
+    command = [python, WORKER, tool, problem, method, FLAGS.batches]
     done = subprocess.run(
         [*command, str(FLAGS.memory), answers],
         stdout=subprocess.PIPE,
@@ -133,7 +137,7 @@ def rows(lines, margins):
     for method, batch in dict.fromkeys(key[1:] for key in lines):
         ours, theirs = both = [lines.get((t, method, batch)) for t in TOOLS]
         rates = [f"{batch / t['seconds']:.1f}" if t else "-" for t in both]
-        grown = [f"{t['extra_mib']:.0f}" if t else "-" for t in both]
+        grown = [f"{t['mib']:.0f}" if t else "-" for t in both]
         speed = differ = "-"
         if ours and theirs:
             speed = f"{theirs['seconds'] / ours['seconds']:.2f}"

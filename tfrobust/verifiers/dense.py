@@ -1,8 +1,13 @@
 """Linear functions of a whole activation."""
 
+import math
+
 import tensorflow as tf
 
 from tfrobust.verifiers.rows import Rows, times
+
+# How many coefficients of an example are faster multiplied one by one.
+_FEW = 4096
 
 
 class Dense:
@@ -120,16 +125,22 @@ class Dense:
 
 
 def _product(tensor, value):
-    """Sums of products, [batch, functions], without the products."""
-    shape = tf.shape(tensor)
-    rows = tf.reshape(tensor, [shape[0], shape[1], -1])
-    if tensor.shape[0] == 1 and value.shape[1] == 1:
+    """Sums of products, `[batch, functions]`; of many without the products."""
+    few = (tensor.shape[1:].num_elements() or math.inf) <= _FEW
+    if value.shape[1] != 1 or (few and tensor.shape[0] != 1):
+        return tf.reduce_sum(_rows(tensor) * _rows(value), axis=-1)
+    columns = tf.reshape(value, [tf.shape(value)[0], -1])
+    if tensor.shape[0] == 1:
         # One matrix for all examples.
-        columns = tf.reshape(value, [tf.shape(value)[0], -1])
-        return tf.matmul(columns, rows[0], transpose_b=True)
-    if value.shape[1] == 1:
-        column = tf.reshape(value, [tf.shape(value)[0], -1, 1])
-        return tf.squeeze(tf.matmul(rows, column), -1)
-    shape = tf.shape(value)
-    value = tf.reshape(value, [shape[0], shape[1], -1])
-    return tf.reduce_sum(rows * value, axis=-1)
+        return tf.matmul(columns, _rows(tensor)[0], transpose_b=True)
+    product = tf.matmul(_rows(tensor), columns[..., tf.newaxis])
+    return tf.squeeze(product, -1)
+
+
+def _rows(tensor):
+    """Flattens all but the batch and the functions."""
+    size = tensor.shape[2:].num_elements()
+    if tensor.shape[1] is not None:
+        return tf.reshape(tensor, [-1, tensor.shape[1], size])
+    shape = tf.shape(tensor)
+    return tf.reshape(tensor, [shape[0], shape[1], size])

@@ -41,8 +41,9 @@ class Linear:
         """Bounds of a node from bounds of its dependent inputs."""
         ends = list(zip(lowers, uppers, strict=True))
         if self._weights:
-            radii = [(upper - lower) / 2 for lower, upper in ends]
-            centre = node.run(*((upper + lower) / 2 for lower, upper in ends))
+            centres = [(upper + lower) / 2 for lower, upper in ends]
+            radii = [u - c for (_, u), c in zip(ends, centres, strict=True)]
+            centre = node.run(*centres)
             # Rounding may have made of zero a little less.
             radius = tf.abs(self._magnitude(node, *radii))
             return centre - radius, centre + radius
