@@ -100,6 +100,9 @@ class Rows:
             example = tf.zeros_like(example)
         if self.window is None:
             return tf.gather(value, example)
+        # Windows of those examples alone that have rows.
+        first, last = tf.reduce_min(example), tf.reduce_max(example)
+        value, example = value[first : last + 1], example - first
         index = tf.concat([example[:, tf.newaxis], self.places], axis=1)
         return tf.gather_nd(self.window.view(value, padding), index)
 
