@@ -147,8 +147,7 @@ class Bounds:
         def some(begin, found):
             chunk = index[begin : begin + length]
             example, values = tf.unstack(chunk, axis=1)
-            functions = tf.concat(form.signed(node, values), axis=0)
-            rows = tf.tile(example, [2]), functions
+            rows = example, form.signed(node, values)
             ends = self._concrete(
                 *backward(
                     self.trace,
@@ -159,8 +158,8 @@ class Bounds:
                     rows,
                 )
             )
-            ends = tf.transpose(tf.reshape(ends, [2, -1]))
-            return begin + length, found.write(begin // length, ends)
+            place = begin // length
+            return begin + length, found.write(place, tf.transpose(ends))
 
         found = tf.TensorArray(
             tf.float32,

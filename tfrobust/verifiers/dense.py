@@ -39,16 +39,19 @@ class Dense:
 
     @staticmethod
     def signed(node, values):
-        """Numbers of the functions of `identity` of these values, and negated.
+        """Numbers of the functions of `identity`: values, and those negated.
 
         Args:
             node: The `Node`.
             values: Which of its values, flattened.
+
+        Returns:
+            Shape `[2, values]`.
         """
-        return values, values + node.size
+        return tf.stack([values, values + node.size])
 
     def chosen(self, example, function):
-        """`Rows` of one function each, by its number."""
+        """`Rows` of functions by their numbers, `[2, rows]`."""
         return Rows(tf.gather(self.tensor[0], function), example)
 
     def pull(self, rule, node, position):

@@ -47,25 +47,32 @@ class Patches:
 
     @staticmethod
     def signed(node, values):
-        """Numbers of the functions of `identity` of these values, and negated.
+        """Numbers of the functions of `identity`: values, and those negated.
 
         Args:
             node: The `Node`.
             values: Which of its values, flattened.
+
+        Returns:
+            Shape `[2, values]`.
         """
         channels = node.shape[-1]
         function = values + values // channels * channels
-        return function, function + channels
+        return tf.stack([function, function + channels])
 
     def chosen(self, example, function):
-        """`Rows` of one function each, by its number."""
+        """`Rows` of functions by their numbers, `[2, rows]`.
+
+        Those of a row share a place in the grid.
+        """
         (_, columns), functions = self.window.grid, self.tensor.shape[3]
-        place, number = function // functions, function % functions
+        place, number = function[0] // functions, function % functions
         places = tf.stack([place // columns, place % columns], axis=1)
         if self.tensor.shape[1:3] == [1, 1]:
             tensor = tf.gather(self.tensor[0, 0, 0], number)
         else:
-            index = tf.concat([places, number[:, tf.newaxis]], axis=1)
+            index = tf.broadcast_to(places, [2, *tf.unstack(tf.shape(places))])
+            index = tf.concat([index, number[..., tf.newaxis]], axis=-1)
             tensor = tf.gather_nd(self.tensor[0], index)
         return Rows(tensor, example, self.window, places)
 

@@ -21,16 +21,16 @@ def backward(trace, node, functions, lines, boxes=None, rows=None, visit=None):
         functions: `Dense` or `Patches`.
         lines: Maps every op on the way that isn't linear to its lines.
         boxes: Maps nodes at which to stop to their intervals.
-        rows: Which functions to keep, a pair of examples and numbers of
-            functions; None for all. They are chosen at the first op that
-            isn't linear: until there the functions are the same for every
-            example.
+        rows: Which functions to keep, a pair of examples `[rows]` and numbers
+            of functions `[2, rows]`; None for all. They are chosen at the
+            first op that isn't linear: until there the functions are the same
+            for every example.
         visit: Called with every node on the way and the functions of it.
 
     Returns:
         The functions of the input, None if all of them stopped before, and a
         constant `[batch, functions]`, such that their sum is a lower bound.
-        Of chosen rows, `Rows` and a constant `[rows]`.
+        Of chosen rows, `Rows` and a constant `[2, rows]`.
     """
     boxes = boxes or {}
     pending, constant = {node: functions}, 0.0

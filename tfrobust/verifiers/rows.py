@@ -12,14 +12,15 @@ class Rows:
     differs from example to example.
 
     Args:
-        tensor: Coefficients, shape `[rows, ...]`, where the dots are the shape
-            of z for one example, or of a window of it.
+        tensor: Coefficients, shape `[functions, rows, ...]`: for each row some
+            functions of the same example. The dots are the shape of z for one
+            example, or of a window of it.
         example: To which example each row belongs, shape `[rows]`.
         window: The `Window` that the coefficients see; None for all of z.
         places: The window's place in its grid, row and column, shape
             `[rows, 2]`; None without a window.
 
-    What is computed of them has shape `[rows]`.
+    What is computed of them has shape `[functions, rows]`.
     """
 
     def __init__(self, tensor, example, window=None, places=None):
@@ -36,15 +37,16 @@ class Rows:
             window = self.window.before(*convolutions.window(node))
             if not window.exceeds(source):
                 shape = [*window.size, source[-1]]
-                tensor = convolutions.pulled_windows(node, self.tensor, shape)
+                rows = convolutions.pulled_windows(node, self.rows, shape)
+                tensor = self._apart(rows)
                 return Rows(tensor, self.example, window, self.places)
         whole = self.dense(node.shape)
-        return whole.replaced(rule.transposed(node, position, whole.tensor))
+        return whole.replaced(rule.transposed(node, position, whole.rows))
 
     def relaxed(self, relaxation):
         """The smallest that lines allow: functions of z, and a constant."""
         lower, below, upper, above = (
-            None if part is None else self.read(part) for part in relaxation
+            None if part is None else self._seen(part) for part in relaxation
         )
         negative = tf.minimum(self.tensor, 0.0)
         slopes = self.tensor * tf.where(self.tensor < 0, upper, lower)
@@ -58,25 +60,27 @@ class Rows:
 
     def dot(self, value):
         """The functions of one value `[batch, ...]`."""
-        return _sums(self.tensor * self.read(value))
+        return _sums(self.tensor * self._seen(value))
 
     def minimum_over(self, threat, x):
         """Their minimum over a threat around x."""
         room = (
-            self.read(part, padding)
+            self._seen(part, padding)
             for part, padding in zip(threat.room(x), (0, 0, 1), strict=True)
         )
-        count = tf.shape(self.tensor)[0]
-        room = (tf.reshape(part, [count, 1, self._size]) for part in room)
-        rows = tf.reshape(-self.tensor, [count, 1, self._size])
-        return self.dot(x) - threat.reach(rows, *room)[:, 0]
+        size = self.tensor.shape[2:].num_elements()
+        room = (tf.reshape(part, [-1, size]) for part in room)
+        rows = tf.reshape(-self.tensor, [self.tensor.shape[0], -1, size])
+        return self.dot(x) - threat.reach(rows, *room)
 
     def dense(self, shape):
         """The same functions of all of an image of this shape."""
         if self.window is None:
             return self
         tensor = self.tensor
-        for axis, equation in enumerate(("nrcz,nyr->nycz", "nycz,nxc->nyxz")):
+        for axis, equation in enumerate(
+            ("fnrcz,nyr->fnycz", "fnycz,nxc->fnyxz")
+        ):
             places = self.window.places(axis, shape[axis])
             places = tf.gather(places, self.places[:, axis])
             tensor = tf.einsum(equation, tensor, places)
@@ -88,8 +92,24 @@ class Rows:
             return self.dense(shape).plus(other.dense(shape), shape)
         return self._with(self.tensor + other.tensor)
 
-    def read(self, value, padding=0.0):
-        """What each row sees of a value `[batch, ...]`; a batch of 1 is all's.
+    def read(self, value):
+        """What each row of `rows` sees of a value `[batch, ...]`."""
+        seen = self._seen(value)
+        return tf.tile(
+            seen, [self.tensor.shape[0]] + [1] * (seen.shape.rank - 1)
+        )
+
+    @property
+    def rows(self):
+        """The coefficients, shape `[functions * rows, ...]`."""
+        return tf.reshape(self.tensor, [-1, *self.tensor.shape[2:]])
+
+    def replaced(self, rows):
+        """Functions of another value, as many of the same examples."""
+        return Rows(self._apart(rows), self.example)
+
+    def _seen(self, value, padding=0.0):
+        """What the rows see, `[rows, ...]`; a batch of 1 is everyone's.
 
         Args:
             value: One value for each example.
@@ -106,21 +126,11 @@ class Rows:
         index = tf.concat([example[:, tf.newaxis], self.places], axis=1)
         return tf.gather_nd(self.window.view(value, padding), index)
 
-    @property
-    def rows(self):
-        """The coefficients."""
-        return self.tensor
-
-    def replaced(self, rows):
-        """Functions of another value, of the same examples."""
-        return Rows(rows, self.example)
+    def _apart(self, rows):
+        return tf.reshape(rows, [self.tensor.shape[0], -1, *rows.shape[1:]])
 
     def _with(self, tensor):
         return Rows(tensor, self.example, self.window, self.places)
-
-    @property
-    def _size(self):
-        return self.tensor.shape[1:].num_elements()
 
 
 def times(tensor, factor):
@@ -131,4 +141,4 @@ def times(tensor, factor):
 
 
 def _sums(products):
-    return tf.reduce_sum(products, axis=list(range(1, products.shape.rank)))
+    return tf.reduce_sum(products, axis=list(range(2, products.shape.rank)))
