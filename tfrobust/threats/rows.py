@@ -75,7 +75,7 @@ def multiplier(squares, limits, count=40):
         free = _sum(tf.where(cut, 0.0, squares))
         left = 1 - _sum(tf.where(cut, limits, 0.0))
         found = tf.minimum(free / tf.maximum(left, 1e-30), square)
-        further = moves & (found < square * (1 - 1e-6))
+        further = moves & (found < square * (1 - 3e-7))
         return tf.where(moves, found, square), further
 
     start = _sum(squares)
@@ -86,7 +86,7 @@ def multiplier(squares, limits, count=40):
         maximum_iterations=count,
     )
     # Rounding must not add to the length.
-    return tf.sqrt(square) * (1 + 1e-6)
+    return tf.sqrt(square) * (1 + 3e-7)
 
 
 def _sum(rows):

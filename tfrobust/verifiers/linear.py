@@ -58,7 +58,9 @@ class Linear:
         """What the op makes of zeros, shape `[1, ...]`; None if zeros."""
         if not self._offset or len(node.dependent) == len(node.inputs):
             return None
-        return node.run(*(tf.zeros([1, *i.shape]) for i in node.dependent))
+        offset = node.run(*(tf.zeros([1, *i.shape]) for i in node.dependent))
+        offset.set_shape([1, *node.shape])
+        return offset
 
     def factor(self, node, position):
         """By what each channel is multiplied; None if that isn't all."""
@@ -80,8 +82,11 @@ class Linear:
         """Pulls coefficients `[rows, ...]` of the output back to an input."""
         if convolutions.few_channels(node):
             return convolutions.folded(node, rows)
-        shape = [tf.shape(rows)[0], *node.dependent[position].shape]
-        return self._pulled(node, position, rows, shape)
+        shape = node.dependent[position].shape
+        pulled = self._pulled(node, position, rows, [tf.shape(rows)[0], *shape])
+        # In a loop, TensorFlow forgets what constants outside say of shapes.
+        pulled.set_shape([None, *shape])
+        return pulled
 
     def _pulled(self, node, position, rows, shape):
         # Linear, so that the gradient is the same everywhere.

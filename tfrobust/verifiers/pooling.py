@@ -59,7 +59,9 @@ def _spread(node, values, rows):
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(values)
         largest = node.run(values)
-    return tape.gradient(largest, values, output_gradients=rows)
+    spread = tape.gradient(largest, values, output_gradients=rows)
+    spread.set_shape([None, *node.dependent[0].shape])
+    return spread
 
 
 def _leaders(node, chosen):
