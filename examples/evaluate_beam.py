@@ -7,9 +7,10 @@ r"""Attacks a saved model on the workers of an Apache Beam runner.
 The test set is evaluated in shards, and the report is that of one process.
 What follows `--` are flags of the runner. On a runner on other machines,
 `--model`, `--data_dir`, `--folder` and `--state` must be paths that its workers
-reach, and the folder of this script must be on their PYTHONPATH. The local
-runner does not notice a process that is killed: stop it, and run it again with
-the same `--state`.
+reach, and the folder of this script must be on their PYTHONPATH. Workers
+compute in processes of their own: if one is killed, as for its memory, its
+shard runs again. A worker that is itself killed is the runner's to replace,
+which the local one doesn't: stop it, and run it again with the same `--state`.
 """
 
 import functools

@@ -2,7 +2,10 @@
 
 import functools
 import importlib.util
+import os
 import pathlib
+import pickle
+import signal
 import sys
 
 import numpy as np
@@ -29,13 +32,15 @@ def linear(x, training=False):
     return tf.matmul(x, WEIGHTS)
 
 
-def problem(adversaries, failing=(), calls=None):
+def problem(adversaries, failing=(), calls=None, killed=()):
     """24 points around a line; each call notes itself in a folder."""
     if calls is not None:
         number = len(list(calls.iterdir()))
         (calls / str(number)).touch()
         if number in failing:
             raise OSError("The disk is gone.")
+        if number in killed:
+            os.kill(os.getpid(), signal.SIGKILL)
     rng = np.random.default_rng(0)
     x = rng.uniform(size=(24, 2)).astype(np.float32)
     y = np.argmax(x @ WEIGHTS, axis=1)
@@ -81,6 +86,18 @@ def test_shards_give_what_one_process_does_though_a_worker_fails(tmp_path):
 
 
 @beamed
+def test_shards_whose_processes_are_killed_run_again(tmp_path):
+    # The first call is that of the driver.
+    deadly = functools.partial(problem, FGSM, (), tmp_path, [1, 2])
+    found = beam.sharded(
+        tfr.evaluate, deadly, shard_size=8, flags=LOCAL, **OPTIONS
+    )
+    whole = tfr.evaluate(*problem(FGSM), verbose=0, **OPTIONS)
+    assert timeless(found) == timeless(whole)
+    assert len(list(tmp_path.iterdir())) > 3
+
+
+@beamed
 def test_certificates_come_in_shards_too():
     verifiers = [tfr.verifiers.IBP(LINF)]
     attack = tfr.attacks.FGSM(LINF)
@@ -118,6 +135,7 @@ def test_a_shard_is_written_whole_under_its_number(tmp_path, monkeypatch):
                 pathlib.Path(source).rename(target)
 
     monkeypatch.setattr(beam, "_filesystems", lambda: FileSystems)
+    monkeypatch.setattr(beam, "_pickler", lambda: pickle)
     work = beam.Work(
         tfr.evaluate,
         functools.partial(problem, FGSM),

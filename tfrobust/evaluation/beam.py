@@ -1,9 +1,14 @@
 """Evaluating a dataset in shards, on the workers of an Apache Beam runner."""
 
 import json
+import multiprocessing
 import pathlib
+import pickle
 import tempfile
 import uuid
+from concurrent import futures
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
 
 import numpy as np
 from absl import logging
@@ -28,10 +33,12 @@ def sharded(
     """Runs `tfr.evaluate` or `tfr.certify` on many workers.
 
     The verdicts are those of one process, since no example's depends on
-    another. A shard that fails, or whose worker dies, runs again, three times
-    in all; each is counted once. Curves and diagnostics run on the first shard,
-    which has at least as many examples as they ask for. The merged report
-    differs from that of one process in times alone, and has no pictures.
+    another. Each worker computes in a process of its own, so that it notices if
+    that is killed, as for its memory. A shard that fails, or whose process or
+    worker dies, runs again, three times in all; each is counted once. Curves
+    and diagnostics run on the first shard, which has at least as many examples
+    as they ask for. The merged report differs from that of one process in times
+    alone, and has no pictures.
 
     Args:
         function: `tfr.evaluate` or `tfr.certify`.
@@ -86,7 +93,7 @@ class Work:
     def __init__(self, function, problem, prefix, state, options):
         self._function, self._problem = function, problem
         self.prefix, self._state, self._options = prefix, state, options
-        self._loaded = None
+        self._loaded = self._process = None
 
     def __call__(self, shard):
         """Evaluates a shard, and writes its report to a file of its own.
@@ -94,16 +101,27 @@ class Work:
         Args:
             shard: Its number, and the pair of its edges.
         """
-        number, edges = shard
-        record = self._report(number, *edges).to_dict()
+        if self._process is None:
+            self._process = futures.ProcessPoolExecutor(
+                max_workers=1,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_begin,
+                initargs=(_pickler().dumps(self),),
+            )
+        try:
+            record = self._process.submit(_found, shard).result()
+        except BrokenProcessPool:
+            self._process = None
+            raise
         systems = _filesystems()
         # The file appears whole, and a shard that ran twice replaces itself.
         path = f"{self.prefix}.{uuid.uuid4().hex}"
         with systems.create(path) as file:
-            file.write(json.dumps([number, record]).encode())
-        systems.rename([path], [f"{self.prefix}-{number}.json"])
+            file.write(json.dumps([shard[0], record]).encode())
+        systems.rename([path], [f"{self.prefix}-{shard[0]}.json"])
 
-    def _report(self, number, begin, end):
+    def report(self, number, begin, end):
+        """The report of a shard, computed in this process."""
         if self._loaded is None:
             self._loaded = self._problem()
         model, (x, y), *others = self._loaded
@@ -114,6 +132,19 @@ class Work:
             options["diagnostic_examples"] = 0
         data = np.asarray(x[begin:end]), np.asarray(y[begin:end])
         return self._function(model, data, *others, **options)
+
+
+_WORK: Any = None  # Of the process that computes.
+
+
+def _begin(pickled):
+    global _WORK
+    _WORK = pickle.loads(pickled)
+
+
+def _found(shard):
+    number, edges = shard
+    return _WORK.report(number, *edges).to_dict()
 
 
 def _reports(beam, work, parts, flags):
@@ -146,6 +177,13 @@ def _read(prefix):
         with systems.open(path.path) as file:
             number, record = json.loads(file.read())
         yield number, Report.from_dict(record)
+
+
+def _pickler():
+    """What pickles functions of a script, too."""
+    import cloudpickle
+
+    return cloudpickle
 
 
 def _filesystems():
