@@ -148,16 +148,8 @@ class Bounds:
             chunk = index[begin : begin + length]
             example, values = tf.unstack(chunk, axis=1)
             rows = example, form.signed(node, values)
-            ends = self._concrete(
-                *backward(
-                    self.trace,
-                    node,
-                    form.identity(node),
-                    self.lines,
-                    None,
-                    rows,
-                )
-            )
+            given = self.trace, node, form.identity(node), self.lines
+            ends = self._concrete(*backward(*given, rows=rows))
             place = begin // length
             return begin + length, found.write(place, tf.transpose(ends))
 
