@@ -73,8 +73,13 @@ class Threat(Configurable, abc.ABC):
             perturbed: Points to project, of x's shape.
             box: What `box(x)` returned, for loops that know it already.
         """
-        box = self.box(x) if box is None else box
-        return tf.clip_by_value(self._nearest(x, perturbed), *box)
+        lower, upper = self.box(x) if box is None else box
+        # One pass over the points; `tf.clip_by_value` takes two.
+        return tf.raw_ops.ClipByValue(
+            t=self._nearest(x, perturbed),
+            clip_value_min=lower,
+            clip_value_max=upper,
+        )
 
     def box(self, x):
         """Returns the smallest box around the set: lower and upper corner."""
