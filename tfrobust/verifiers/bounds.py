@@ -6,14 +6,14 @@ import tensorflow as tf
 
 from tfrobust.verifiers.dense import Dense
 from tfrobust.verifiers.patches import Patches
-from tfrobust.verifiers.propagation import backward, interval
+from tfrobust.verifiers.propagation import backward, interval, linear_part
 from tfrobust.verifiers.rules import rule
 
 # How many roundings of full size the sum of a dot product is allowed. Sums in
 # blocks, as all fast kernels do them, err by far less than their length.
 ROUNDINGS = 32
 # How many coefficients a backward pass over single values holds at once.
-CHUNK = 2**24
+CHUNK = 2**22
 
 
 class Bounds:
@@ -93,9 +93,8 @@ class Bounds:
             if node in self._read or node in (boxes or ()):
                 sizes.append(found.magnitude(*self.intervals[node]))
 
-        found = backward(
-            self.trace, self.trace.output, functions, lines, boxes, visit=visit
-        )
+        given = {self.trace.output: functions}
+        found = backward(self.trace, given, lines, boxes, visit)
         rounding = ROUNDINGS * 2.0**-24 * tf.add_n(sizes)
         # Strictly below, also where everything is 0.
         return self._concrete(*found) - tf.stop_gradient(rounding + 1e-30)
@@ -118,7 +117,8 @@ class Bounds:
         lower, upper = self.intervals[node]
         opened = self._opened(node, consumers)
         if opened is None:
-            found = backward(self.trace, node, form.identity(node), self.lines)
+            given = {node: form.identity(node)}
+            found = backward(self.trace, given, self.lines)
             low, high = form.both(node, self._concrete(*found))
         else:
             index = _some(tf.where(opened))
@@ -143,13 +143,20 @@ class Bounds:
         largest = max(given.size for given in self.trace.nodes)
         length = max(1, CHUNK // (2 * largest))
         count = tf.shape(index)[0]
+        # What is the same for every example is carried back but once.
+        shared, constant = linear_part(self.trace, node, form.identity(node))
 
         def some(begin, found):
             chunk = index[begin : begin + length]
             example, values = tf.unstack(chunk, axis=1)
-            rows = example, form.signed(node, values)
-            given = self.trace, node, form.identity(node), self.lines
-            ends = self._concrete(*backward(*given, rows=rows))
+            numbers = form.signed(node, values)
+            rows = {
+                given: functions.chosen(example, numbers)
+                for given, functions in shared.items()
+            }
+            ends = self._concrete(*backward(self.trace, rows, self.lines))
+            if not isinstance(constant, float):
+                ends += tf.gather(constant[0], numbers)
             place = begin // length
             return begin + length, found.write(place, tf.transpose(ends))
 

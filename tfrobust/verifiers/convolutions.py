@@ -10,9 +10,9 @@ from typing import Any
 
 import tensorflow as tf
 
-# Multiplications by zero that a matrix product may do for each useful one,
-# and the largest such matrix.
-_REDUNDANT, _LARGEST = 32, 2**24
+# Multiplications that a matrix product may do for each useful one: into few
+# channels, where other kernels are slow, and otherwise; and the largest matrix.
+_REDUNDANT_OF_FEW, _REDUNDANT, _LARGEST = 32, 4, 2**24
 _FEW_CHANNELS = 4
 
 
@@ -48,34 +48,50 @@ def pulled_windows(node, rows, shape):
     kernel = node.inputs[1].shape
     given, wanted = math.prod(rows.shape[1:]), math.prod(shape)
     redundant = math.prod(shape[:2]) / math.prod(kernel[:2])
-    small = redundant <= _REDUNDANT and given * wanted <= _LARGEST
+    few = shape[-1] <= _FEW_CHANNELS
+    small = redundant <= (_REDUNDANT_OF_FEW if few else _REDUNDANT)
+    small &= given * wanted <= _LARGEST
     if node.type != "Conv2D" or not small:
-        return _unpadded(node, rows, shape)
-    identity = tf.reshape(tf.eye(given), [given, *rows.shape[1:]])
-    matrix = tf.reshape(_unpadded(node, identity, shape), [given, wanted])
+        return _kernel(node, rows, shape)
+    # Outside of the loop over chunks of rows, which would work it out again.
+    with node.inputs[1].graph.as_default():
+        identity = tf.reshape(tf.eye(given), [given, *rows.shape[1:]])
+        matrix = tf.reshape(_kernel(node, identity, shape), [given, wanted])
     product = tf.matmul(tf.reshape(rows, [-1, given]), matrix)
     return tf.reshape(product, [-1, *shape])
 
 
-def few_channels(node):
-    """Whether `folded` suits a node."""
-    return (
-        node.type == "Conv2D"
-        and node.dependent[0].shape[-1] <= _FEW_CHANNELS
-        and window(node) is not None
+def pulls(node):
+    """Whether `pulled` knows a node."""
+    return node.type in _PULLED
+
+
+def pulled(node, rows):
+    """Pulls coefficients of a convolution's output back to its input.
+
+    Args:
+        node: A convolution that this module `pulls`.
+        rows: Coefficients, shape `[rows, height, width, channels]`.
+    """
+    shape = node.dependent[0].shape
+    few = node.type == "Conv2D" and shape[-1] <= _FEW_CHANNELS
+    if few and window(node):
+        return _folded(node, rows)
+    explicit = node.op.get_attr("explicit_paddings")
+    how = {"dilations": node.op.get_attr("dilations")}
+    how["data_format"] = node.op.get_attr("data_format").decode()
+    padding = node.op.get_attr("padding").decode()
+    return _kernel(
+        node, rows, shape, padding, explicit_paddings=explicit, **how
     )
 
 
-def folded(node, rows):
-    """Pulls coefficients of a convolution's output back to its input.
+def _folded(node, rows):
+    """The same for few channels.
 
     A matrix product gives what every output reads; then what overlaps is
     added up. With a kernel of `turns` times the stride, that is one shifted
     image for each turn.
-
-    Args:
-        node: A convolution that has a `window`.
-        rows: Coefficients, shape `[rows, height, width, channels]`.
     """
     strides, size, padding = window(node)
     turns = [-(-size[a] // strides[a]) for a in (0, 1)]
@@ -117,13 +133,15 @@ def folded(node, rows):
     return total[:, top : top + height, left : left + width]
 
 
-def _unpadded(node, rows, shape):
+def _kernel(node, rows, shape, padding="VALID", **how):
+    """What TensorFlow has for the gradient by an input of this shape."""
     return _PULLED[node.type](
         input_sizes=[tf.shape(rows)[0], *shape],
         filter=node.inputs[1],
         out_backprop=rows,
         strides=node.op.get_attr("strides"),
-        padding="VALID",
+        padding=padding,
+        **how,
     )
 
 

@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from tfrobust.verifiers.rows import Rows, times
+from tfrobust.verifiers.rows import Rows, negative, positive, times
 
 # How many coefficients of an example are faster multiplied one by one.
 _FEW = 4096
@@ -52,7 +52,8 @@ class Dense:
 
     def chosen(self, example, function):
         """`Rows` of functions by their numbers, `[2, rows]`."""
-        return Rows(tf.gather(self.tensor[0], function), example)
+        tensor = tf.gather(self.tensor[0], function)
+        return Rows(tensor, example, origin=(self, function))
 
     def pull(self, rule, node, position):
         """The same functions of one of the values that a linear op reads."""
@@ -68,15 +69,17 @@ class Dense:
             relaxation: The `Relaxation` of this activation in terms of z.
         """
         lower, below, upper, above = (self._each(part) for part in relaxation)
-        negative = tf.minimum(self.tensor, 0.0)
-        slopes = self.tensor * tf.where(self.tensor < 0, upper, lower)
+        rises, falls = positive(self.tensor), negative(self.tensor)
         total = 0.0
         if below is not None:
-            total += _product(self.tensor, below)
-            above = -below if above is None else above - below
+            total += _product(rises, below)
         if above is not None:
-            total += _product(negative, above)
-        return Dense(slopes), total
+            total += _product(falls, above)
+        return Dense(rises * lower + falls * upper), total
+
+    def of(self, part):
+        """A part of the same functions, such as their `positive` one."""
+        return Dense(part(self.tensor))
 
     def dot(self, value):
         """The functions of one value, shape `[batch, ...]`."""

@@ -80,10 +80,12 @@ class Linear:
 
     def transposed(self, node, position, rows):
         """Pulls coefficients `[rows, ...]` of the output back to an input."""
-        if convolutions.few_channels(node):
-            return convolutions.folded(node, rows)
         shape = node.dependent[position].shape
-        pulled = self._pulled(node, position, rows, [tf.shape(rows)[0], *shape])
+        if convolutions.pulls(node):
+            pulled = convolutions.pulled(node, rows)
+        else:
+            size = [tf.shape(rows)[0], *shape]
+            pulled = self._pulled(node, position, rows, size)
         # In a loop, TensorFlow forgets what constants outside say of shapes.
         pulled.set_shape([None, *shape])
         return pulled

@@ -194,8 +194,7 @@ class Part:
 
         functions, constant = backward(
             trace,
-            trace.output,
-            self.functions,
+            {trace.output: self.functions},
             {**self.lines, **lines},
             visit=visit,
         )

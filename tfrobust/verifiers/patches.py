@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfrobust.verifiers import convolutions
 from tfrobust.verifiers.dense import Dense
-from tfrobust.verifiers.rows import Rows, times
+from tfrobust.verifiers.rows import Rows, negative, positive, times
 from tfrobust.verifiers.window import Window
 
 
@@ -74,7 +74,7 @@ class Patches:
             index = tf.broadcast_to(places, [2, *tf.unstack(tf.shape(places))])
             index = tf.concat([index, number[..., tf.newaxis]], axis=-1)
             tensor = tf.gather_nd(self.tensor[0], index)
-        return Rows(tensor, example, self.window, places)
+        return Rows(tensor, example, self.window, places, (self, function))
 
     def pull(self, rule, node, position):
         """The same functions of one of the values that a linear op reads."""
@@ -93,15 +93,17 @@ class Patches:
             None if part is None else self._view(part) for part in relaxation
         ]
         lower, below, upper, above = parts
-        negative = tf.minimum(self.tensor, 0.0)
-        slopes = self.tensor * tf.where(self.tensor < 0, upper, lower)
+        rises, falls = positive(self.tensor), negative(self.tensor)
         total = 0.0
         if below is not None:
-            total += self._product(self.tensor, below)
-            above = -below if above is None else above - below
+            total += self._product(rises, below)
         if above is not None:
-            total += self._product(negative, above)
-        return Patches(slopes, self.window), total
+            total += self._product(falls, above)
+        return Patches(rises * lower + falls * upper, self.window), total
+
+    def of(self, part):
+        """A part of the same functions, such as their `positive` one."""
+        return Patches(part(self.tensor), self.window)
 
     def dot(self, value):
         """The functions of one value, shape `[batch, ...]`."""

@@ -90,7 +90,7 @@ class PolyhedralEnvelope(Bounding):
     def _distances(self, trace, x, functions):
         """Distances to where the lower bounds of the functions are 0."""
         bounds = self._bounds(trace, x)
-        normal, _ = backward(trace, trace.output, functions, bounds.lines)
+        normal, _ = backward(trace, {trace.output: functions}, bounds.lines)
         normal = normal.dense(trace.input.shape).tensor
         # At x they are higher than over the threat by what they fall there.
         # What rounding may have added is already taken off.

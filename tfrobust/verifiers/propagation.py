@@ -1,7 +1,5 @@
 """Carrying intervals forward and linear functions backward."""
 
-import tensorflow as tf
-
 from tfrobust.verifiers.rules import rule
 
 
@@ -12,63 +10,72 @@ def interval(node, intervals):
     return rule(node).interval(node, lowers, uppers)
 
 
-def backward(trace, node, functions, lines, boxes=None, rows=None, visit=None):
-    """Bounds functions of a node from below by functions of the input.
+def backward(trace, functions, lines, boxes=None, visit=None):
+    """Bounds a sum of functions of nodes by functions of the input.
 
     Args:
         trace: The `Trace`.
-        node: The `Node` of which the functions are.
-        functions: `Dense` or `Patches`.
+        functions: Maps each node to the functions of it, `Dense`, `Patches`
+            or `Rows`.
         lines: Maps every op on the way that isn't linear to its lines.
         boxes: Maps nodes at which to stop to their intervals.
-        rows: Which functions to keep, a pair of examples `[rows]` and numbers
-            of functions `[2, rows]`; None for all. They are chosen at the
-            first op that isn't linear: until there the functions are the same
-            for every example.
         visit: Called with every node on the way and the functions of it.
 
     Returns:
         The functions of the input, None if all of them stopped before, and a
-        constant `[batch, functions]`, such that their sum is a lower bound.
-        Of chosen rows, `Rows` and a constant `[2, rows]`.
+        constant of a value for each function, such that their sum is a lower
+        bound.
     """
-    boxes = boxes or {}
-    pending, constant = {node: functions}, 0.0
-    begin = trace.nodes.index(node)
-    for current in reversed(trace.nodes[1 : begin + 1]):
-        found = pending.pop(current, None)
+    boxes, pending, constant = boxes or {}, dict(functions), 0.0
+    for node in reversed(trace.nodes[1:]):
+        found = pending.pop(node, None)
         if found is None:
             continue
         if visit:
-            visit(current, found)
-        if current in boxes:
-            constant += found.minimum(*boxes[current])
-            continue
-        how = rule(current)
-        if how.linear:
-            offset = how.offset(current)
-            if offset is not None:
-                constant += found.dot(offset)
-            pulled = [
-                found.pull(how, current, k)
-                for k in range(len(current.dependent))
-            ]
+            visit(node, found)
+        if node in boxes:
+            constant += found.minimum(*boxes[node])
+        elif rule(node).linear:
+            constant += _pull(node, found, pending)
         else:
-            if rows is not None:
-                found = found.chosen(*rows)
-                pending = {k: v.chosen(*rows) for k, v in pending.items()}
-                if not isinstance(constant, float):
-                    constant = tf.gather(constant[0], rows[1])
-                rows = None
-            found, more = lines[current].pull(found)
+            found, more = lines[node].pull(found)
             constant += more
-            pulled = [found]
-        for given, part in zip(current.dependent, pulled, strict=True):
-            known = pending.get(given)
-            pending[given] = (
-                part if known is None else (known.plus(part, given.shape))
-            )
+            _add(pending, node.dependent[0], found)
     found = pending.get(trace.input)
     if visit and found is not None:
         visit(trace.input, found)
     return found, constant
+
+
+def linear_part(trace, node, functions):
+    """Carries functions of a node back to the last op that isn't linear.
+
+    Until there they are the same for every example.
+
+    Returns:
+        The functions of all nodes that were reached, and a constant.
+    """
+    pending, constant = {node: functions}, 0.0
+    for current in reversed(trace.nodes):
+        if current in pending and not rule(current).linear:
+            break
+        found = pending.pop(current, None)
+        if found is not None:
+            constant += _pull(current, found, pending)
+    return pending, constant
+
+
+def _pull(node, functions, pending):
+    """Adds the functions of what a linear op reads; returns a constant."""
+    how = rule(node)
+    for k, given in enumerate(node.dependent):
+        _add(pending, given, functions.pull(how, node, k))
+    offset = how.offset(node)
+    return 0.0 if offset is None else functions.dot(offset)
+
+
+def _add(pending, node, functions):
+    known = pending.get(node)
+    if known is not None:
+        functions = known.plus(functions, node.shape)
+    pending[node] = functions

@@ -19,13 +19,17 @@ class Rows:
         window: The `Window` that the coefficients see; None for all of z.
         places: The window's place in its grid, row and column, shape
             `[rows, 2]`; None without a window.
+        origin: The functions of which these were chosen, the same for every
+            example, and their numbers, shape `[functions, rows]`; None if they
+            are no longer the same.
 
     What is computed of them has shape `[functions, rows]`.
     """
 
-    def __init__(self, tensor, example, window=None, places=None):
+    def __init__(self, tensor, example, window=None, places=None, origin=None):
         self.tensor, self.example = tensor, example
         self.window, self.places = window, places
+        self.origin = origin
 
     def pull(self, rule, node, position):
         """The same functions of one of the values that a linear op reads."""
@@ -45,17 +49,14 @@ class Rows:
 
     def relaxed(self, relaxation):
         """The smallest that lines allow: functions of z, and a constant."""
-        lower, below, upper, above = (
-            None if part is None else self._seen(part) for part in relaxation
-        )
-        negative = tf.minimum(self.tensor, 0.0)
-        slopes = self.tensor * tf.where(self.tensor < 0, upper, lower)
+        lower, below, upper, above = relaxation
+        lower, upper = self._seen(lower), self._seen(upper)
+        slopes = positive(self.tensor) * lower + negative(self.tensor) * upper
         total = 0.0
         if below is not None:
-            total += _sums(self.tensor * below)
-            above = -below if above is None else above - below
+            total += self._dot(positive, below)
         if above is not None:
-            total += _sums(negative * above)
+            total += self._dot(negative, above)
         return self._with(slopes), total
 
     def dot(self, value):
@@ -88,9 +89,14 @@ class Rows:
 
     def plus(self, other, shape):
         """The sum of two lots of functions of one value of this shape."""
-        if self.window != other.window:
+        if self.window == other.window:
+            return self._with(self.tensor + other.tensor)
+        if None in (self.window, other.window):
             return self.dense(shape).plus(other.dense(shape), shape)
-        return self._with(self.tensor + other.tensor)
+        # They have places in common, and with them grid and stride.
+        window = self.window.union(other.window)
+        tensor = self._widened(window) + other._widened(window)
+        return Rows(tensor, self.example, window, self.places)
 
     def read(self, value):
         """What each row of `rows` sees of a value `[batch, ...]`."""
@@ -108,6 +114,24 @@ class Rows:
         """Functions of another value, as many of the same examples."""
         return Rows(self._apart(rows), self.example)
 
+    def _dot(self, part, value):
+        """The functions of one value, of a part of their coefficients."""
+        if self.origin is None:
+            return _sums(part(self.tensor) * self._seen(value))
+        # One matrix product for all functions of these examples.
+        functions, numbers = self.origin
+        value, example = self._of_examples(value)
+        example = tf.broadcast_to(example, tf.shape(numbers))
+        products = functions.of(part).dot(value)
+        return tf.gather_nd(products, tf.stack([example, numbers], axis=-1))
+
+    def _of_examples(self, value):
+        """A value of those examples alone that have rows, and their numbers."""
+        first, last = tf.reduce_min(self.example), tf.reduce_max(self.example)
+        if value.shape[0] == 1:  # It is everyone's.
+            return value, tf.zeros_like(self.example)
+        return value[first : last + 1], self.example - first
+
     def _seen(self, value, padding=0.0):
         """What the rows see, `[rows, ...]`; a batch of 1 is everyone's.
 
@@ -115,22 +139,31 @@ class Rows:
             value: One value for each example.
             padding: What is seen outside of an image.
         """
-        example = self.example
-        if value.shape[0] == 1:
-            example = tf.zeros_like(example)
+        value, example = self._of_examples(value)
         if self.window is None:
             return tf.gather(value, example)
-        # Windows of those examples alone that have rows.
-        first, last = tf.reduce_min(example), tf.reduce_max(example)
-        value, example = value[first : last + 1], example - first
         index = tf.concat([example[:, tf.newaxis], self.places], axis=1)
         return tf.gather_nd(self.window.view(value, padding), index)
+
+    def _widened(self, window):
+        margins = self.window.margins(window)
+        return tf.pad(self.tensor, [(0, 0)] * 2 + margins + [(0, 0)])
 
     def _apart(self, rows):
         return tf.reshape(rows, [self.tensor.shape[0], -1, *rows.shape[1:]])
 
     def _with(self, tensor):
         return Rows(tensor, self.example, self.window, self.places)
+
+
+def positive(tensor):
+    """What is not negative of some coefficients, and 0 of the rest."""
+    return tf.nn.relu(tensor)
+
+
+def negative(tensor):
+    """What is not positive of some coefficients, and 0 of the rest."""
+    return tf.minimum(tensor, 0.0)
 
 
 def times(tensor, factor):

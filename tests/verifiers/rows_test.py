@@ -1,0 +1,71 @@
+"""Functions that were chosen one by one."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrobust.verifiers.dense import Dense
+from tfrobust.verifiers.patches import Patches
+from tfrobust.verifiers.relaxation import Relaxation
+from tfrobust.verifiers.rows import Rows
+from tfrobust.verifiers.window import Window
+
+SHAPE = 7, 6, 2
+RNG = np.random.default_rng(0)
+
+
+def drawn(*shape):
+    return tf.constant(RNG.normal(size=shape), "float32")
+
+
+def rows(start, size):
+    window = Window((3, 3), (2, 2), start, size)
+    places = tf.constant([[0, 0], [2, 1], [1, 2], [2, 2]])
+    tensor = drawn(2, 4, *size, SHAPE[-1])
+    return Rows(tensor, tf.constant([0, 0, 1, 1]), window, places)
+
+
+def test_windows_of_different_sizes_add_up_as_whole_images_do():
+    narrow, wide = rows((0, 1), (2, 1)), rows((-1, 0), (4, 3))
+    total = narrow.plus(wide, SHAPE)
+    assert total.window is not None
+    np.testing.assert_allclose(
+        total.dense(SHAPE).tensor,
+        narrow.dense(SHAPE).tensor + wide.dense(SHAPE).tensor,
+        atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize(
+    "functions",
+    [
+        Dense(drawn(1, 6, *SHAPE)),
+        Patches(
+            drawn(1, 1, 1, 4, 3, 2, SHAPE[-1]),
+            Window((3, 3), (2, 2), (-1, 0), (3, 2)),
+        ),
+    ],
+    ids=["dense", "patches"],
+)
+def test_lines_meet_chosen_functions_as_they_meet_all(functions):
+    lines = Relaxation(*(drawn(3, *SHAPE) for _ in range(4)))
+    example = tf.constant([1, 1, 2])  # None of the first.
+    numbers = tf.constant([[0, 3, 4], [1, 2, 5]])
+    chosen = functions.chosen(example, numbers)
+    slopes, constant = chosen.relaxed(lines)
+    again, sums = Rows(
+        chosen.tensor, example, chosen.window, chosen.places
+    ).relaxed(lines)
+    whole = functions.dense(SHAPE).relaxed(lines)
+    pairs = tf.broadcast_to(example, numbers.shape), numbers
+    picked = tf.stack(pairs, axis=-1)
+    np.testing.assert_allclose(constant, sums, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        constant, tf.gather_nd(whole[1], picked), rtol=1e-5, atol=1e-5
+    )
+    for found in (slopes, again):
+        np.testing.assert_allclose(
+            found.dense(SHAPE).tensor,
+            tf.gather_nd(whole[0].tensor, picked),
+            atol=1e-5,
+        )
