@@ -174,13 +174,39 @@ def test_with_its_full_budget_it_finds_what_there_is_in_one_trace():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"version": "custom"}, "Attacks of your choice are a .*Ensemble"),
+        ({"version": "best"}, '`version` must be "standard", "plus", "rand"'),
+        ({"version": "custom"}, "`attacks` must name some attacks"),
+        ({"attacks": ["square"]}, "and none otherwise"),
+        (
+            {"version": "custom", "attacks": ["pgd"]},
+            "`attacks` must be among .*'apgd-ce'.* Received: attacks=pgd",
+        ),
         ({"averages": 0}, "`averages` must be at least 1"),
     ],
 )
 def test_an_impossible_argument_is_refused(options, sentence):
     with pytest.raises(ValueError, match=sentence):
         AutoAttack(LINF, **options)
+
+
+def test_the_custom_version_runs_what_it_is_told_in_that_order():
+    names = "square", "fab", "apgd-t"
+    attack = AutoAttack(LINF, "custom", attacks=names)
+    assert list(attack.components(10)) == [*names]
+    standard, plus = AutoAttack(LINF), AutoAttack(LINF, "plus")
+    for whole, name in ((standard, "square"), (plus, "fab")):
+        whole_part = whole.components(10)[name]
+        part = attack.components(10)[name]
+        assert repr(part.replace(seed=0)) == repr(whole_part.replace(seed=0))
+    assert list(attack.components(3)) == ["square", "fab", "apgd-margin"]
+    assert "apgd-t" in attack.notes(3)[0]
+
+
+def test_its_square_takes_what_the_paper_s_does_under_l2():
+    def square(threat):
+        return AutoAttack(threat).components(10)["square"]
+
+    assert square(L2(0.5)).overdraw == 1 < square(L1(9.0)).overdraw
 
 
 def test_an_epsilon_of_each_feature_is_only_for_the_random_version():

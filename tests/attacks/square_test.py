@@ -129,6 +129,20 @@ def test_every_point_asked_about_is_in_the_threat(norm, options):
     np.testing.assert_array_equal(moved, radius > 0)
 
 
+@pytest.mark.parametrize(
+    ("gray", "overdraw", "least", "most"),
+    [(0, 1, 0.5, 0.9), (1, 1, 0.5, 0.9), (0.5, 1, 1, 1), (0, 2, 1, 1)],
+)
+def test_what_the_range_cuts_off_is_lost_unless_too_much_is_drawn(
+    gray, overdraw, least, most
+):
+    x, seen = np.full((9, 9, 9, 1), gray, np.float32), []
+    attack = Square(L2(1.0), queries=1, overdraw=overdraw)
+    attack.perturb(spy(constant, seen), x, np.zeros(9, int))
+    spent = L2(1.0).norm(x, seen[-1]).numpy()
+    assert np.all((spent > least - 1e-5) & (spent < most + 1e-5))
+
+
 def test_linf_stripes_and_squares_are_corners_of_the_ball():
     x, seen = images((20, 10, 2), low=0.3, high=0.7), []
     threat = Linf(0.1)
@@ -296,6 +310,7 @@ def test_points_follow_seed_and_step():
     ("options", "sentence"),
     [
         ({"queries": 0}, "`queries` must be at least 1. Received: queries=0"),
+        ({"overdraw": 0.5}, "`overdraw` must be at least 1"),
         ({"restarts": 0}, "`restarts` must be at least 1"),
         ({"initial_fraction": 0.0}, r"`initial_fraction` must lie in \(0, 1\]"),
         ({"initial_fraction": 1.5}, "Received: initial_fraction=1.5"),

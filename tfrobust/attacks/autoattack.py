@@ -1,5 +1,6 @@
 """AutoAttack."""
 
+from tfrobust import checks
 from tfrobust.adversary import Attack
 from tfrobust.attacks.apgd import APGD
 from tfrobust.attacks.ensemble import Ensemble
@@ -25,19 +26,23 @@ class AutoAttack(Attack):
     | standard, l1 | apgd-ce (5 runs), apgd-t (5 targets), fab-t, square |
     | plus | apgd-ce, apgd-dlr and fab (5 runs each), square, apgd-t, fab-t |
     | rand | apgd-ce and apgd-dlr, on the mean of several forward passes |
+    | custom | those of `attacks`, as in standard, or else as in plus |
 
     APGD and FAB take 100 steps in a run, and aim at 9 targets if at any;
     Square asks 5000 times. A model with fewer than 10 classes has fewer
     targets. With fewer than 4 classes, `"apgd-margin"`, which ascends the
     margin loss, replaces the attacks on the DLR loss. `notes` says so.
 
-    An ensemble of other attacks, or of other budgets, is an `Ensemble`.
+    Under l2 its Square is that of the paper, so that results compare with those
+    of others; `Square` by itself is stronger on images at the edge of the
+    range. An ensemble of other attacks, or of other budgets, is an `Ensemble`.
 
     Args:
         threat: The set to search, a `Threat`; with one epsilon for all
             features, unless the version is `"rand"`.
-        version: `"standard"`, `"plus"`, or `"rand"` for models that are random
-            themselves.
+        version: `"standard"`, `"plus"`, `"rand"` for models that are random
+            themselves, or `"custom"`.
+        attacks: Names of the attacks of `"custom"`, in their order.
         averages: Number of forward passes that `"rand"` takes the mean of.
         seed: Integer that keys the random numbers.
 
@@ -46,8 +51,8 @@ class AutoAttack(Attack):
         y: Integer labels, shape `[batch]`.
 
     Raises:
-        ValueError: If the version is unknown, `averages` isn't positive, or
-            no gradient reaches the model's input.
+        ValueError: If the version or an attack is unknown, `averages` isn't
+            positive, or no gradient reaches the model's input.
 
     Example:
         `tfr.attacks.AutoAttack(tfr.threats.Linf(8 / 255))`
@@ -56,18 +61,26 @@ class AutoAttack(Attack):
     and Hein, 2021, arXiv 2103.01208, section 5.
     """
 
-    def __init__(self, threat, version="standard", averages=20, seed=0):
-        if version not in ("standard", "plus", "rand"):
-            raise ValueError(
-                '`version` must be "standard", "plus" or "rand". Received: '
-                f"version={version!r}. Attacks of your choice are a "
-                "tfr.attacks.Ensemble."
-            )
+    def __init__(
+        self, threat, version="standard", attacks=(), averages=20, seed=0
+    ):
+        checks.argument(
+            version in ("standard", "plus", "rand", "custom"),
+            "version",
+            'be "standard", "plus", "rand" or "custom"',
+            version,
+        )
+        checks.argument(
+            bool(attacks) == (version == "custom"),
+            "attacks",
+            'name some attacks if version="custom", and none otherwise',
+            attacks,
+        )
         if averages < 1:
             raise ValueError(
                 f"`averages` must be at least 1. Received: averages={averages}"
             )
-        self.threat, self.version = threat, version
+        self.threat, self.version, self.attacks = threat, version, attacks
         self.averages, self.seed = averages, seed
         self.components(classes=10)  # They check the threat.
 
@@ -77,6 +90,7 @@ class AutoAttack(Attack):
             "standard": self._standard,
             "plus": self._plus,
             "rand": self._rand,
+            "custom": self._custom,
         }[self.version](classes)
         # Their random starts shall differ.
         return {
@@ -116,7 +130,7 @@ class AutoAttack(Attack):
             "apgd-ce": APGD(self.threat, restarts=5 if sparse else 1),
             **self._targeted(classes, 5 if sparse else _TARGETS),
             "fab-t": FAB(self.threat, targets=min(_TARGETS, classes - 1)),
-            "square": Square(self.threat),
+            "square": self._square(),
         }
 
     def _plus(self, classes):
@@ -124,7 +138,7 @@ class AutoAttack(Attack):
             "apgd-ce": APGD(self.threat, restarts=5),
             **self._ratio(classes, restarts=5),
             "fab": FAB(self.threat, restarts=5),
-            "square": Square(self.threat),
+            "square": self._square(),
         }
         if classes >= _ENOUGH:
             parts |= self._targeted(classes, _TARGETS)
@@ -137,6 +151,26 @@ class AutoAttack(Attack):
             "apgd-ce": APGD(self.threat, **options),
             **self._ratio(classes, **options),
         }
+
+    def _custom(self, classes):
+        parts = {**self._plus(classes), **self._standard(classes)}
+        usual = parts
+        if classes < _ENOUGH:
+            usual = {**self._plus(_ENOUGH), **self._standard(_ENOUGH)}
+        chosen = {}
+        for name in self.attacks:
+            checks.argument(
+                name in usual, "attacks", f"be among {[*usual]}", name
+            )
+            name = name if name in parts else "apgd-margin"
+            chosen[name] = parts[name]
+        return chosen
+
+    def _square(self):
+        """The paper's under l2; its l1 takes a share for every channel."""
+        return Square(
+            self.threat, overdraw=1.0 if self.threat.order == 2 else 2.0
+        )
 
     def _targeted(self, classes, targets):
         """APGD on the targeted DLR loss, or what replaces it."""

@@ -34,6 +34,10 @@ class Square(Attack):
         loss: What to increase, as in `PGD`, on class labels.
         rescale_schedule: Whether the schedule by which windows shrink, made
             for 10000 queries, is fitted to `queries`.
+        overdraw: How many times its share of perturbation a window takes
+            under l2 and l1, at least 1. What is too much is cut off by the
+            valid range, or taken from all features alike. 1 is the paper's,
+            and weaker where features are at the edge of the range.
         seed: Integer that keys the windows and their signs.
 
     Call arguments:
@@ -62,6 +66,7 @@ class Square(Attack):
         restarts=1,
         loss="margin",
         rescale_schedule=False,
+        overdraw=2.0,
         seed=0,
     ):
         for name, value in {"queries": queries, "restarts": restarts}.items():
@@ -74,11 +79,12 @@ class Square(Attack):
                 "`initial_fraction` must lie in (0, 1]. "
                 f"Received: initial_fraction={initial_fraction}"
             )
+        checks.argument(overdraw >= 1, "overdraw", "be at least 1", overdraw)
         losses.get(loss)
         self.threat, self.queries = threat, queries
         self.initial_fraction, self.restarts = initial_fraction, restarts
         self.loss, self.rescale_schedule = loss, rescale_schedule
-        self.seed = seed
+        self.overdraw, self.seed = overdraw, seed
 
     def _perturb(self, model, x, y):
         logits = self.logits(model, x, y)
@@ -116,7 +122,7 @@ class Square(Attack):
     def _run(self, judged, seed, threat, x, y, ends, keys):
         """Searches from one start; returns images and their losses."""
         begin = streams.fold(seed, 0)
-        start = square_moves.start(threat, x, ends, keys, begin)
+        start = square_moves.start(threat, x, ends, keys, begin, self.overdraw)
         seed = streams.fold(seed, 1)
         fractions = windows.fractions(
             self.queries, self.initial_fraction, self.rescale_schedule
@@ -125,7 +131,15 @@ class Square(Attack):
         def query(number, state, threat, x, y, ends, keys):
             fraction = tf.gather(fractions, number + 1)  # The start is 0.
             change = square_moves.change(
-                threat, x, ends, state[0], fraction, keys, seed, number
+                threat,
+                x,
+                ends,
+                state[0],
+                fraction,
+                keys,
+                seed,
+                number,
+                self.overdraw,
             )
             return worse(judged(change, y), state)
 

@@ -32,7 +32,7 @@ def limits(threat, x):
     )
 
 
-def start(threat, x, ends, keys, seed):
+def start(threat, x, ends, keys, seed, overdraw):
     """Spends all of epsilon on stripes or tiles of random signs.
 
     Args:
@@ -41,6 +41,8 @@ def start(threat, x, ends, keys, seed):
         ends: What `limits` returned for x.
         keys: What `streams.keys` returned for x.
         seed: Scalar integer.
+        overdraw: How many times epsilon the tiles take before what is outside
+            the threat is cut off; not for linf.
     """
     _, height, width, channels = _sizes(x)
     linf = math.isinf(threat.order)
@@ -54,12 +56,11 @@ def start(threat, x, ends, keys, seed):
     if linf:
         return _corner(ends, signs)
     rows, columns = row[tf.newaxis] % tile[0], column[tf.newaxis] % tile[1]
-    stacked = tf.constant([False])
-    bumps = windows.pyramids(rows, columns, tile[0], tile[1], stacked) * signs
-    return _shifted(threat, x, ends, x, 1.0, 0.0, bumps)
+    bumps = _bumps(threat, rows, columns, *tile, tf.constant([False]))
+    return _shifted(threat, x, ends, x, 1.0, 0.0, bumps * signs, overdraw)
 
 
-def change(threat, x, ends, images, fraction, keys, seed, number):
+def change(threat, x, ends, images, fraction, keys, seed, number, overdraw):
     """Changes one window of each image at a random place.
 
     Args:
@@ -71,6 +72,8 @@ def change(threat, x, ends, images, fraction, keys, seed, number):
         keys: What `streams.keys` returned for x.
         seed: Scalar integer.
         number: Integer that tells apart several changes with one seed.
+        overdraw: How many times its share of perturbation a window takes
+            before what is outside the threat is cut off; not for linf.
     """
     _, height, width, channels = _sizes(x)
     count = 5 + channels
@@ -88,10 +91,16 @@ def change(threat, x, ends, images, fraction, keys, seed, number):
     if linf:
         return tf.where(first > 0, _corner(ends, signs), images)
     stacked = numbers[:, 4] < 0.5
-    bumps = windows.pyramids(rows, columns, high, wide, stacked) * signs
+    bumps = _bumps(threat, rows, columns, high, wide, stacked) * signs
     rows, columns = placed(numbers[:, 2:4])
     second = windows.inside(rows, columns, high, wide)
-    return _shifted(threat, x, ends, images, first, second, bumps)
+    return _shifted(threat, x, ends, images, first, second, bumps, overdraw)
+
+
+def _bumps(threat, rows, columns, high, wide, stacked):
+    """Pyramids that fall off faster under l1."""
+    power = 4 / threat.order
+    return windows.pyramids(rows, columns, high, wide, stacked, power)
 
 
 def _corner(ends, signs):
@@ -100,7 +109,7 @@ def _corner(ends, signs):
     return tf.where(signs > 0, upper, lower)
 
 
-def _shifted(threat, x, ends, images, first, second, bumps):
+def _shifted(threat, x, ends, images, first, second, bumps, overdraw):
     """Moves the perturbation of one window, and what is left, to another.
 
     Perturbations are measured in epsilons, so that their norm is at most 1.
@@ -114,6 +123,7 @@ def _shifted(threat, x, ends, images, first, second, bumps):
         second: 1 for pixels in the window that gives, else 0.
         bumps: What is mixed in equal parts with the first window, and 0
             outside it.
+        overdraw: See `change`.
     """
     order = threat.order
 
@@ -128,9 +138,7 @@ def _shifted(threat, x, ends, images, first, second, bumps):
     left = 1 - tf.reduce_sum(_powers(moved, order), axis=-1, keepdims=True)
     left /= tf.cast(_sizes(x)[-1], tf.float32)
     share = tf.maximum(_powers(either * moved, order) + left, 0.0)
-    # Twice too much, as under linf in the paper: else what the range cuts
-    # off would be lost.
-    mixture *= 2 * share ** (1 / order)
+    mixture *= overdraw * share ** (1 / order)
     return _fitted(threat, x, ends, (1 - either) * moved + mixture)
 
 

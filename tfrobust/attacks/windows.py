@@ -73,11 +73,11 @@ def inside(rows, columns, height, width):
     return _cross(tf.multiply, _within(rows, height), _within(columns, width))
 
 
-def pyramids(rows, columns, height, width, stacked):
+def pyramids(rows, columns, height, width, stacked, power=2):
     """Two pyramids of opposite signs that share a window, 0 outside it.
 
     At distance m from its centre a pyramid has the height
-    `sum(1 / j**2 for j in range(m + 1, n + 2))`, where n is half the side.
+    `sum(1 / j**power for j in range(m + 1, n + 2))`, where n is half the side.
 
     Args:
         rows: Positions of the image's rows, shape `[batch, rows]`.
@@ -86,6 +86,7 @@ def pyramids(rows, columns, height, width, stacked):
         width: Columns of the window.
         stacked: Whether one pyramid is above the other, shape `[batch]`;
             otherwise they are side by side.
+        power: How fast they fall off.
 
     Returns:
         Shape `[batch, rows, columns, 1]`.
@@ -93,8 +94,8 @@ def pyramids(rows, columns, height, width, stacked):
     Reference: Andriushchenko et al., 2020, arXiv 1912.00049, equation 2.
     """
     top = tf.maximum(height, width) // 2 + 1
-    squares = tf.cast(tf.range(1, top + 1), tf.float32) ** 2
-    sums = tf.concat([[0.0], tf.cumsum(1 / squares)], axis=0)
+    powers = tf.cast(tf.range(1, top + 1), tf.float32) ** power
+    heights = tf.concat([tf.cumsum(1 / powers, reverse=True), [0.0]], axis=0)
 
     def profile(position, length, split):
         """Height by the distance along one axis, and sign."""
@@ -103,9 +104,7 @@ def pyramids(rows, columns, height, width, stacked):
         centre = tf.where(second, half + (length - half) // 2, half // 2)
         centre = tf.where(split, centre, half)
         distance = tf.minimum(tf.abs(position - centre), top)
-        bump = _within(position, length) * (
-            sums[top] - tf.gather(sums, distance)
-        )
+        bump = _within(position, length) * tf.gather(heights, distance)
         return bump, tf.where(split & second, -1.0, 1.0)
 
     stacked = stacked[:, tf.newaxis]
