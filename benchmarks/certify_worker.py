@@ -208,14 +208,14 @@ def main():
     library = {"tfrobust": tfrobust, "auto_LiRPA": auto_lirpa}[tool]
     prepare = library(problem, weights)
     margins = prepare(method)
+    # What the library itself takes isn't what the method takes.
     margins(problem["x"][:1], problem["y"][:1])
-    used, last = 0.0, 1
+    before, used, last = held(), 0.0, 1
     for batch in map(int, batches.split(",")):
         if used * batch / last > float(limit):
             break
         x, y = problem["x"][:batch], problem["y"][:batch]
-        margins(x, y)  # Warms up: what is compiled once isn't the batch's.
-        before = held()
+        margins(x, y)  # Warms up.
         seconds = []
         while len(seconds) < REPEATS or sum(seconds) < SECONDS:
             begin = time.perf_counter()

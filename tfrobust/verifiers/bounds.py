@@ -13,7 +13,7 @@ from tfrobust.verifiers.rules import rule
 # blocks, as all fast kernels do them, err by far less than their length.
 ROUNDINGS = 32
 # How many coefficients a backward pass over single values holds at once.
-CHUNK = 2**22
+CHUNK = 2**23
 
 
 class Bounds:
@@ -102,6 +102,10 @@ class Bounds:
     def _concrete(self, functions, constant):
         if functions is None:
             return constant
+        if math.isinf(self.threat.order):  # The threat is a box.
+            return constant + functions.minimum(
+                *self.intervals[self.trace.input]
+            )
         return constant + functions.minimum_over(self.threat, self.x)
 
     def _gains(self, node, tighten):

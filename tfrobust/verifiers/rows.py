@@ -63,6 +63,12 @@ class Rows:
         """The functions of one value `[batch, ...]`."""
         return _sums(self.tensor * self._seen(value))
 
+    def minimum(self, lower, upper):
+        """Their minimum over a box from `lower` to `upper`."""
+        centre, radius = (upper + lower) / 2, (upper - lower) / 2
+        spread = _sums(tf.abs(self.tensor) * self._seen(radius))
+        return self.dot(centre) - spread
+
     def minimum_over(self, threat, x):
         """Their minimum over a threat around x."""
         room = (
