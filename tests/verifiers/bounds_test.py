@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tests.verifiers.conftest import residual
 from tfrobust import threats, verifiers
+from tfrobust.backend import keras
 from tfrobust.verifiers import bounds
 
 
@@ -37,3 +38,42 @@ def test_chunks_change_neither_bounds_nor_their_gradients(threat, monkeypatch):
     np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-6)
     for gradient, slope in zip(gradients, slopes, strict=True):
         np.testing.assert_allclose(gradient, slope, rtol=1e-4, atol=1e-4)
+
+
+def test_gradients_of_bounds_are_their_slopes():
+    """What is worked out outside of the loop over chunks is differentiated."""
+    keras.utils.set_random_seed(0)
+    network = keras.Sequential(
+        [
+            keras.Input((5, 5, 1)),
+            keras.layers.Conv2D(2, 3, activation="relu"),
+            keras.layers.Conv2D(2, 2, activation="relu"),
+            keras.layers.Conv2D(2, 2),
+            keras.layers.Flatten(),
+        ]
+    )
+    rng = np.random.default_rng(1)
+    x = tf.constant(rng.uniform(0, 1, (2, *network.input_shape[1:])), "float32")
+    verifier = verifiers.CROWN(threats.Linf(0.05))
+    weights = network.trainable_variables
+    start = [w.numpy() for w in weights]
+    directions = [rng.normal(size=w.shape).astype("float32") for w in weights]
+
+    @tf.function(autograph=False)
+    def margins():
+        with tf.GradientTape() as tape:
+            total = tf.reduce_sum(verifier.margins(network, x, [0, 1]))
+        return total, tape.gradient(total, weights)
+
+    def moved(length):
+        for w, at, direction in zip(weights, start, directions, strict=True):
+            w.assign(at + length * direction)
+        return margins()[0].numpy()
+
+    gradients = margins()[1]
+    expected = sum(
+        np.sum(gradient * direction)
+        for gradient, direction in zip(gradients, directions, strict=True)
+    )
+    slope = (moved(3e-4) - moved(-3e-4)) / 6e-4
+    np.testing.assert_allclose(slope, expected, rtol=1e-2)
