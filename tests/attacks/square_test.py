@@ -54,13 +54,16 @@ def spy(model, seen):
     return watched
 
 
-def perturb(attack, model, x, y):
-    """Compiled, once for all batch sizes."""
-    signature = [tf.TensorSpec([None, *x.shape[1:]]), tf.TensorSpec([None])]
-    compiled = tf.function(
+def graph(attack, model, shape):
+    """A function of (x, y), compiled once for all batch sizes."""
+    signature = [tf.TensorSpec([None, *shape]), tf.TensorSpec([None], tf.int64)]
+    return tf.function(
         lambda x, y: attack.perturb(model, x, y), signature, autograph=False
     )
-    return compiled(x, y.astype(np.float32)).numpy()
+
+
+def perturb(attack, model, x, y):
+    return graph(attack, model, x.shape[1:])(x, y).numpy()
 
 
 def labels(model, x):
@@ -186,13 +189,14 @@ def test_points_depend_neither_on_batch_size_nor_on_order(norm, queries):
     y = labels(model, x)
     y[3] = (y[3] + 1) % 3
     attack = Square(norm(EPSILON[norm]), queries, restarts=2)
-    together = attack.perturb(model, x, y).numpy()
+    attack = graph(attack, model, x.shape[1:])
+    together = attack(x, y).numpy()
     fallen = np.mean(margin(model, together, y) > 0)
     assert 0.1 < fallen < 0.9
-    backward = attack.perturb(model, x[::-1], y[::-1])
+    backward = attack(x[::-1], y[::-1])
     np.testing.assert_allclose(backward[::-1], together, atol=1e-6)
     for i in (3, 7):
-        alone = attack.perturb(model, x[i : i + 1], y[i : i + 1])
+        alone = attack(x[i : i + 1], y[i : i + 1])
         np.testing.assert_allclose(alone[0], together[i], atol=1e-6)
 
 

@@ -81,21 +81,26 @@ def test_what_is_trained_and_evaluated_is_the_network_of_the_stage():
     assert [x.density for x in layers] == layer_densities(SIZES, 0.0625, 0.0)
 
 
-@pytest.mark.parametrize("stop", [1, 2, 3])
-def test_training_goes_on_in_the_stage_that_it_was_in(stop, tmp_path):
-    def fit(model, folder, epochs, **options):
-        callbacks = [
-            keras.callbacks.BackupAndRestore(
-                str(folder), delete_checkpoint=False
-            ),
-            GradualDensity(0.0625, stages=2),
-            *options.pop("callbacks", ()),
-        ]
-        model.fit(
-            X, Y, 8, epochs, verbose=0, shuffle=False, callbacks=callbacks
-        )
-        return model.network
+def backed_up(folder, *callbacks):
+    """Trains a new model for four epochs, from the folder's backup if any."""
+    model = compiled(tfr.RobustModel)
+    callbacks = [
+        keras.callbacks.BackupAndRestore(str(folder), delete_checkpoint=False),
+        GradualDensity(0.0625, stages=2),
+        *callbacks,
+    ]
+    model.fit(X, Y, 8, 4, verbose=0, shuffle=False, callbacks=callbacks)
+    return model.network
 
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The network of a run that was not interrupted."""
+    return backed_up(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_training_goes_on_in_the_stage_that_it_was_in(whole, stop, tmp_path):
     class Killed(Exception):
         pass
 
@@ -104,11 +109,9 @@ def test_training_goes_on_in_the_stage_that_it_was_in(stop, tmp_path):
             if epoch == stop:
                 raise Killed
 
-    whole = fit(compiled(tfr.RobustModel), tmp_path / "whole", 4)
-    again = tmp_path / "again"
     with pytest.raises(Killed):
-        fit(compiled(tfr.RobustModel), again, 4, callbacks=[Kill()])
-    resumed = fit(compiled(tfr.RobustModel), again, 4)
+        backed_up(tmp_path, Kill())
+    resumed = backed_up(tmp_path)
     for one, two in zip(
         whole.get_weights(), resumed.get_weights(), strict=True
     ):

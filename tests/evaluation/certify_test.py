@@ -54,8 +54,13 @@ def certify(problem, *arguments, **options):
     return tfr.certify(network, (x, y), *verifiers, verbose=0, **options)
 
 
-def test_verdicts_are_those_of_the_line(problem):
-    report = certify(problem)
+@pytest.fixture(scope="module")
+def report(problem):
+    """What the whole ladder finds."""
+    return certify(problem)
+
+
+def test_verdicts_are_those_of_the_line(report):
     assert verdicts(report) == EXPECTED
     assert report.reliable
     assert report["worst case"].accuracy == pytest.approx(0.4)
@@ -70,8 +75,8 @@ def test_verdicts_are_those_of_the_line(problem):
     assert margin[4] is None
 
 
-def test_the_report_is_saved_with_its_certificates(problem, tmp_path):
-    certify(problem).save(tmp_path / "report")
+def test_the_report_is_saved_with_its_certificates(report, tmp_path):
+    report.save(tmp_path / "report")
     stored = json.loads((tmp_path / "report/report.json").read_text())
     assert stored["certificates"]["verdict"] == EXPECTED
     assert "crown" in (tmp_path / "report/report.html").read_text()

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.verifiers.conftest import CLASSES, NETWORKS, chain, randomize
+from tests.verifiers.conftest import (
+    CLASSES,
+    NETWORKS,
+    block,
+    chain,
+    randomize,
+)
 from tfrobust import attacks, threats
 from tfrobust.backend import keras
 from tfrobust.verifiers.alpha_crown import AlphaCROWN
@@ -31,8 +37,12 @@ def compared(network, threat, steps=5):
     def compare(x, y, epsilon):
         over = threat.replace(epsilon=epsilon)
         attack = attacks.PGD(over, steps=5, step_size=0.5, loss="margin")
-        points = [attack.perturb(network, x, y)]
-        points += [over.sample(x, seed) for seed in range(3)]
+        random = tf.map_fn(
+            lambda seed: over.sample(x, seed),
+            tf.range(3),
+            fn_output_signature=tf.float32,
+        )
+        points = [attack.perturb(network, x, y), *tf.unstack(random)]
         seen = [margins(network(p, training=False), y) for p in points]
         verifiers = CROWN(over), AlphaCROWN(over, steps)
         found = [v.margins(network, x, y) for v in verifiers]
@@ -46,7 +56,7 @@ def compared(network, threat, steps=5):
     [
         ("dense", threats.L2(0.4)),
         ("convolution", LINF),
-        ("residual", LINF),
+        ("block", LINF),
         ("leaky relu", threats.L1(0.8)),
         ("minimum", LINF),
         ("sigmoid", LINF),
@@ -54,7 +64,7 @@ def compared(network, threat, steps=5):
 )
 def test_bounds_lie_between_those_of_crown_and_every_point(name, threat):
     rng = np.random.default_rng(4)
-    network = NETWORKS[name]()
+    network = {**NETWORKS, "block": block}[name]()
     compare = compared(network, threat)
     gains = []
     for _ in range(4):
@@ -97,6 +107,17 @@ def mlp():
     return network, x, y
 
 
+@pytest.fixture(scope="module")
+def found(mlp):
+    """The margins as a function of (x, y), compiled for all batch sizes."""
+    signature = [tf.TensorSpec([None, 5]), tf.TensorSpec([None], tf.int64)]
+    return tf.function(
+        lambda x, y: AlphaCROWN(LINF).margins(mlp[0], x, y),
+        signature,
+        autograph=False,
+    )
+
+
 def test_more_steps_are_tighter(mlp):
     network, x, y = mlp
     threat = threats.Linf(0.3)
@@ -108,20 +129,16 @@ def test_more_steps_are_tighter(mlp):
     assert means[2] > means[1] + 0.02
 
 
-def test_margins_depend_neither_on_batch_size_nor_on_order(mlp):
-    network, x, y = mlp
-    verifier = AlphaCROWN(LINF)
-    together = verifier.margins(network, x, y)
-    backward = verifier.margins(network, x[::-1], y[::-1])
+def test_margins_depend_neither_on_batch_size_nor_on_order(mlp, found):
+    _, x, y = mlp
+    together, backward = found(x, y), found(x[::-1], y[::-1])
     np.testing.assert_allclose(backward[::-1], together, atol=1e-4)
-    alone = verifier.margins(network, x[2:3], y[2:3])
-    np.testing.assert_allclose(alone[0], together[2], atol=1e-4)
+    np.testing.assert_allclose(found(x[2:3], y[2:3])[0], together[2], atol=1e-4)
 
 
-def test_the_entry_of_the_label_is_zero(mlp):
-    network, x, y = mlp
-    found = AlphaCROWN(LINF).margins(network, x, y).numpy()
-    np.testing.assert_array_equal(found[np.arange(8), y], 0)
+def test_the_entry_of_the_label_is_zero(mlp, found):
+    _, x, y = mlp
+    np.testing.assert_array_equal(found(x, y).numpy()[np.arange(8), y], 0)
 
 
 def test_gradients_of_the_bounds_reach_the_weights_in_a_graph(mlp):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.verifiers.conftest import residual
+from tests.verifiers.conftest import block
 from tfrobust import threats, verifiers
 from tfrobust.backend import keras
 from tfrobust.verifiers import bounds
@@ -14,7 +14,7 @@ from tfrobust.verifiers import bounds
     "threat", [threats.Linf(0.1), threats.L2(0.5)], ids=str
 )
 def test_chunks_change_neither_bounds_nor_their_gradients(threat, monkeypatch):
-    network = residual()
+    network = block()
     rng = np.random.default_rng(0)
     x = tf.constant(rng.uniform(0, 1, (4, *network.input_shape[1:])), "float32")
     y = np.array([0, 1, 2, 3])

@@ -77,6 +77,17 @@ def residual():
     return keras.Model(inputs, layers.Dense(CLASSES)(x))
 
 
+def block():
+    """One residual block, for gradients, which take long to compile."""
+    inputs = keras.Input(IMAGE)
+    x = layers.Conv2D(3, 3, 2, padding="same", activation="relu")(inputs)
+    y = layers.Conv2D(3, 2, padding="same", activation="relu")(x)
+    y = layers.Conv2D(3, 2, padding="same")(y)
+    x = layers.ReLU()(layers.Add()([x, y]))
+    x = layers.Flatten()(x)
+    return keras.Model(inputs, layers.Dense(CLASSES)(x))
+
+
 def joined():
     inputs = keras.Input(VECTOR)
     a = layers.Dense(3, activation="relu")(inputs)
