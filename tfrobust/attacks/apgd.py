@@ -140,9 +140,9 @@ class APGD(Attack):
         plan = self._plan(rule)
         threat = _scaled(self.threat, x, plan.factor[0])
         point = rule.start(threat, x, seed)
-        share = 0.2 if self.early_stop else 0.05
-        if plan.factor[0] > 1:
-            share = None  # As sparse as the start, like every later ball.
+        several = plan.factor[0] > 1
+        # As sparse as the start, like every later ball, if there are several.
+        share = None if several else (0.2 if self.early_stop else 0.05)
         climb = Climb.begin(rule.begin(x, point, share), point, found[1])
 
         rows = self.threat, x, *labels

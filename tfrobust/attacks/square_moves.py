@@ -56,7 +56,8 @@ def start(threat, x, ends, keys, seed, overdraw):
     if linf:
         return _corner(ends, signs)
     rows, columns = row[tf.newaxis] % tile[0], column[tf.newaxis] % tile[1]
-    bumps = _bumps(threat, rows, columns, *tile, tf.constant([False]))
+    stacked = tf.constant([False])
+    bumps = _bumps(threat, rows, columns, tile[0], tile[1], stacked)
     return _shifted(threat, x, ends, x, 1.0, 0.0, bumps * signs, overdraw)
 
 
