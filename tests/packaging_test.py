@@ -50,6 +50,7 @@ def test_the_wheel_offers_every_extra(wheel):
         "serving",
         "litert",
         "beam",
+        "bench",
         "dev",
         "all",
     }
