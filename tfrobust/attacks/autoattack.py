@@ -154,16 +154,14 @@ class AutoAttack(Attack):
 
     def _custom(self, classes):
         parts = {**self._plus(classes), **self._standard(classes)}
-        usual = parts
-        if classes < _ENOUGH:
-            usual = {**self._plus(_ENOUGH), **self._standard(_ENOUGH)}
         chosen = {}
         for name in self.attacks:
+            # Unknown names don't get past the constructor, which asks for 10.
+            found = name if name in parts else "apgd-margin"
             checks.argument(
-                name in usual, "attacks", f"be among {[*usual]}", name
+                found in parts, "attacks", f"be among {[*parts]}", name
             )
-            name = name if name in parts else "apgd-margin"
-            chosen[name] = parts[name]
+            chosen[found] = parts[found]
         return chosen
 
     def _square(self):

@@ -6,7 +6,12 @@ import tensorflow as tf
 
 from tfrobust.verifiers.dense import Dense
 from tfrobust.verifiers.patches import Patches
-from tfrobust.verifiers.propagation import backward, interval, linear_part
+from tfrobust.verifiers.propagation import (
+    backward,
+    interval,
+    linear_part,
+    mixes,
+)
 from tfrobust.verifiers.rules import rule
 
 # How many roundings of full size the sum of a dot product is allowed. Sums in
@@ -46,7 +51,7 @@ class Bounds:
         self._read |= {node for node in trace.nodes if consumers[node]}
         self._mixes = {trace.input: 0}
         for node in trace.nodes[1:]:
-            self._mixes[node] = _mixes(node, self._mixes)
+            self._mixes[node] = mixes(node, self._mixes)
             self.intervals[node] = interval(node, self.intervals)
             if not rule(node).linear:
                 self.lines[node] = self.line(node)
@@ -206,20 +211,6 @@ def _consumers(trace):
     return consumers
 
 
-def _mixes(node, known):
-    """How often what a node computes has summed over features.
-
-    Infinite beyond the first op that isn't linear.
-    """
-    how = rule(node)
-    if not how.linear:
-        return math.inf
-    if len(node.dependent) > 1:
-        return max(2, *(known[given] for given in node.dependent))
-    alone = how.factor(node, 0) is not None or node.type in _REARRANGES
-    return known[node.dependent[0]] + (0 if alone else 1)
-
-
 def _some(index):
     """The same rows of an index; the first of all if there is none."""
     missing = tf.cast(tf.size(index) == 0, tf.int32)
@@ -231,23 +222,3 @@ def _placed(values, opened, index, found):
     flat = tf.reshape(values, tf.shape(opened))
     placed = tf.tensor_scatter_nd_update(flat, index, found)
     return tf.reshape(tf.where(opened, placed, flat), tf.shape(values))
-
-
-_REARRANGES = {
-    "ConcatV2",
-    "DepthToSpace",
-    "ExpandDims",
-    "MirrorPad",
-    "Pack",
-    "Pad",
-    "PadV2",
-    "Reshape",
-    "Slice",
-    "SpaceToDepth",
-    "Split",
-    "SplitV",
-    "Squeeze",
-    "StridedSlice",
-    "Transpose",
-    "Unpack",
-}

@@ -151,11 +151,11 @@ class Patches:
         ):
             return self.dense(shape).plus(other, shape)
         window = self.window.union(other.window)
-        return Patches(self._widened(window) + other._widened(window), window)
-
-    def _widened(self, window):
-        margins = self.window.margins(window)
-        return tf.pad(self.tensor, [(0, 0)] * 4 + margins + [(0, 0)])
+        return Patches(
+            self.window.widened(self.tensor, window)
+            + other.window.widened(other.tensor, window),
+            window,
+        )
 
     def _convolved(self, node, source):
         strides, kernel, padding = convolutions.window(node)

@@ -1,5 +1,7 @@
 """Carrying intervals forward and linear functions backward."""
 
+import math
+
 from tfrobust.verifiers.rules import rule
 
 
@@ -65,6 +67,20 @@ def linear_part(trace, node, functions):
     return pending, constant
 
 
+def mixes(node, known):
+    """How often what a node computes has summed over features.
+
+    Infinite beyond the first op that isn't linear.
+    """
+    how = rule(node)
+    if not how.linear:
+        return math.inf
+    if len(node.dependent) > 1:
+        return max(2, *(known[given] for given in node.dependent))
+    alone = how.factor(node, 0) is not None or node.type in _REARRANGES
+    return known[node.dependent[0]] + (0 if alone else 1)
+
+
 def _pull(node, functions, pending):
     """Adds the functions of what a linear op reads; returns a constant."""
     how = rule(node)
@@ -79,3 +95,23 @@ def _add(pending, node, functions):
     if known is not None:
         functions = known.plus(functions, node.shape)
     pending[node] = functions
+
+
+_REARRANGES = {
+    "ConcatV2",
+    "DepthToSpace",
+    "ExpandDims",
+    "MirrorPad",
+    "Pack",
+    "Pad",
+    "PadV2",
+    "Reshape",
+    "Slice",
+    "SpaceToDepth",
+    "Split",
+    "SplitV",
+    "Squeeze",
+    "StridedSlice",
+    "Transpose",
+    "Unpack",
+}

@@ -101,7 +101,9 @@ class Rows:
             return self.dense(shape).plus(other.dense(shape), shape)
         # They have places in common, and with them grid and stride.
         window = self.window.union(other.window)
-        tensor = self._widened(window) + other._widened(window)
+        tensor = self.window.widened(
+            self.tensor, window
+        ) + other.window.widened(other.tensor, window)
         return Rows(tensor, self.example, window, self.places)
 
     def read(self, value):
@@ -150,10 +152,6 @@ class Rows:
             return tf.gather(value, example)
         index = tf.concat([example[:, tf.newaxis], self.places], axis=1)
         return tf.gather_nd(self.window.view(value, padding), index)
-
-    def _widened(self, window):
-        margins = self.window.margins(window)
-        return tf.pad(self.tensor, [(0, 0)] * 2 + margins + [(0, 0)])
 
     def _apart(self, rows):
         return tf.reshape(rows, [self.tensor.shape[0], -1, *rows.shape[1:]])

@@ -46,15 +46,13 @@ class Window(NamedTuple):
         size = tuple(stop[a] - start[a] for a in range(2))
         return self._replace(start=start, size=size)
 
-    def margins(self, other):
-        """How far larger windows stand out: `tf.pad`'s pairs, rows first."""
-        return [
-            (
-                self.start[a] - other.start[a],
-                other.start[a] + other.size[a] - self.start[a] - self.size[a],
-            )
-            for a in range(2)
-        ]
+    def widened(self, tensor, other):
+        """Pads what these windows hold, `[..., *size, channels]`, to others."""
+        pads = [(0, 0)] * (tensor.shape.rank - 3)
+        for a in range(2):
+            before = self.start[a] - other.start[a]
+            pads.append((before, other.size[a] - self.size[a] - before))
+        return tf.pad(tensor, [*pads, (0, 0)])
 
     def view(self, image, padding=0.0):
         """Reads every window of an image.
