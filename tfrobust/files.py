@@ -48,6 +48,19 @@ def new_file(path):
         os.replace(written, path)
 
 
+def save_whole(save, path, overwrite, **kwargs):
+    """Calls a `save` of Keras, so that a local file of it appears whole.
+
+    Keras keeps its own ways with other addresses, with folders, and if it must
+    ask before it overwrites.
+    """
+    single = str(path).endswith((".keras", ".h5"))
+    if "://" in str(path) or not (single and overwrite):
+        return save(path, overwrite, **kwargs)
+    with new_file(path) as whole:
+        return save(str(whole), **kwargs)
+
+
 def _refuse(path, overwrite):
     if path.exists() and not overwrite:
         raise FileExistsError(

@@ -194,11 +194,11 @@ class RobustModel(keras.Model):
 
     def save(self, filepath, overwrite=True, **kwargs):
         """As in Keras, but a local file is written whole or not at all."""
-        _write(super().save, filepath, overwrite, **kwargs)
+        files.save_whole(super().save, filepath, overwrite, **kwargs)
 
     def save_weights(self, filepath, overwrite=True, **kwargs):
         """As in Keras, but a local file is written whole or not at all."""
-        _write(super().save_weights, filepath, overwrite, **kwargs)
+        files.save_whole(super().save_weights, filepath, overwrite, **kwargs)
 
     def get_config(self):
         network = keras.saving.serialize_keras_object(self.network)
@@ -240,11 +240,3 @@ class RobustModel(keras.Model):
         logits = self.network(x[:1], training=False)
         shape = [tf.shape(x)[0], logits.shape[-1]]
         return checks.labels(y, tf.broadcast_to(logits, shape))
-
-
-def _write(write, filepath, overwrite, **kwargs):
-    single = str(filepath).endswith((".keras", ".h5"))
-    if "://" in str(filepath) or not (single and overwrite):
-        return write(filepath, overwrite, **kwargs)
-    with files.new_file(filepath) as whole:
-        return write(str(whole), **kwargs)
