@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
 import tfrobust as tfr
@@ -78,3 +79,19 @@ def test_hashes_change_with_the_weights_and_with_the_data(data, pgd):
     weights, found = hashes(x, y)
     assert weights != first[0]
     assert found == first[1]
+
+
+def test_a_function_that_branches_on_tensors_brings_its_own_tf_function(
+    data, pgd
+):
+    model = network()
+
+    def branching(x, training=False):
+        if tf.size(x) > 0:
+            return model(x, training=training)
+        return tf.zeros([0, 2])
+
+    with pytest.raises(TypeError, match="tf.function"):
+        evaluate(branching, data, {"pgd": pgd})
+    report = evaluate(tf.function(branching), data, {"pgd": pgd})
+    assert verdicts(report) == verdicts(evaluate(model, data, {"pgd": pgd}))

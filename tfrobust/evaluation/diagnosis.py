@@ -24,7 +24,9 @@ def diagnose(subject):
 
 def deterministic(subject):
     """Repeated forwards must agree."""
-    forward = tf.function(lambda x: subject.model(x, training=False))
+    forward = tf.function(
+        lambda x: subject.model(x, training=False), autograph=False
+    )
     first, *others = (np.asarray(forward(subject.x)) for _ in range(5))
     gap = max(np.abs(other - first).max() for other in others)
     still = bool(gap <= 1e-4 * max(1.0, np.abs(first).max()))
@@ -170,7 +172,8 @@ def targeted(subject):
     outputs[np.arange(len(subject.y)), subject.y] = -np.inf
     attack = subject.attack.replace(targeted=True)
     perturb = tf.function(
-        lambda x, y: attack.perturb(subject.differentiable, x, y)
+        lambda x, y: attack.perturb(subject.differentiable, x, y),
+        autograph=False,
     )
     point = perturb(subject.x, outputs.argmax(axis=1))
     found = subject.fooled(subject.run(None, point))

@@ -48,8 +48,9 @@ def evaluate(
 
     Args:
         model: A `RobustModel` (its averaged weights, if it has any), a Keras
-            model, any callable `model(x, training=False) -> logits`, or the
-            path of a SavedModel's folder or of a LiteRT file.
+            model, any callable `model(x, training=False) -> logits` (Python
+            that branches on tensors inside a `tf.function`), or the path of a
+            SavedModel's folder or of a LiteRT file.
         data: A pair of arrays: inputs `[n, ...]` in the threats' valid range
             and integer labels `[n]`; or a batched `tf.data.Dataset` of them.
         adversaries: Dictionary of name to `Adversary`.

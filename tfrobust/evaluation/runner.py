@@ -30,6 +30,7 @@ class Runner:
                 tf.TensorSpec([None], tf.int64),
                 tf.TensorSpec(None, tf.float32),
             ],
+            autograph=False,
         )
         self._compiled = answer.get_concrete_function()
 

@@ -33,7 +33,7 @@ class PackedNetwork:
         def logits(x):
             return tf.cast(network(x, training=False), tf.float32)
 
-        compiled = tf.function(logits, input_signature=[spec])
+        compiled = tf.function(logits, input_signature=[spec], autograph=False)
         self._concrete = compiled.get_concrete_function()
         self.kernels, self.variables = [], list(self._concrete.variables)
         reads = _reads(self._concrete) if pack else None
