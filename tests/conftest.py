@@ -15,8 +15,10 @@ def seeded():
     keras.utils.set_random_seed(0)
 
 
-# Once a file: it collects garbage, which takes longer than most tests.
+# Once a file: it collects garbage, which takes longer than most tests. What a
+# collection leaves is in caches for good, and the next need not look again.
 @pytest.fixture(autouse=True, scope="module")
 def fresh_keras():
     yield
     keras.backend.clear_session()
+    gc.freeze()

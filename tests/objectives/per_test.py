@@ -7,6 +7,7 @@ import tensorflow as tf
 import tfrobust as tfr
 from tfrobust import schedules
 from tfrobust.backend import keras
+from tfrobust.objectives import Clean
 from tfrobust.objectives.per import PER
 from tfrobust.threats import L2, Linf
 from tfrobust.verifiers.polyhedral_envelope import PolyhedralEnvelope
@@ -66,7 +67,7 @@ def test_training_with_it_makes_certified_radii_larger():
     x[:, :2] = 0.15 + 0.6 * corner + 0.1 * x[:, :2]
     y = corner[:, 0] ^ corner[:, 1]
     verifier, radii = PolyhedralEnvelope(Linf(0.2)), []
-    for gamma in (0.0, 1.0):
+    for objective in (Clean(), PER(verifier, 0.2, 1.0, examples=16)):
         keras.utils.set_random_seed(1)
         network = keras.Sequential(
             [
@@ -76,7 +77,6 @@ def test_training_with_it_makes_certified_radii_larger():
             ]
         )
         model = tfr.RobustModel(network)
-        objective = PER(verifier, 0.2, gamma, examples=16)
         model.compile(keras.optimizers.Adam(0.02), objective=objective)
         model.fit(x, y, epochs=30, batch_size=32, verbose=0)
         radii.append(np.mean(verifier.radius(network, x, y)))

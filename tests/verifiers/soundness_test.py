@@ -96,7 +96,7 @@ def examined(network, threat, attacked):
 
 def left(value, lower, upper):
     """By how much values left their bounds, relative to their size."""
-    value = tf.reshape(value, tf.concat([[-1], tf.shape(lower)], axis=0))
+    value = tf.reshape(value, [-1, *lower.shape])
     size = 1 + tf.reduce_max(tf.abs(upper) + tf.abs(lower))
     return tf.reduce_max(tf.maximum(lower - value, value - upper)) / size
 

@@ -127,7 +127,7 @@ class Dense:
         """Adds an axis for the functions to a value without one."""
         if value is None or value.shape.rank == self.tensor.shape.rank:
             return value
-        return value[:, tf.newaxis]
+        return tf.expand_dims(value, 1)
 
 
 def _product(tensor, value):
