@@ -53,9 +53,8 @@ def examined(network, threat, attacked):
     """A function of (x, y, epsilon, found): holds bounds against points.
 
     Returns:
-        By how much values leave their bounds, relative to their size, one
-        number for each node and method; the mean widths of those bounds; and
-        lower bounds on margins by three methods, and the smallest margins seen.
+        Values, their lower and their upper bounds, for each node and method;
+        lower bounds on margins by three methods; and the smallest margins seen.
     """
 
     @tf.function(autograph=False)
@@ -79,26 +78,22 @@ def examined(network, threat, attacked):
         repeated = tf.tile(y, [tf.shape(found)[0] // BATCH])
         seen = margins(values[trace.output], repeated)
         seen = tf.reshape(seen, [-1, BATCH, CLASSES])
-        outside = [
-            left(values[node], *bounds.intervals[node])
+        bounded = [
+            (values[node], *bounds.intervals[node])
             for bounds in methods
             for node in trace.nodes
         ]
-        widths = [
-            tf.reduce_mean(upper - lower)
-            for bounds in methods
-            for lower, upper in bounds.intervals.values()
-        ]
-        return outside, widths, lowers, tf.reduce_min(seen, axis=0)
+        return bounded, lowers, tf.reduce_min(seen, axis=0)
 
     return examine
 
 
 def left(value, lower, upper):
     """By how much values left their bounds, relative to their size."""
-    value = tf.reshape(value, [-1, *lower.shape])
-    size = 1 + tf.reduce_max(tf.abs(upper) + tf.abs(lower))
-    return tf.reduce_max(tf.maximum(lower - value, value - upper)) / size
+    value, lower, upper = map(np.asarray, (value, lower, upper))
+    value = value.reshape(-1, *lower.shape)
+    size = 1 + np.max(np.abs(upper) + np.abs(lower))
+    return np.max(np.maximum(lower - value, value - upper)) / size
 
 
 def margins(logits, y):
@@ -121,10 +116,9 @@ def check(name, norm, attacked=False):
     for _ in range(DRAWS):
         randomize(network, rng)
         x, y = inputs(shape, rng)
-        outside, widths, lowers, smallest = examine(
-            x, y, epsilon, draw(x, epsilon)
-        )
-        assert np.max(outside) <= 2e-6
+        bounded, lowers, smallest = examine(x, y, epsilon, draw(x, epsilon))
+        assert np.max([left(*each) for each in bounded]) <= 2e-6
+        widths = [np.mean(upper - lower) for _, lower, upper in bounded]
         assert np.all(np.isfinite(widths)) and np.max(widths) > 0
         for lower in np.asarray(lowers):
             size = 1 + np.max(np.abs(smallest))
@@ -133,7 +127,7 @@ def check(name, norm, attacked=False):
     # taken off for rounding.
     clean = margins(network(x, training=False), y)
     epsilon = tf.constant(0.0)
-    still = np.asarray(examine(x, y, epsilon, draw(x, epsilon))[2])
+    still = np.asarray(examine(x, y, epsilon, draw(x, epsilon))[1])
     np.testing.assert_allclose(still, [clean] * 3, atol=5e-5 * size)
 
 

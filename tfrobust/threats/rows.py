@@ -5,6 +5,10 @@ import tensorflow as tf
 
 def flat(value):
     """Flattens each row: shape `[batch, features]`."""
+    value = tf.convert_to_tensor(value)
+    features = value.shape[1:].num_elements()
+    if features:
+        return tf.reshape(value, [-1, features])
     return tf.reshape(value, [tf.shape(value)[0], -1])
 
 

@@ -6,9 +6,10 @@ times faster as matrix products.
 """
 
 import math
-from typing import Any
 
 import tensorflow as tf
+
+from tfrobust.verifiers.window import padded
 
 # Multiplications that a matrix product may do for each useful one: into few
 # channels, where other kernels are slow, and otherwise; and the largest matrix.
@@ -98,7 +99,7 @@ def _folded(node, rows):
     height, width, channels = node.dependent[0].shape
     kernel = node.inputs[1]
     missing = [turns[a] * strides[a] - size[a] for a in (0, 1)]
-    kernel = tf.pad(kernel, [(0, missing[0]), (0, missing[1]), (0, 0), (0, 0)])
+    kernel = padded(kernel, [(0, missing[0]), (0, missing[1]), (0, 0), (0, 0)])
     filters = kernel.shape[-1]
     kernel = tf.reshape(kernel, [-1, filters])
     parts = tf.matmul(tf.reshape(rows, [-1, filters]), kernel, transpose_b=True)
@@ -117,20 +118,20 @@ def _folded(node, rows):
     parts = tf.transpose(parts, [3, 5, 0, 1, 4, 2, 6, 7])
     lengths = [node.shape[a] * strides[a] for a in (0, 1)]
     parts = tf.reshape(parts, [*turns, -1, *lengths, channels])
-    total: Any = 0.0
-    for i in range(turns[0]):
-        for j in range(turns[1]):
+    images = []
+    for i, line in enumerate(tf.unstack(parts)):
+        for j, part in enumerate(tf.unstack(line)):
             down = i * strides[0], (turns[0] - 1 - i) * strides[0]
             right = j * strides[1], (turns[1] - 1 - j) * strides[1]
-            total += tf.pad(parts[i, j], [(0, 0), down, right, (0, 0)])
+            images.append(padded(part, [(0, 0), down, right, (0, 0)]))
+    total = tf.add_n(images)
     # The image begins after its padding, and may go on where nothing reads.
     short = [
         max(0, padding[a] + (height, width)[a] - total.shape[a + 1])
         for a in (0, 1)
     ]
-    total = tf.pad(total, [(0, 0), (0, short[0]), (0, short[1]), (0, 0)])
-    top, left = padding
-    return total[:, top : top + height, left : left + width]
+    total = padded(total, [(0, 0), (0, short[0]), (0, short[1]), (0, 0)])
+    return tf.slice(total, [0, *padding, 0], [-1, height, width, -1])
 
 
 def _kernel(node, rows, shape, padding="VALID", **how):

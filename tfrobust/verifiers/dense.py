@@ -116,8 +116,7 @@ class Dense:
 
     def replaced(self, rows):
         """Functions of another value, as many of each example."""
-        shape = tf.shape(self.tensor)
-        return Dense(tf.reshape(rows, [shape[0], shape[1], *rows.shape[1:]]))
+        return Dense(_apart(rows, self.tensor, rows.shape[1:]))
 
     def plus(self, other, shape):
         """The sum of two lots of functions of one value of this shape."""
@@ -138,15 +137,20 @@ def _product(tensor, value):
     columns = tf.reshape(value, [tf.shape(value)[0], -1])
     if tensor.shape[0] == 1:
         # One matrix for all examples.
-        return tf.matmul(columns, _rows(tensor)[0], transpose_b=True)
-    product = tf.matmul(_rows(tensor), columns[..., tf.newaxis])
+        matrix = tf.squeeze(_rows(tensor), 0)
+        return tf.matmul(columns, matrix, transpose_b=True)
+    product = tf.matmul(_rows(tensor), tf.expand_dims(columns, -1))
     return tf.squeeze(product, -1)
 
 
 def _rows(tensor):
     """Flattens all but the batch and the functions."""
-    size = tensor.shape[2:].num_elements()
-    if tensor.shape[1] is not None:
-        return tf.reshape(tensor, [-1, tensor.shape[1], size])
-    shape = tf.shape(tensor)
-    return tf.reshape(tensor, [shape[0], shape[1], size])
+    return _apart(tensor, tensor, [tensor.shape[2:].num_elements()])
+
+
+def _apart(values, tensor, shape):
+    """Values of this shape for each function of each example of `tensor`."""
+    functions = tensor.shape[1]
+    if functions is not None:
+        return tf.reshape(values, [-1, functions, *shape])
+    return tf.reshape(values, tf.concat([tf.shape(tensor)[:2], shape], axis=0))

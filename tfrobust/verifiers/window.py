@@ -52,7 +52,7 @@ class Window(NamedTuple):
         for a in range(2):
             before = self.start[a] - other.start[a]
             pads.append((before, other.size[a] - self.size[a] - before))
-        return tf.pad(tensor, [*pads, (0, 0)])
+        return padded(tensor, [*pads, (0, 0)])
 
     def view(self, image, padding=0.0):
         """Reads every window of an image.
@@ -72,9 +72,10 @@ class Window(NamedTuple):
             pads.append((below, max(0, above)))
             begin.append(max(0, self.start[axis]))
             length.append(needed)
-        image = tf.pad(image, [*pads, (0, 0)], constant_values=padding)
+        image = padded(image, [*pads, (0, 0)], padding)
         channels = image.shape[-1]
-        image = tf.slice(image, [*begin, 0], [*length, channels])
+        if image.shape[1:3] != length[1:]:
+            image = tf.slice(image, [*begin, 0], [*length, channels])
         views = tf.image.extract_patches(
             image,
             [1, *self.size, 1],
@@ -91,3 +92,10 @@ class Window(NamedTuple):
         place = tf.range(self.size[axis])[tf.newaxis, tf.newaxis]
         at = grid * self.stride[axis] + self.start[axis] + place
         return tf.cast(at == row, tf.float32)
+
+
+def padded(value, pads, filling=0.0):
+    """Pads where there is something to pad."""
+    if not any(map(any, pads)):
+        return value
+    return tf.pad(value, pads, constant_values=filling)
