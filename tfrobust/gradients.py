@@ -75,7 +75,8 @@ def _convolution_gradient(op, gradient):
         input=x, filter_sizes=tf.shape(kernel), out_backprop=gradient, **how
     )
     if _is_strided_over_few_channels(x, kernel, **how):
-        return _by_input(x, kernel, gradient, **how), by_kernel
+        size = x.shape[1:3]
+        return convolution_by_input(size, kernel, gradient, **how), by_kernel
     by_input = tf.raw_ops.Conv2DBackpropInput(
         input_sizes=tf.shape(x), filter=kernel, out_backprop=gradient, **how
     )
@@ -96,11 +97,19 @@ def _is_strided_over_few_channels(
     )
 
 
-def _by_input(x, kernel, gradient, strides, padding, explicit_paddings, **_):
+def convolution_by_input(
+    size, kernel, gradient, strides, padding, explicit_paddings, **_
+):
     """The input's gradient, a convolution with every phase of the kernel.
 
     The pixels of a block of stride x stride see different weights of the
     kernel, so they are computed as channels and then put in their places.
+
+    Args:
+        size: Height and width of the input.
+        kernel: Shape `[rows, columns, channels, filters]`, static.
+        gradient: By the output, shape `[batch, height, width, filters]`.
+        strides: As of `Conv2D`, the same for height and width, as are the rest.
     """
     stride, (rows, columns) = strides[1], kernel.shape[:2]
     kernel = tf.pad(
@@ -116,28 +125,27 @@ def _by_input(x, kernel, gradient, strides, padding, explicit_paddings, **_):
     around = [[0, 0], *([count - 1] * 2 for count in blocks), [0, 0]]
     found = tf.nn.conv2d(gradient, phases, 1, around)
     # TensorFlow's depth_to_space takes four times as long.
-    size = tf.shape(found)[0], *found.shape[1:3]
-    found = tf.reshape(found, [*size, stride, stride, channels])
+    grid = found.shape[1:3]
+    found = tf.reshape(found, [-1, *grid, stride, stride, channels])
     found = tf.transpose(found, [0, 1, 3, 2, 4, 5])
     found = tf.reshape(
-        found, [-1, size[1] * stride, size[2] * stride, channels]
+        found, [-1, grid[0] * stride, grid[1] * stride, channels]
     )
     # What is missing at the end, no window has reached.
     before = [
-        _before(size, length, stride, padding, explicit_paddings[2 * axis :])
-        for axis, (size, length) in enumerate(
-            zip(x.shape[1:3], (rows, columns), strict=True), start=1
+        _before(whole, length, stride, padding, explicit_paddings[2 * axis :])
+        for axis, (whole, length) in enumerate(
+            zip(size, (rows, columns), strict=True), start=1
         )
     ]
     missing = [
-        max(0, start + size - length)
-        for start, size, length in zip(
-            before, x.shape[1:3], found.shape[1:3], strict=True
+        max(0, start + whole - length)
+        for start, whole, length in zip(
+            before, size, found.shape[1:3], strict=True
         )
     ]
     found = tf.pad(found, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]])
-    top, left = before
-    return found[:, top : top + x.shape[1], left : left + x.shape[2]]
+    return tf.slice(found, [0, *before, 0], [-1, *size, channels])
 
 
 def _before(size, length, stride, padding, explicit):

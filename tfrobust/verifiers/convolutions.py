@@ -1,15 +1,15 @@
 """Pulling coefficients back through convolutions.
 
-The gradient kernels of TensorFlow are made for batches of large images. The
-two cases here, many small windows and images of few channels, are several
-times faster as matrix products.
+The gradient kernels of TensorFlow are made for batches of large images. Many
+small windows are several times faster as a matrix product, and images of few
+channels as a convolution of their blocks.
 """
 
 import math
 
 import tensorflow as tf
 
-from tfrobust.verifiers.window import padded
+from tfrobust import gradients
 
 # Multiplications that a matrix product may do for each useful one: into few
 # channels, where other kernels are slow, and otherwise; and the largest matrix.
@@ -75,63 +75,19 @@ def pulled(node, rows):
         rows: Coefficients, shape `[rows, height, width, channels]`.
     """
     shape = node.dependent[0].shape
-    few = node.type == "Conv2D" and shape[-1] <= _FEW_CHANNELS
-    if few and window(node):
-        return _folded(node, rows)
+    strides = node.op.get_attr("strides")
+    padding = node.op.get_attr("padding").decode()
     explicit = node.op.get_attr("explicit_paddings")
+    few = node.type == "Conv2D" and shape[-1] <= _FEW_CHANNELS
+    if few and window(node) and strides[1] == strides[2]:
+        return gradients.convolution_by_input(
+            shape[:2], node.inputs[1], rows, strides, padding, explicit
+        )
     how = {"dilations": node.op.get_attr("dilations")}
     how["data_format"] = node.op.get_attr("data_format").decode()
-    padding = node.op.get_attr("padding").decode()
     return _kernel(
         node, rows, shape, padding, explicit_paddings=explicit, **how
     )
-
-
-def _folded(node, rows):
-    """The same for few channels.
-
-    A matrix product gives what every output reads; then what overlaps is
-    added up. With a kernel of `turns` times the stride, that is one shifted
-    image for each turn.
-    """
-    strides, size, padding = window(node)
-    turns = [-(-size[a] // strides[a]) for a in (0, 1)]
-    height, width, channels = node.dependent[0].shape
-    kernel = node.inputs[1]
-    missing = [turns[a] * strides[a] - size[a] for a in (0, 1)]
-    kernel = padded(kernel, [(0, missing[0]), (0, missing[1]), (0, 0), (0, 0)])
-    filters = kernel.shape[-1]
-    kernel = tf.reshape(kernel, [-1, filters])
-    parts = tf.matmul(tf.reshape(rows, [-1, filters]), kernel, transpose_b=True)
-    parts = tf.reshape(
-        parts,
-        [
-            -1,
-            *node.shape[:2],
-            turns[0],
-            strides[0],
-            turns[1],
-            strides[1],
-            channels,
-        ],
-    )
-    parts = tf.transpose(parts, [3, 5, 0, 1, 4, 2, 6, 7])
-    lengths = [node.shape[a] * strides[a] for a in (0, 1)]
-    parts = tf.reshape(parts, [*turns, -1, *lengths, channels])
-    images = []
-    for i, line in enumerate(tf.unstack(parts)):
-        for j, part in enumerate(tf.unstack(line)):
-            down = i * strides[0], (turns[0] - 1 - i) * strides[0]
-            right = j * strides[1], (turns[1] - 1 - j) * strides[1]
-            images.append(padded(part, [(0, 0), down, right, (0, 0)]))
-    total = tf.add_n(images)
-    # The image begins after its padding, and may go on where nothing reads.
-    short = [
-        max(0, padding[a] + (height, width)[a] - total.shape[a + 1])
-        for a in (0, 1)
-    ]
-    total = padded(total, [(0, 0), (0, short[0]), (0, short[1]), (0, 0)])
-    return tf.slice(total, [0, *padding, 0], [-1, height, width, -1])
 
 
 def _kernel(node, rows, shape, padding="VALID", **how):
