@@ -4,13 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.verifiers.conftest import (
-    CLASSES,
-    NETWORKS,
-    block,
-    chain,
-    randomize,
-)
+from tests.verifiers.conftest import CLASSES, NETWORKS, chain, randomize
 from tfrobust import attacks, threats
 from tfrobust.backend import keras
 from tfrobust.verifiers.alpha_crown import AlphaCROWN
@@ -64,7 +58,7 @@ def compared(network, threat, steps=5):
 )
 def test_bounds_lie_between_those_of_crown_and_every_point(name, threat):
     rng = np.random.default_rng(4)
-    network = block() if name == "residual" else NETWORKS[name]()
+    network = NETWORKS[name]()
     compare = compared(network, threat)
     gains = []
     for _ in range(4):

@@ -1,6 +1,7 @@
 """Bounds of single values come in chunks, which change nothing."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tests.verifiers.conftest import block
@@ -9,12 +10,15 @@ from tfrobust.backend import keras
 from tfrobust.verifiers import bounds
 
 
-def test_chunks_change_neither_bounds_nor_their_gradients(monkeypatch):
+@pytest.mark.parametrize(
+    "threat", [threats.Linf(0.1), threats.L2(0.5)], ids=str
+)
+def test_chunks_change_neither_bounds_nor_their_gradients(threat, monkeypatch):
     network = block()
     rng = np.random.default_rng(0)
     x = tf.constant(rng.uniform(0, 1, (4, *network.input_shape[1:])), "float32")
     y = np.array([0, 1, 2, 3])
-    verifier = verifiers.CROWN(threats.Linf(0.1))
+    verifier = verifiers.CROWN(threat)
 
     def found():
         @tf.function(autograph=False)

@@ -136,19 +136,10 @@ def test_nothing_escapes_its_bounds(name):
     check(name, "linf", name in ATTACKED)
 
 
-@pytest.mark.parametrize(
-    ("norm", "name"),
-    [
-        ("l2", "dense"),
-        ("l2", "convolution"),
-        ("l2", "residual"),
-        ("l1", "dense"),
-        ("l1", "convolution"),
-        ("l1", "tanh"),
-    ],
-)
-def test_nothing_escapes_them_in_other_norms(norm, name):
-    check(name, norm, attacked=True)
+@pytest.mark.parametrize("name", ["dense", "convolution", "residual", "tanh"])
+@pytest.mark.parametrize("norm", ["l2", "l1"])
+def test_nothing_escapes_them_in_other_norms(name, norm):
+    check(name, norm, name in ATTACKED)
 
 
 def flat_hinge(node, lower, upper, free=None):
