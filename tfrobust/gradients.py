@@ -133,7 +133,9 @@ def convolution_by_input(
     )
     # What is missing at the end, no window has reached.
     before = [
-        _before(whole, length, stride, padding, explicit_paddings[2 * axis :])
+        padding_before(
+            whole, length, stride, padding, explicit_paddings[2 * axis :]
+        )
         for axis, (whole, length) in enumerate(
             zip(size, (rows, columns), strict=True), start=1
         )
@@ -148,7 +150,7 @@ def convolution_by_input(
     return tf.slice(found, [0, *before, 0], [-1, *size, channels])
 
 
-def _before(size, length, stride, padding, explicit):
+def padding_before(size, length, stride, padding, explicit):
     """How many zeros are put in front of an axis."""
     if padding == "EXPLICIT":
         return explicit[0]

@@ -104,13 +104,10 @@ def _kernel(node, rows, shape, padding="VALID", **how):
 
 def _padding(node, axis, kernel, stride):
     """How many rows of padding come before the image."""
+    size = node.dependent[0].shape[axis]
     kind = node.op.get_attr("padding").decode()
-    if kind == "EXPLICIT":
-        return node.op.get_attr("explicit_paddings")[2 * axis + 2]
-    if kind == "VALID":
-        return 0
-    needed = (node.shape[axis] - 1) * stride + kernel
-    return max(0, needed - node.dependent[0].shape[axis]) // 2
+    explicit = node.op.get_attr("explicit_paddings")[2 * axis + 2 :]
+    return gradients.padding_before(size, kernel, stride, kind, explicit)
 
 
 _PULLED = {

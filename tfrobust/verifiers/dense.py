@@ -4,6 +4,7 @@ import math
 
 import tensorflow as tf
 
+from tfrobust.threats.rows import flat
 from tfrobust.verifiers.rows import Rows, negative, positive, times
 
 # How many coefficients of an example are faster multiplied one by one.
@@ -134,7 +135,7 @@ def _product(tensor, value):
     few = (tensor.shape[1:].num_elements() or math.inf) <= _FEW
     if value.shape[1] != 1 or (few and tensor.shape[0] != 1):
         return tf.reduce_sum(_rows(tensor) * _rows(value), axis=-1)
-    columns = tf.reshape(value, [tf.shape(value)[0], -1])
+    columns = flat(value)
     if tensor.shape[0] == 1:
         # One matrix for all examples.
         matrix = tf.squeeze(_rows(tensor), 0)

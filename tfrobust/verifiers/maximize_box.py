@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfrobust import checks
 from tfrobust.threats import Box
+from tfrobust.threats.rows import flat
 from tfrobust.verifiers.augmented_lagrangian import augmented_lagrangian
 from tfrobust.verifiers.bounding import Bounding
 from tfrobust.verifiers.certified_boxes import CertifiedBoxes
@@ -68,12 +69,12 @@ def maximize_box(model, x, y, verifier, steps=400, step_size=0.1, slack=1e-4):
     # Both were certified when they were found; now again, on their own.
     gained = certified(radii) & problem.larger(radii, cube)
     radii = _where(gained, radii, cube)
-    fine = certified(radii) & tf.reduce_any(_rows(cube) > 0, axis=1)
+    fine = certified(radii) & tf.reduce_any(flat(cube) > 0, axis=1)
     radii, cube = (_where(fine, box, 0.0) for box in (radii, cube))
     return CertifiedBoxes(
         x.numpy(),
         Box(radii.numpy(), threat.low, threat.high, threat.mask),
-        tf.reduce_max(_rows(cube), axis=1).numpy(),
+        tf.reduce_max(flat(cube), axis=1).numpy(),
         fine.numpy(),
         problem.free.numpy(),
     )
@@ -171,7 +172,7 @@ class _Problem:
 
     def _volume(self, rows):
         """Mean of the radii's logarithms, `[batch]`."""
-        free = _rows(self.free)
+        free = flat(self.free)
         count = tf.maximum(tf.reduce_sum(free, axis=1), 1.0)
         return tf.reduce_sum(free * rows, axis=1) / count
 
@@ -207,12 +208,8 @@ def _compiled(function, *arguments):
     return traced.get_concrete_function(*arguments)
 
 
-def _rows(values):
-    return tf.reshape(values, [tf.shape(values)[0], -1])
-
-
 def _logarithm(radii):
-    return tf.math.log(tf.maximum(_rows(radii), TINY))
+    return tf.math.log(tf.maximum(flat(radii), TINY))
 
 
 def _like(numbers, values):

@@ -52,7 +52,7 @@ class Window(NamedTuple):
         for a in range(2):
             before = self.start[a] - other.start[a]
             pads.append((before, other.size[a] - self.size[a] - before))
-        return padded(tensor, [*pads, (0, 0)])
+        return _padded(tensor, [*pads, (0, 0)])
 
     def view(self, image, padding=0.0):
         """Reads every window of an image.
@@ -72,7 +72,7 @@ class Window(NamedTuple):
             pads.append((below, max(0, above)))
             begin.append(max(0, self.start[axis]))
             length.append(needed)
-        image = padded(image, [*pads, (0, 0)], padding)
+        image = _padded(image, [*pads, (0, 0)], padding)
         channels = image.shape[-1]
         if image.shape[1:3] != length[1:]:
             image = tf.slice(image, [*begin, 0], [*length, channels])
@@ -94,7 +94,7 @@ class Window(NamedTuple):
         return tf.cast(at == row, tf.float32)
 
 
-def padded(value, pads, filling=0.0):
+def _padded(value, pads, filling=0.0):
     """Pads where there is something to pad."""
     if not any(map(any, pads)):
         return value
