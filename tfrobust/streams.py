@@ -14,9 +14,7 @@ _MASK = 0xFFFFFFFF
 
 def fold(seed, number):
     """Derives a new scalar seed from `seed` and an integer `number`."""
-    seed, number = (tf.cast(n, tf.int64) & _MASK for n in (seed, number))
-    words = [tf.cast(n, tf.uint32) for n in (seed, number, tf.zeros_like(seed))]
-    return tf.cast(_mix(*words)[0], tf.int64)
+    return _fold(tf.cast(seed, tf.int64), tf.cast(number, tf.int64))
 
 
 def uniform(x, seed, stream=0):
@@ -27,8 +25,9 @@ def uniform(x, seed, stream=0):
         seed: Scalar integer.
         stream: Integer that tells apart several draws with one seed.
     """
-    features = tf.reduce_prod(tf.shape(x)[1:])
-    drawn = draw(keys(x), fold(seed, stream), features)
+    bits = _bits(x)
+    features = tf.shape(bits)[1]
+    drawn = draw(_keys(bits), fold(seed, stream), features)
     return tf.reshape(drawn, tf.shape(x))
 
 
@@ -37,12 +36,7 @@ def keys(x):
 
     A loop that draws often hashes its inputs once, then calls `draw`.
     """
-    flat = tf.reshape(x, [tf.shape(x)[0], -1])
-    index = tf.cast(tf.range(tf.shape(flat)[1]), tf.uint32)[tf.newaxis]
-    weights = tf.cast(_mix(index, index + 1, index + 2)[0], tf.int64) | 1
-    bits = tf.cast(tf.bitcast(tf.cast(flat, tf.float32), tf.int32), tf.int64)
-    total = tf.reduce_sum(bits * weights, axis=1)  # A multilinear hash.
-    return tf.bitwise.right_shift(total, tf.constant(32, tf.int64)) & _MASK
+    return _keys(_bits(x))
 
 
 def draw(keys, seed, count, begin=0):
@@ -55,12 +49,7 @@ def draw(keys, seed, count, begin=0):
         begin: Position of the first number in its stream: what one call
             draws with `count=8`, two draw with `begin=0` and `begin=4`.
     """
-    index = tf.cast(begin + tf.range(count), tf.uint32)[tf.newaxis]
-    key = tf.cast(keys, tf.uint32)[:, tf.newaxis]
-    bits = _mix(index, key, tf.cast(seed, tf.uint32))[0]
-    # 24 bits are what float32 holds: every value is exact and below 1.
-    bits = tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32))
-    return tf.cast(bits, tf.float32) * 2.0**-24
+    return _draw(keys, tf.cast(seed, tf.int64), count, begin)
 
 
 def normal(x, seed, stream=0):
@@ -73,6 +62,50 @@ def per_example(x, seed, stream=0):
     """Draws one U[0, 1) for each row, shape `[batch, 1, ..., 1]`."""
     first = tf.reshape(uniform(x, seed, stream), [tf.shape(x)[0], -1])[:, 0]
     return tf.reshape(first, [-1] + [1] * (len(x.shape) - 1))
+
+
+def _bits(x):
+    """The bits of each row's floats, int32 `[batch, features]`."""
+    x = tf.cast(x, tf.float32)
+    return tf.bitcast(tf.reshape(x, [tf.shape(x)[0], -1]), tf.int32)
+
+
+def _one_op(*signature):
+    """Makes a function one op of the graphs that call it.
+
+    A compiled attack draws many times, and each draw has a hundred ops: they
+    are traced once for all of them.
+    """
+    return tf.function(autograph=False, input_signature=signature)
+
+
+_LONG = tf.TensorSpec([], tf.int64)
+_INTEGER = tf.TensorSpec([], tf.int32)
+
+
+@_one_op(_LONG, _LONG)
+def _fold(seed, number):
+    a, b = (tf.cast(n & _MASK, tf.uint32) for n in (seed, number))
+    return tf.cast(_mix(a, b, tf.zeros_like(a))[0], tf.int64)
+
+
+@_one_op(tf.TensorSpec([None, None], tf.int32))
+def _keys(bits):
+    index = tf.cast(tf.range(tf.shape(bits)[1]), tf.uint32)[tf.newaxis]
+    weights = tf.cast(_mix(index, index + 1, index + 2)[0], tf.int64) | 1
+    # A multilinear hash.
+    total = tf.reduce_sum(tf.cast(bits, tf.int64) * weights, axis=1)
+    return tf.bitwise.right_shift(total, tf.constant(32, tf.int64)) & _MASK
+
+
+@_one_op(tf.TensorSpec([None], tf.int64), _LONG, _INTEGER, _INTEGER)
+def _draw(keys, seed, count, begin):
+    index = tf.cast(begin + tf.range(count), tf.uint32)[tf.newaxis]
+    key = tf.cast(keys, tf.uint32)[:, tf.newaxis]
+    bits = _mix(index, key, tf.cast(seed, tf.uint32))[0]
+    # 24 bits are what float32 holds: every value is exact and below 1.
+    bits = tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32))
+    return tf.cast(bits, tf.float32) * 2.0**-24
 
 
 def _mix(x, y, z):
