@@ -52,11 +52,11 @@ def test_lines_meet_chosen_functions_as_they_meet_all(functions):
     example = tf.constant([1, 1, 2])  # None of the first.
     numbers = tf.constant([[0, 3, 4], [1, 2, 5]])
     chosen = functions.chosen(example, numbers)
-    slopes, constant = chosen.relaxed(lines)
-    again, sums = Rows(
-        chosen.tensor, example, chosen.window, chosen.places
-    ).relaxed(lines)
-    whole = functions.dense(SHAPE).relaxed(lines)
+    slopes, constant = lines.pull(chosen)
+    again, sums = lines.pull(
+        Rows(chosen.tensor, example, chosen.window, chosen.places)
+    )
+    whole = lines.pull(functions.dense(SHAPE))
     pairs = tf.broadcast_to(example, numbers.shape), numbers
     picked = tf.stack(pairs, axis=-1)
     np.testing.assert_allclose(constant, sums, rtol=1e-5, atol=1e-5)

@@ -5,7 +5,7 @@ import math
 import tensorflow as tf
 
 from tfrobust.threats.rows import flat
-from tfrobust.verifiers.rows import Rows, negative, positive, times
+from tfrobust.verifiers.rows import Rows, negative, times
 
 # How many coefficients of an example are faster multiplied one by one.
 _FEW = 4096
@@ -63,24 +63,13 @@ class Dense:
             return Dense(times(self.tensor, factor))
         return self.replaced(rule.transposed(node, position, self.rows))
 
-    def relaxed(self, relaxation):
-        """The smallest that lines allow: functions of z, and a constant.
+    def falls(self):
+        """Functions of the negative coefficients alone."""
+        return Dense(negative(self.tensor))
 
-        Args:
-            relaxation: The `Relaxation` of this activation in terms of z.
-        """
-        lower, below, upper, above = (self._each(part) for part in relaxation)
-        rises, falls = positive(self.tensor), negative(self.tensor)
-        total = 0.0
-        if below is not None:
-            total += _product(rises, below)
-        if above is not None:
-            total += _product(falls, above)
-        return Dense(rises * lower + falls * upper), total
-
-    def of(self, part):
-        """A part of the same functions, such as their `positive` one."""
-        return Dense(part(self.tensor))
+    def scaled(self, value):
+        """The functions of z times a value `[batch, ...]`."""
+        return Dense(self.tensor * self._each(value))
 
     def dot(self, value):
         """The functions of one value, shape `[batch, ...]`."""
@@ -119,13 +108,18 @@ class Dense:
         """Functions of another value, as many of each example."""
         return Dense(_apart(rows, self.tensor, rows.shape[1:]))
 
-    def plus(self, other, shape):
-        """The sum of two lots of functions of one value of this shape."""
+    def plus(self, other, shape=None):
+        """The sum of two lots of functions of one value.
+
+        Args:
+            other: The others.
+            shape: The value's, needed if they see it through other windows.
+        """
         return Dense(self.tensor + other.dense(shape).tensor)
 
     def _each(self, value):
         """Adds an axis for the functions to a value without one."""
-        if value is None or value.shape.rank == self.tensor.shape.rank:
+        if value.shape.rank == self.tensor.shape.rank:
             return value
         return tf.expand_dims(value, 1)
 

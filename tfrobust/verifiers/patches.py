@@ -1,12 +1,10 @@
 """Linear functions of small windows of an image."""
 
-from typing import Any
-
 import tensorflow as tf
 
 from tfrobust.verifiers import convolutions
 from tfrobust.verifiers.dense import Dense
-from tfrobust.verifiers.rows import Rows, negative, positive, times
+from tfrobust.verifiers.rows import Rows, negative, times
 from tfrobust.verifiers.window import Window
 
 
@@ -87,23 +85,13 @@ class Patches:
         shape = node.dependent[position].shape
         return pulled.dense(shape) if pulled.window.exceeds(shape) else pulled
 
-    def relaxed(self, relaxation):
-        """The smallest that lines allow: functions of z, and a constant."""
-        parts: Any = [
-            None if part is None else self._view(part) for part in relaxation
-        ]
-        lower, below, upper, above = parts
-        rises, falls = positive(self.tensor), negative(self.tensor)
-        total = 0.0
-        if below is not None:
-            total += self._product(rises, below)
-        if above is not None:
-            total += self._product(falls, above)
-        return Patches(rises * lower + falls * upper, self.window), total
+    def falls(self):
+        """Functions of the negative coefficients alone."""
+        return Patches(negative(self.tensor), self.window)
 
-    def of(self, part):
-        """A part of the same functions, such as their `positive` one."""
-        return Patches(part(self.tensor), self.window)
+    def scaled(self, value):
+        """The functions of z times a value `[batch, ...]`."""
+        return Patches(self.tensor * self._view(value), self.window)
 
     def dot(self, value):
         """The functions of one value, shape `[batch, ...]`."""
@@ -144,8 +132,13 @@ class Patches:
         count = rows * columns * functions
         return Dense(tf.reshape(tensor, [-1, count, height, width, channels]))
 
-    def plus(self, other, shape):
-        """The sum of two lots of functions of one image of this shape."""
+    def plus(self, other, shape=None):
+        """The sum of two lots of functions of one image.
+
+        Args:
+            other: The others.
+            shape: The image's, needed if they see it through other windows.
+        """
         if not isinstance(other, Patches) or (
             self.window[:2] != other.window[:2]
         ):

@@ -18,10 +18,23 @@ class Relaxation(NamedTuple):
     upper_slope: Any
     upper_intercept: Any
 
-    def pull(self, coefficients):
+    def pull(self, functions):
         """The smallest that the lines allow: functions of z, and a constant.
 
+        Where a coefficient is negative, the upper line takes the place of the
+        lower one. It is added as their difference, which needs fewer products
+        than to part the coefficients by sign.
+
         Args:
-            coefficients: Functions of the activation, `Dense` or `Patches`.
+            functions: `Dense`, `Patches` or `Rows` of the activation.
         """
-        return coefficients.relaxed(self)
+        falls = functions.falls()
+        steeper = falls.scaled(self.upper_slope - self.lower_slope)
+        slopes = functions.scaled(self.lower_slope).plus(steeper)
+        constant, gap = 0.0, self.upper_intercept
+        if self.lower_intercept is not None:
+            constant += functions.dot(self.lower_intercept)
+            gap = (0.0 if gap is None else gap) - self.lower_intercept
+        if gap is not None:
+            constant += falls.dot(gap)
+        return slopes, constant

@@ -47,21 +47,26 @@ class Rows:
         whole = self.dense(node.shape)
         return whole.replaced(rule.transposed(node, position, whole.rows))
 
-    def relaxed(self, relaxation):
-        """The smallest that lines allow: functions of z, and a constant."""
-        lower, below, upper, above = relaxation
-        lower, upper = self._seen(lower), self._seen(upper)
-        slopes = positive(self.tensor) * lower + negative(self.tensor) * upper
-        total = 0.0
-        if below is not None:
-            total += self._dot(positive, below)
-        if above is not None:
-            total += self._dot(negative, above)
-        return self._with(slopes), total
+    def falls(self):
+        """Functions of the negative coefficients alone."""
+        origin = self.origin and (self.origin[0].falls(), self.origin[1])
+        tensor = negative(self.tensor)
+        return Rows(tensor, self.example, self.window, self.places, origin)
+
+    def scaled(self, value):
+        """The functions of z times a value `[batch, ...]`."""
+        return self._with(self.tensor * self._seen(value))
 
     def dot(self, value):
         """The functions of one value `[batch, ...]`."""
-        return _sums(self.tensor * self._seen(value))
+        if self.origin is None:
+            return _sums(self.tensor * self._seen(value))
+        # One matrix product for all functions of these examples.
+        functions, numbers = self.origin
+        value, example = self._of_examples(value)
+        example = tf.broadcast_to(example, tf.shape(numbers))
+        index = tf.stack([example, numbers], axis=-1)
+        return tf.gather_nd(functions.dot(value), index)
 
     def minimum(self, lower, upper):
         """Their minimum over a box from `lower` to `upper`."""
@@ -93,8 +98,13 @@ class Rows:
             tensor = tf.einsum(equation, tensor, places)
         return Rows(tensor, self.example)
 
-    def plus(self, other, shape):
-        """The sum of two lots of functions of one value of this shape."""
+    def plus(self, other, shape=None):
+        """The sum of two lots of functions of one value.
+
+        Args:
+            other: The others.
+            shape: The value's, needed if they see it through other windows.
+        """
         if self.window == other.window:
             return self._with(self.tensor + other.tensor)
         if None in (self.window, other.window):
@@ -122,17 +132,6 @@ class Rows:
         """Functions of another value, as many of the same examples."""
         return Rows(self._apart(rows), self.example)
 
-    def _dot(self, part, value):
-        """The functions of one value, of a part of their coefficients."""
-        if self.origin is None:
-            return _sums(part(self.tensor) * self._seen(value))
-        # One matrix product for all functions of these examples.
-        functions, numbers = self.origin
-        value, example = self._of_examples(value)
-        example = tf.broadcast_to(example, tf.shape(numbers))
-        products = functions.of(part).dot(value)
-        return tf.gather_nd(products, tf.stack([example, numbers], axis=-1))
-
     def _of_examples(self, value):
         """A value of those examples alone that have rows, and their numbers."""
         first, last = tf.reduce_min(self.example), tf.reduce_max(self.example)
@@ -158,11 +157,6 @@ class Rows:
 
     def _with(self, tensor):
         return Rows(tensor, self.example, self.window, self.places)
-
-
-def positive(tensor):
-    """What is not negative of some coefficients, and 0 of the rest."""
-    return tf.nn.relu(tensor)
 
 
 def negative(tensor):
