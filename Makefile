@@ -3,8 +3,8 @@
 PYTHON ?= python3
 ARGS ?=
 # Most of the time goes into tracing, which uses one core. Files stay together:
-# they share what they compile.
-PARALLEL ?= --numprocesses=2 --dist=loadfile
+# they share what they compile, and come in the order of tests/conftest.py.
+PARALLEL ?= --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 TF_CPP_MIN_LOG_LEVEL ?= 2
 export TF_CPP_MIN_LOG_LEVEL
 # A core for each worker: more threads only wait for each other.
