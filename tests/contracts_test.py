@@ -274,7 +274,9 @@ def test_one_trace_serves_every_epsilon_and_batch_size(network, norm):
     shapes = [tf.TensorSpec([None, 3, 2]), tf.TensorSpec([None], tf.int64)]
     traces = []
 
-    @tf.function(input_signature=[*shapes, tf.TensorSpec([], tf.int32)])
+    @tf.function(
+        input_signature=[*shapes, tf.TensorSpec([], tf.int32)], autograph=False
+    )
     def perturb(x, y, step):
         traces.append(step)
         return attack.at(step).perturb(network, x, y)
@@ -340,7 +342,7 @@ def test_an_objective_is_traced_once_however_its_schedules_move(
 ):
     traces = []
 
-    @tf.function
+    @tf.function(autograph=False)
     def loss(step):
         traces.append(step)
         return OBJECTIVES[objective](network, X, Y, step)

@@ -211,7 +211,9 @@ def test_points_ignore_batch_mates_and_compilation(norm, targets):
     attack = FAB(norm(0.2), steps=2, restarts=2, targets=targets)
     signature = [tf.TensorSpec([None, 4]), tf.TensorSpec([None], tf.int64)]
     compiled = tf.function(
-        lambda x, y: attack.nearest(curved, x, y), input_signature=signature
+        lambda x, y: attack.nearest(curved, x, y),
+        input_signature=signature,
+        autograph=False,
     )
     y = CURVED_Y.copy()
     y[3] = (y[3] + 1) % 3

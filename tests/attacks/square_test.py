@@ -211,7 +211,7 @@ def test_inputs_may_have_any_shape_and_batches_any_size(norm, shape):
 
     signature = [tf.TensorSpec([None, *shape]), tf.TensorSpec([None], tf.int64)]
 
-    @tf.function(input_signature=signature)
+    @tf.function(input_signature=signature, autograph=False)
     def compiled(x, y):
         traces.append(x)
         return attack.perturb(model, x, y)
