@@ -140,6 +140,8 @@ def _product(tensor, value):
 
 def _rows(tensor):
     """Flattens all but the batch and the functions."""
+    if tensor.shape.rank == 3:
+        return tensor
     return _apart(tensor, tensor, [tensor.shape[2:].num_elements()])
 
 
