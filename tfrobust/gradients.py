@@ -2,12 +2,15 @@
 
 import contextlib
 
+import numpy as np
 import tensorflow as tf
 
 # A name of its own among those that TensorFlow registers.
 _CONVOLUTION = "tfrobust>Conv2D"
 # From more channels on TensorFlow's own kernel is as fast.
 _FEW_CHANNELS = 4
+# From as many channels on a convolution runs at full speed.
+_FULL = 8
 
 
 def input_gradient(model, x, loss):
@@ -66,7 +69,7 @@ def _recorded(x):
 
 @tf.RegisterGradient(_CONVOLUTION)
 def _convolution_gradient(op, gradient):
-    """The gradients of `Conv2D`, the first of strided ones made faster."""
+    """The gradients of `Conv2D`, the first of some made faster."""
     x, kernel = op.inputs
     names = "strides padding explicit_paddings data_format dilations"
     how = {name: op.get_attr(name) for name in names.split()}
@@ -74,7 +77,7 @@ def _convolution_gradient(op, gradient):
     by_kernel = tf.raw_ops.Conv2DBackpropFilter(
         input=x, filter_sizes=tf.shape(kernel), out_backprop=gradient, **how
     )
-    if _is_strided_over_few_channels(x, kernel, **how):
+    if _is_over_few_channels(x, kernel, **how):
         size = x.shape[1:3]
         return convolution_by_input(size, kernel, gradient, **how), by_kernel
     by_input = tf.raw_ops.Conv2DBackpropInput(
@@ -83,16 +86,15 @@ def _convolution_gradient(op, gradient):
     return by_input, by_kernel
 
 
-def _is_strided_over_few_channels(
-    x, kernel, strides, dilations, data_format, **_
-):
+def _is_over_few_channels(x, kernel, strides, dilations, data_format, **_):
     """Whether the input's gradient is faster as a convolution, on a CPU."""
     return (
         data_format == "NHWC"
-        and strides[1] == strides[2] > 1
+        and strides[1] == strides[2]
         and max(dilations) == 1
         and None not in (*x.shape[1:], *kernel.shape)
         and x.shape[3] == kernel.shape[2] <= _FEW_CHANNELS
+        and kernel.shape[:2] != [1, 1]
         and not tf.config.list_physical_devices("GPU")
     )
 
@@ -100,10 +102,10 @@ def _is_strided_over_few_channels(
 def convolution_by_input(
     size, kernel, gradient, strides, padding, explicit_paddings, **_
 ):
-    """The input's gradient, a convolution with every phase of the kernel.
+    """The input's gradient, a convolution that gives all pixels of a block.
 
-    The pixels of a block of stride x stride see different weights of the
-    kernel, so they are computed as channels and then put in their places.
+    Each pixel of a block sees other weights of the kernel, so they are computed
+    as channels and then put in their places.
 
     Args:
         size: Height and width of the input.
@@ -111,43 +113,69 @@ def convolution_by_input(
         gradient: By the output, shape `[batch, height, width, filters]`.
         strides: As of `Conv2D`, the same for height and width, as are the rest.
     """
-    stride, (rows, columns) = strides[1], kernel.shape[:2]
-    kernel = tf.pad(
-        kernel, [[0, -rows % stride], [0, -columns % stride], [0, 0], [0, 0]]
+    stride, channels = strides[1], kernel.shape[2]
+    step = 1  # Of how many outputs a block is made.
+    while (step * stride) ** 2 * channels < _FULL:
+        step *= 2
+    weights, around = zip(
+        *(
+            _reached(
+                whole,
+                length,
+                stride,
+                step,
+                padding_before(
+                    whole, length, stride, padding, explicit_paddings[2 * k :]
+                ),
+                count,
+            )
+            for k, (whole, length, count) in enumerate(
+                zip(size, kernel.shape[:2], gradient.shape[1:3], strict=True), 1
+            )
+        ),
+        strict=True,
     )
-    height, width, channels, filters = kernel.shape
-    blocks = height // stride, width // stride
-    phases = tf.reshape(
-        kernel, [blocks[0], stride, blocks[1], stride, channels, filters]
+    # All pairs of a row and a column, in the order of what reads the kernel.
+    rows, columns = weights[0][:, None, :, None], weights[1][:, None]
+    index = np.stack(np.broadcast_arrays(rows, columns), axis=-1)
+    kernel = tf.pad(kernel, [[0, 1], [0, 1], [0, 0], [0, 0]])
+    kernel = tf.transpose(tf.gather_nd(kernel, index), [0, 1, 5, 2, 3, 4])
+    block = step * stride
+    kernel = tf.reshape(
+        kernel, [*index.shape[:2], gradient.shape[3], block**2 * channels]
     )
-    phases = tf.transpose(phases[::-1, :, ::-1], [0, 2, 5, 1, 3, 4])
-    phases = tf.reshape(phases, [*blocks, filters, stride**2 * channels])
-    around = [[0, 0], *([count - 1] * 2 for count in blocks), [0, 0]]
-    found = tf.nn.conv2d(gradient, phases, 1, around)
+    found = tf.nn.conv2d(gradient, kernel, step, [[0, 0], *around, [0, 0]])
     # TensorFlow's depth_to_space takes four times as long.
-    grid = found.shape[1:3]
-    found = tf.reshape(found, [-1, *grid, stride, stride, channels])
+    height, width = found.shape[1:3]
+    found = tf.reshape(found, [-1, height, width, block, block, channels])
     found = tf.transpose(found, [0, 1, 3, 2, 4, 5])
-    found = tf.reshape(
-        found, [-1, grid[0] * stride, grid[1] * stride, channels]
-    )
-    # What is missing at the end, no window has reached.
-    before = [
-        padding_before(
-            whole, length, stride, padding, explicit_paddings[2 * axis :]
-        )
-        for axis, (whole, length) in enumerate(
-            zip(size, (rows, columns), strict=True), start=1
-        )
-    ]
-    missing = [
-        max(0, start + whole - length)
-        for start, whole, length in zip(
-            before, size, found.shape[1:3], strict=True
-        )
-    ]
-    found = tf.pad(found, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]])
-    return tf.slice(found, [0, *before, 0], [-1, *size, channels])
+    found = tf.reshape(found, [-1, height * block, width * block, channels])
+    return found[:, : size[0], : size[1]]
+
+
+def _reached(size, length, stride, step, before, count):
+    """Which weights lead from the outputs to the pixels of a block, on an axis.
+
+    Args:
+        size: Number of pixels.
+        length: Of the kernel.
+        stride: Pixels from one output to the next.
+        step: Outputs from one block to the next.
+        before: How many zeros are put in front of the pixels.
+        count: Number of outputs.
+
+    Returns:
+        The numbers of the weights, shape `[outputs, step * stride]`, `length`
+        where there is none; and how many zeros to put around the outputs.
+    """
+    block = step * stride
+    first = min(0, -((length - 1 - before) // stride))
+    last = (before + block - 1) // stride
+    outputs = np.arange(first, last + 1)[:, None]
+    weights = before + np.arange(block) - stride * outputs
+    weights[(weights < 0) | (weights >= length)] = length
+    end = step * ((size - 1) // block) + last + 1
+    return weights, (-first, max(0, end - count))
 
 
 def padding_before(size, length, stride, padding, explicit):
