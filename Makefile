@@ -68,5 +68,5 @@ clean:  ## Remove everything that make made.
 	@echo "Installing into $(@D), once; this may take a few minutes."
 	@$(PYTHON) -m venv $(@D)
 	@$(@D)/bin/python -m pip install -qq --upgrade pip
-	@$(@D)/bin/python -m pip install -qq --editable ".[$(EXTRAS)]"
+	@$(@D)/bin/python -m pip install -qq --no-compile --editable ".[$(EXTRAS)]"
 	@touch $@
