@@ -60,6 +60,8 @@ class Rows:
     def dot(self, value):
         """The functions of one value `[batch, ...]`."""
         if self.origin is None:
+            if self.window is None and value.shape[0] == 1:
+                return self._dot_of_all(value)
             return _sums(self.tensor * self._seen(value))
         # One matrix product for all functions of these examples.
         functions, numbers = self.origin
@@ -131,6 +133,13 @@ class Rows:
     def replaced(self, rows):
         """Functions of another value, as many of the same examples."""
         return Rows(self._apart(rows), self.example)
+
+    def _dot_of_all(self, value):
+        """The same of a value that is everyone's, without the products."""
+        size = self.tensor.shape[2:].num_elements()
+        rows = tf.reshape(self.tensor, [-1, size])
+        column = tf.reshape(value, [size, 1])
+        return tf.reshape(tf.matmul(rows, column), [self.tensor.shape[0], -1])
 
     def _of_examples(self, value):
         """A value of those examples alone that have rows, and their numbers."""
