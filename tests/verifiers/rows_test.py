@@ -53,6 +53,7 @@ def test_lines_meet_chosen_functions_as_they_meet_all(functions):
     numbers = tf.constant([[0, 3, 4], [1, 2, 5]])
     chosen = functions.chosen(example, numbers)
     slopes, constant = lines.pull(chosen)
+    assert slopes.origin
     again, sums = lines.pull(
         Rows(chosen.tensor, example, chosen.window, chosen.places)
     )
@@ -63,6 +64,10 @@ def test_lines_meet_chosen_functions_as_they_meet_all(functions):
     np.testing.assert_allclose(
         constant, tf.gather_nd(whole[1], picked), rtol=1e-5, atol=1e-5
     )
+    for value in (drawn(3, *SHAPE), drawn(1, *SHAPE)):
+        np.testing.assert_allclose(
+            slopes.dot(value), again.dot(value), rtol=1e-5, atol=1e-4
+        )
     for found in (slopes, again):
         np.testing.assert_allclose(
             found.dense(SHAPE).tensor,

@@ -54,7 +54,7 @@ class Dense:
     def chosen(self, example, function):
         """`Rows` of functions by their numbers, `[2, rows]`."""
         tensor = tf.gather(self.tensor[0], function)
-        return Rows(tensor, example, origin=(self, function))
+        return Rows(tensor, example, origin=([(self, None)], function))
 
     def pull(self, rule, node, position):
         """The same functions of one of the values that a linear op reads."""

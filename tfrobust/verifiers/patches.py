@@ -72,7 +72,8 @@ class Patches:
             index = tf.broadcast_to(places, [2, *tf.unstack(tf.shape(places))])
             index = tf.concat([index, number[..., tf.newaxis]], axis=-1)
             tensor = tf.gather_nd(self.tensor[0], index)
-        return Rows(tensor, example, self.window, places, (self, function))
+        origin = [(self, None)], function
+        return Rows(tensor, example, self.window, places, origin)
 
     def pull(self, rule, node, position):
         """The same functions of one of the values that a linear op reads."""

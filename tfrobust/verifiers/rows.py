@@ -20,8 +20,9 @@ class Rows:
         places: The window's place in its grid, row and column, shape
             `[rows, 2]`; None without a window.
         origin: The functions of which these were chosen, the same for every
-            example, and their numbers, shape `[functions, rows]`; None if they
-            are no longer the same.
+            example: pairs of functions and what they were scaled by since, of
+            which these are the sum; and their numbers, shape `[functions,
+            rows]`. None if they are no longer the same.
 
     What is computed of them has shape `[functions, rows]`.
     """
@@ -34,8 +35,10 @@ class Rows:
     def pull(self, rule, node, position):
         """The same functions of one of the values that a linear op reads."""
         factor = rule.factor(node, position)
+        if isinstance(factor, int) and factor == 1:
+            return self
         if factor is not None:
-            return self._with(times(self.tensor, factor))
+            return self._with(self.tensor * factor)
         source = node.dependent[position].shape
         if self.window and convolutions.window(node):
             window = self.window.before(*convolutions.window(node))
@@ -49,13 +52,21 @@ class Rows:
 
     def falls(self):
         """Functions of the negative coefficients alone."""
-        origin = self.origin and (self.origin[0].falls(), self.origin[1])
-        tensor = negative(self.tensor)
-        return Rows(tensor, self.example, self.window, self.places, origin)
+        origin = None
+        if self.origin:
+            [(functions, scale), *more], numbers = self.origin
+            if scale is None and not more:
+                origin = [(functions.falls(), None)], numbers
+        return self._with(negative(self.tensor), origin)
 
     def scaled(self, value):
         """The functions of z times a value `[batch, ...]`."""
-        return self._with(self.tensor * self._seen(value))
+        origin = None
+        if self.origin:
+            parts, numbers = self.origin
+            parts = [(f, value if s is None else s * value) for f, s in parts]
+            origin = parts, numbers
+        return self._with(self.tensor * self._seen(value), origin)
 
     def dot(self, value):
         """The functions of one value `[batch, ...]`."""
@@ -64,11 +75,15 @@ class Rows:
                 return self._dot_of_all(value)
             return _sums(self.tensor * self._seen(value))
         # One matrix product for all functions of these examples.
-        functions, numbers = self.origin
-        value, example = self._of_examples(value)
+        parts, numbers = self.origin
+        products = 0.0
+        for functions, scale in parts:
+            each = value if scale is None else scale * value
+            each, example = self._of_examples(each)
+            products += functions.dot(each)
         example = tf.broadcast_to(example, tf.shape(numbers))
         index = tf.stack([example, numbers], axis=-1)
-        return tf.gather_nd(functions.dot(value), index)
+        return tf.gather_nd(products, index)
 
     def minimum(self, lower, upper):
         """Their minimum over a box from `lower` to `upper`."""
@@ -108,7 +123,11 @@ class Rows:
             shape: The value's, needed if they see it through other windows.
         """
         if self.window == other.window:
-            return self._with(self.tensor + other.tensor)
+            origin = None
+            if self.origin and other.origin:
+                (parts, numbers), (more, others) = self.origin, other.origin
+                origin = (parts + more, numbers) if numbers is others else None
+            return self._with(self.tensor + other.tensor, origin)
         if None in (self.window, other.window):
             return self.dense(shape).plus(other.dense(shape), shape)
         # They have places in common, and with them grid and stride.
@@ -164,8 +183,8 @@ class Rows:
     def _apart(self, rows):
         return tf.reshape(rows, [self.tensor.shape[0], -1, *rows.shape[1:]])
 
-    def _with(self, tensor):
-        return Rows(tensor, self.example, self.window, self.places)
+    def _with(self, tensor, origin=None):
+        return Rows(tensor, self.example, self.window, self.places, origin)
 
 
 def negative(tensor):
