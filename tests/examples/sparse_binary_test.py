@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import os
 import pathlib
@@ -86,8 +87,12 @@ def test_other_methods_have_as_many_bits_as_they_say(
         assert bits <= layer["bits"] <= bits + 8 * 5 / layer["weights"]
 
 
+@pytest.mark.skipif(
+    # Importing it would switch the Keras of this process.
+    importlib.util.find_spec("tensorflow_model_optimization") is None,
+    reason="needs tensorflow_model_optimization",
+)
 def test_pruning_chooses_its_keras_itself(script, tmp_path):
-    pytest.importorskip("tensorflow_model_optimization")
     folder = tmp_path / "run"
     arguments = [f"--model_dir={folder}", *SMALL, "--method=tfmot"]
     if NAME == "tf_keras":
