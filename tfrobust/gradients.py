@@ -117,24 +117,18 @@ def convolution_by_input(
     step = 1  # Of how many outputs a block is made.
     while (step * stride) ** 2 * channels < _FULL:
         step *= 2
-    weights, around = zip(
-        *(
-            _reached(
-                whole,
-                length,
-                stride,
-                step,
-                padding_before(
-                    whole, length, stride, padding, explicit_paddings[2 * k :]
-                ),
-                count,
-            )
-            for k, (whole, length, count) in enumerate(
-                zip(size, kernel.shape[:2], gradient.shape[1:3], strict=True), 1
-            )
-        ),
-        strict=True,
-    )
+    weights, around = [], []
+    for axis, (whole, length) in enumerate(
+        zip(size, kernel.shape[:2], strict=True), start=1
+    ):
+        before = padding_before(
+            whole, length, stride, padding, explicit_paddings[2 * axis :]
+        )
+        numbers, zeros = _reached(
+            whole, length, stride, step, before, gradient.shape[axis]
+        )
+        weights.append(numbers)
+        around.append(zeros)
     # All pairs of a row and a column, in the order of what reads the kernel.
     rows, columns = weights[0][:, None, :, None], weights[1][:, None]
     index = np.stack(np.broadcast_arrays(rows, columns), axis=-1)
