@@ -5,6 +5,7 @@ the training step. It depends neither on the batch that the example came in,
 nor on its position, nor on the replica that works on it.
 """
 
+import functools
 import math
 
 import tensorflow as tf
@@ -74,9 +75,24 @@ def _one_op(*signature):
     """Makes a function one op of the graphs that call it.
 
     A compiled attack draws many times, and each draw has a hundred ops: they
-    are traced once for all of them.
+    are traced once for all of them. Outside of graphs nothing is traced, since
+    a compiled function that `tf.py_function` calls may wait for ever for the
+    thread that waits for it.
     """
-    return tf.function(autograph=False, input_signature=signature)
+
+    def decorate(function):
+        traced = tf.function(
+            function, autograph=False, input_signature=signature
+        )
+
+        @functools.wraps(function)
+        def call(*inputs):
+            eager = tf.executing_eagerly()
+            return function(*inputs) if eager else traced(*inputs)
+
+        return call
+
+    return decorate
 
 
 _LONG = tf.TensorSpec([], tf.int64)
