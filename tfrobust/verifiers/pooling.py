@@ -47,9 +47,9 @@ class _Chosen(NamedTuple):
         """The smallest that the lines allow: functions, and a constant."""
         node = self.node
         found = coefficients.dense(node.shape)
-        negative = tf.minimum(found.rows, 0.0)
-        constant = found.replaced(negative).dot(self.largest * (1 - self.alone))
-        kept = found.rows - negative * (1 - found.read(self.alone))
+        falls = found.falls()
+        constant = falls.dot(self.largest * (1 - self.alone))
+        kept = found.rows - falls.rows * (1 - found.read(self.alone))
         rows = _spread(node, found.read(self.lower), kept)
         return found.replaced(rows), constant
 

@@ -35,10 +35,9 @@ class Rows:
     def pull(self, rule, node, position):
         """The same functions of one of the values that a linear op reads."""
         factor = rule.factor(node, position)
-        if isinstance(factor, int) and factor == 1:
-            return self
         if factor is not None:
-            return self._with(self.tensor * factor)
+            tensor = times(self.tensor, factor)
+            return self if tensor is self.tensor else self._with(tensor)
         source = node.dependent[position].shape
         if self.window and convolutions.window(node):
             window = self.window.before(*convolutions.window(node))
