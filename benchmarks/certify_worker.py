@@ -208,8 +208,10 @@ def main():
     library = {"tfrobust": tfrobust, "auto_LiRPA": auto_lirpa}[tool]
     prepare = library(problem, weights)
     margins = prepare(method)
-    # What the library itself takes isn't what the method takes.
-    margins(problem["x"][:1], problem["y"][:1])
+    # What the library itself takes isn't what the method takes: a batch of two
+    # is the smallest for which it compiles the code of matrix products.
+    for few in 1, 2:
+        margins(problem["x"][:few], problem["y"][:few])
     before, used, last = held(), 0.0, 1
     for batch in map(int, batches.split(",")):
         if used * batch / last > float(limit):
