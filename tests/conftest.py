@@ -4,11 +4,6 @@ import gc
 
 import pytest
 
-from tfrobust.backend import keras
-
-# What is imported stays, so no collection below needs to look through it.
-gc.freeze()
-
 
 def pytest_collection_modifyitems(items):
     """Puts the last files first: the longest, so that workers end together."""
@@ -16,15 +11,25 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: -files.index(item.path))
 
 
+@pytest.fixture(scope="session")
+def keras_in_use():
+    # Here, since the process that hands out the tests needs no TensorFlow.
+    from tfrobust.backend import keras
+
+    # What is imported stays, so no collection below needs to look through it.
+    gc.freeze()
+    return keras
+
+
 @pytest.fixture(autouse=True)
-def seeded():
-    keras.utils.set_random_seed(0)
+def seeded(keras_in_use):
+    keras_in_use.utils.set_random_seed(0)
 
 
 # Once a file: it collects garbage, which takes longer than most tests. What a
 # collection leaves is in caches for good, and the next need not look again.
 @pytest.fixture(autouse=True, scope="module")
-def fresh_keras():
+def fresh_keras(keras_in_use):
     yield
-    keras.backend.clear_session()
+    keras_in_use.backend.clear_session()
     gc.freeze()
