@@ -5,10 +5,11 @@ the training step. It depends neither on the batch that the example came in,
 nor on its position, nor on the replica that works on it.
 """
 
-import functools
 import math
 
 import tensorflow as tf
+
+from tfrobust.tracing import one_op
 
 _MASK = 0xFFFFFFFF
 
@@ -71,41 +72,17 @@ def _bits(x):
     return tf.bitcast(tf.reshape(x, [tf.shape(x)[0], -1]), tf.int32)
 
 
-def _one_op(*signature):
-    """Makes a function one op of the graphs that call it.
-
-    A compiled attack draws many times, and each draw has a hundred ops: they
-    are traced once for all of them. Outside of graphs nothing is traced, since
-    a compiled function that `tf.py_function` calls may wait for ever for the
-    thread that waits for it.
-    """
-
-    def decorate(function):
-        traced = tf.function(
-            function, autograph=False, input_signature=signature
-        )
-
-        @functools.wraps(function)
-        def call(*inputs):
-            eager = tf.executing_eagerly()
-            return function(*inputs) if eager else traced(*inputs)
-
-        return call
-
-    return decorate
-
-
 _LONG = tf.TensorSpec([], tf.int64)
 _INTEGER = tf.TensorSpec([], tf.int32)
 
 
-@_one_op(_LONG, _LONG)
+@one_op(_LONG, _LONG)
 def _fold(seed, number):
     a, b = (tf.cast(n & _MASK, tf.uint32) for n in (seed, number))
     return tf.cast(_mix(a, b, tf.zeros_like(a))[0], tf.int64)
 
 
-@_one_op(tf.TensorSpec([None, None], tf.int32))
+@one_op(tf.TensorSpec([None, None], tf.int32))
 def _keys(bits):
     index = tf.cast(tf.range(tf.shape(bits)[1]), tf.uint32)[tf.newaxis]
     weights = tf.cast(_mix(index, index + 1, index + 2)[0], tf.int64) | 1
@@ -114,7 +91,7 @@ def _keys(bits):
     return tf.bitwise.right_shift(total, tf.constant(32, tf.int64)) & _MASK
 
 
-@_one_op(tf.TensorSpec([None], tf.int64), _LONG, _INTEGER, _INTEGER)
+@one_op(tf.TensorSpec([None], tf.int64), _LONG, _INTEGER, _INTEGER)
 def _draw(keys, seed, count, begin):
     index = tf.cast(begin + tf.range(count), tf.uint32)[tf.newaxis]
     key = tf.cast(keys, tf.uint32)[:, tf.newaxis]

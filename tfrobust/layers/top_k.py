@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from tfrobust.tracing import one_op
+
 
 def kept_count(size, density):
     """How many of `size` weights are kept: what is removed rounds down."""
@@ -21,6 +23,12 @@ def top_k_mask(scores, kept):
     """
     # The bits of floats that aren't negative are ordered as the floats are.
     keys = tf.bitcast(tf.abs(tf.reshape(scores, [-1])), tf.int32)
+    return tf.cast(tf.reshape(_largest(keys, kept), scores.shape), scores.dtype)
+
+
+@one_op(tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.int32))
+def _largest(keys, kept):
+    """Marks the `kept` largest keys; of equal ones the first."""
     threshold, rank = _select(keys, kept)
 
     def first_of_equals():
@@ -29,8 +37,7 @@ def top_k_mask(scores, kept):
         return (keys > threshold) | (equal & (order <= rank))
 
     count = tf.math.count_nonzero(keys >= threshold, dtype=tf.int32)
-    mask = tf.cond(count == kept, lambda: keys >= threshold, first_of_equals)
-    return tf.cast(tf.reshape(mask, scores.shape), scores.dtype)
+    return tf.cond(count == kept, lambda: keys >= threshold, first_of_equals)
 
 
 def _select(keys, rank):
