@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfrobust.verifiers.dense import Dense
 from tfrobust.verifiers.patches import Patches
 from tfrobust.verifiers.relaxation import Relaxation
-from tfrobust.verifiers.rows import Rows
+from tfrobust.verifiers.rows import Examples, Rows
 from tfrobust.verifiers.window import Window
 
 SHAPE = 7, 6, 2
@@ -22,7 +22,7 @@ def rows(start, size):
     window = Window((3, 3), (2, 2), start, size)
     places = tf.constant([[0, 0], [2, 1], [1, 2], [2, 2]])
     tensor = drawn(2, 4, *size, SHAPE[-1])
-    return Rows(tensor, tf.constant([0, 0, 1, 1]), window, places)
+    return Rows(tensor, Examples(tf.constant([0, 0, 1, 1])), window, places)
 
 
 def test_windows_of_different_sizes_add_up_as_whole_images_do():
@@ -51,11 +51,12 @@ def test_lines_meet_chosen_functions_as_they_meet_all(functions):
     lines = Relaxation(*(drawn(3, *SHAPE) for _ in range(4)))
     example = tf.constant([1, 1, 2])  # None of the first.
     numbers = tf.constant([[0, 3, 4], [1, 2, 5]])
-    chosen = functions.chosen(example, numbers)
+    examples = Examples(example)
+    chosen = functions.chosen(examples, numbers)
     slopes, constant = lines.pull(chosen)
     assert slopes.origin
     again, sums = lines.pull(
-        Rows(chosen.tensor, example, chosen.window, chosen.places)
+        Rows(chosen.tensor, examples, chosen.window, chosen.places)
     )
     whole = lines.pull(functions.dense(SHAPE))
     pairs = tf.broadcast_to(example, numbers.shape), numbers

@@ -6,6 +6,8 @@ import tensorflow as tf
 def flat(value):
     """Flattens each row: shape `[batch, features]`."""
     value = tf.convert_to_tensor(value)
+    if value.shape.rank == 2:
+        return value
     features = value.shape[1:].num_elements()
     if features:
         return tf.reshape(value, [-1, features])

@@ -108,11 +108,12 @@ class Threat(Configurable, abc.ABC):
             Shape `[batch]`, or `[batch, functions]`.
         """
         single = len(coefficients.shape) == len(x.shape)
-        rows = coefficients[:, tf.newaxis] if single else coefficients
-        leading = rows.shape[:2]
-        rows = tf.reshape(rows, tf.concat([tf.shape(rows)[:2], [-1]], 0))
-        rows = tf.ensure_shape(rows, [*leading, None])
-        room = (flat(part)[:, tf.newaxis] for part in self.room(x))
+        rows = tf.expand_dims(coefficients, 1) if single else coefficients
+        if len(rows.shape) != 3:
+            leading = rows.shape[:2]
+            rows = tf.reshape(rows, tf.concat([tf.shape(rows)[:2], [-1]], 0))
+            rows = tf.ensure_shape(rows, [*leading, None])
+        room = (tf.expand_dims(flat(part), 1) for part in self.room(x))
         reach = self.reach(rows, *room)
         return reach[:, 0] if single else reach
 

@@ -176,8 +176,7 @@ def _hinge(lower, upper, free=None):
 
 def _divide(numerator, denominator):
     """Division where the denominator is positive, else 0 without NaN."""
-    fine = denominator > 0
-    return tf.where(fine, numerator / tf.where(fine, denominator, 1.0), 0.0)
+    return tf.math.divide_no_nan(numerator, tf.maximum(denominator, 0.0))
 
 
 def _constant(node):

@@ -123,7 +123,7 @@ def free_lines(node, interval, free):
         free: The choice in [0, 1], shape `[batch, functions, ...]`; None for
             the default.
     """
-    lower, upper = (end[:, tf.newaxis] for end in interval)
+    lower, upper = (tf.expand_dims(end, 1) for end in interval)
     return rule(node).relaxation(node, lower, upper, free)
 
 

@@ -12,6 +12,7 @@ from tfrobust.verifiers.propagation import (
     linear_part,
     mixes,
 )
+from tfrobust.verifiers.rows import Examples
 from tfrobust.verifiers.rules import rule
 
 # How many roundings of full size the sum of a dot product is allowed. Sums in
@@ -158,9 +159,10 @@ class Bounds:
         def some(begin, found):
             chunk = index[begin : begin + length]
             example, values = tf.unstack(chunk, axis=1)
+            examples = Examples(example)
             numbers = form.signed(node, values)
             rows = {
-                given: functions.chosen(example, numbers)
+                given: functions.chosen(examples, numbers)
                 for given, functions in shared.items()
             }
             ends = self._concrete(*backward(self.trace, rows, self.lines))

@@ -51,10 +51,10 @@ class Dense:
         """
         return tf.stack([values, values + node.size])
 
-    def chosen(self, example, function):
+    def chosen(self, examples, function):
         """`Rows` of functions by their numbers, `[2, rows]`."""
         tensor = tf.gather(self.tensor[0], function)
-        return Rows(tensor, example, origin=([(self, None)], function))
+        return Rows(tensor, examples, origin=([(self, None)], function))
 
     def pull(self, rule, node, position):
         """The same functions of one of the values that a linear op reads."""
@@ -69,22 +69,24 @@ class Dense:
 
     def scaled(self, value):
         """The functions of z times a value `[batch, ...]`."""
-        return Dense(self.tensor * self._each(value))
+        if value.shape.rank < self.tensor.shape.rank:
+            value = tf.expand_dims(value, 1)
+        return Dense(self.tensor * value)
 
     def dot(self, value):
         """The functions of one value, shape `[batch, ...]`."""
-        return _product(self.tensor, self._each(value))
+        return _product(self.tensor, value)
 
     def magnitude(self, lower, upper):
         """The sum of the magnitudes of all terms, at their largest in a box."""
         largest = tf.maximum(tf.abs(lower), tf.abs(upper))
-        return _product(tf.abs(self.tensor), self._each(largest))
+        return _product(tf.abs(self.tensor), largest)
 
     def minimum(self, lower, upper):
         """Their minimum over a box from `lower` to `upper`."""
         centre, radius = (upper + lower) / 2, (upper - lower) / 2
-        spread = _product(tf.abs(self.tensor), self._each(radius))
-        return _product(self.tensor, self._each(centre)) - spread
+        spread = _product(tf.abs(self.tensor), radius)
+        return _product(self.tensor, centre) - spread
 
     def minimum_over(self, threat, x):
         """Their minimum over a threat around x."""
@@ -117,18 +119,17 @@ class Dense:
         """
         return Dense(self.tensor + other.dense(shape).tensor)
 
-    def _each(self, value):
-        """Adds an axis for the functions to a value without one."""
-        if value.shape.rank == self.tensor.shape.rank:
-            return value
-        return tf.expand_dims(value, 1)
-
 
 def _product(tensor, value):
     """Sums of products, `[batch, functions]`; of many without the products."""
     few = (tensor.shape[1:].num_elements() or math.inf) <= _FEW
-    if value.shape[1] != 1 or (few and tensor.shape[0] != 1):
+    if value.shape.rank == tensor.shape.rank and value.shape[1] != 1:
+        # Each function has a value of its own.
         return tf.reduce_sum(_rows(tensor) * _rows(value), axis=-1)
+    if few and tensor.shape[0] != 1:
+        size = tensor.shape[2:].num_elements()
+        value = tf.reshape(value, [-1, 1, size])
+        return tf.reduce_sum(_rows(tensor) * value, axis=-1)
     columns = flat(value)
     if tensor.shape[0] == 1:
         # One matrix for all examples.

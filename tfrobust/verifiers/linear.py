@@ -83,6 +83,11 @@ class Linear:
         shape = node.dependent[position].shape
         if convolutions.pulls(node):
             pulled = convolutions.pulled(node, rows)
+        elif node.type == "Reshape":
+            pulled = tf.reshape(rows, [-1, *shape])
+        elif node.type == "MatMul" and not node.op.get_attr("transpose_a"):
+            transposed = node.op.get_attr("transpose_b")
+            pulled = tf.matmul(rows, node.inputs[1], transpose_b=not transposed)
         else:
             size = [tf.shape(rows)[0], *shape]
             pulled = self._pulled(node, position, rows, size)

@@ -58,7 +58,7 @@ class Patches:
         function = values + values // channels * channels
         return tf.stack([function, function + channels])
 
-    def chosen(self, example, function):
+    def chosen(self, examples, function):
         """`Rows` of functions by their numbers, `[2, rows]`.
 
         Those of a row share a place in the grid.
@@ -73,7 +73,7 @@ class Patches:
             index = tf.concat([index, number[..., tf.newaxis]], axis=-1)
             tensor = tf.gather_nd(self.tensor[0], index)
         origin = [(self, None)], function
-        return Rows(tensor, example, self.window, places, origin)
+        return Rows(tensor, examples, self.window, places, origin)
 
     def pull(self, rule, node, position):
         """The same functions of one of the values that a linear op reads."""
@@ -171,7 +171,7 @@ class Patches:
 
     def _view(self, value, padding=0.0):
         """Windows of a value, `[batch, rows, columns, 1, ...]`."""
-        return self.window.view(value, padding)[:, :, :, tf.newaxis]
+        return tf.expand_dims(self.window.view(value, padding), 3)
 
     def _product(self, tensor, views):
         """Sums of products, without the products."""

@@ -28,7 +28,7 @@ def backward(trace, functions, lines, boxes=None, visit=None):
         constant of a value for each function, such that their sum is a lower
         bound.
     """
-    boxes, pending, constant = boxes or {}, dict(functions), 0.0
+    boxes, pending, constants = boxes or {}, dict(functions), []
     for node in reversed(trace.nodes[1:]):
         found = pending.pop(node, None)
         if found is None:
@@ -36,17 +36,17 @@ def backward(trace, functions, lines, boxes=None, visit=None):
         if visit:
             visit(node, found)
         if node in boxes:
-            constant += found.minimum(*boxes[node])
+            constants.append(found.minimum(*boxes[node]))
         elif rule(node).linear:
-            constant += _pull(node, found, pending)
+            constants += _pull(node, found, pending)
         else:
-            found, more = lines[node].pull(found)
-            constant += more
+            found, constant = lines[node].pull(found)
+            constants.append(constant)
             _add(pending, node.dependent[0], found)
     found = pending.get(trace.input)
     if visit and found is not None:
         visit(trace.input, found)
-    return found, constant
+    return found, _total(constants)
 
 
 def linear_part(trace, node, functions):
@@ -57,14 +57,14 @@ def linear_part(trace, node, functions):
     Returns:
         The functions of all nodes that were reached, and a constant.
     """
-    pending, constant = {node: functions}, 0.0
+    pending, constants = {node: functions}, []
     for current in reversed(trace.nodes):
         if current in pending and not rule(current).linear:
             break
         found = pending.pop(current, None)
         if found is not None:
-            constant += _pull(current, found, pending)
-    return pending, constant
+            constants += _pull(current, found, pending)
+    return pending, _total(constants)
 
 
 def mixes(node, known):
@@ -82,12 +82,18 @@ def mixes(node, known):
 
 
 def _pull(node, functions, pending):
-    """Adds the functions of what a linear op reads; returns a constant."""
+    """Adds the functions of what a linear op reads; returns constants."""
     how = rule(node)
     for k, given in enumerate(node.dependent):
         _add(pending, given, functions.pull(how, node, k))
     offset = how.offset(node)
-    return 0.0 if offset is None else functions.dot(offset)
+    return [] if offset is None else [functions.dot(offset)]
+
+
+def _total(constants):
+    """Their sum; 0.0 if there are none."""
+    first, *rest = constants or [0.0]
+    return sum(rest, first)
 
 
 def _add(pending, node, functions):

@@ -31,10 +31,8 @@ class Relaxation(NamedTuple):
         falls = functions.falls()
         steeper = falls.scaled(self.upper_slope - self.lower_slope)
         slopes = functions.scaled(self.lower_slope).plus(steeper)
-        constant, gap = 0.0, self.upper_intercept
-        if self.lower_intercept is not None:
-            constant += functions.dot(self.lower_intercept)
-            gap = (0.0 if gap is None else gap) - self.lower_intercept
-        if gap is not None:
-            constant += falls.dot(gap)
-        return slopes, constant
+        below, gap = self.lower_intercept, self.upper_intercept
+        if below is None:
+            return slopes, 0.0 if gap is None else falls.dot(gap)
+        gap = (0.0 if gap is None else gap) - below
+        return slopes, functions.dot(below) + falls.dot(gap)

@@ -5,6 +5,28 @@ import tensorflow as tf
 from tfrobust.verifiers import convolutions
 
 
+class Examples:
+    """The examples to which rows belong: next to each other in the batch.
+
+    Args:
+        index: The number of each row's example, shape `[rows]`.
+    """
+
+    def __init__(self, index):
+        self.index, self._first = index, tf.reduce_min(index)
+        self._end, self._place = tf.reduce_max(index) + 1, index - self._first
+
+    def of(self, value):
+        """A value of those examples alone, and in which place each row's is.
+
+        Args:
+            value: Shape `[batch, ...]`; a batch of 1 is everyone's.
+        """
+        if value.shape[0] == 1:
+            return value, tf.zeros_like(self.index)
+        return value[self._first : self._end], self._place
+
+
 class Rows:
     """Functions `sum(tensor * z)`, each of one example's activation z.
 
@@ -15,7 +37,7 @@ class Rows:
         tensor: Coefficients, shape `[functions, rows, ...]`: for each row some
             functions of the same example. The dots are the shape of z for one
             example, or of a window of it.
-        example: To which example each row belongs, shape `[rows]`.
+        examples: The `Examples` to which the rows belong.
         window: The `Window` that the coefficients see; None for all of z.
         places: The window's place in its grid, row and column, shape
             `[rows, 2]`; None without a window.
@@ -27,8 +49,8 @@ class Rows:
     What is computed of them has shape `[functions, rows]`.
     """
 
-    def __init__(self, tensor, example, window=None, places=None, origin=None):
-        self.tensor, self.example = tensor, example
+    def __init__(self, tensor, examples, window=None, places=None, origin=None):
+        self.tensor, self.examples = tensor, examples
         self.window, self.places = window, places
         self.origin = origin
 
@@ -45,7 +67,7 @@ class Rows:
                 shape = [*window.size, source[-1]]
                 rows = convolutions.pulled_windows(node, self.rows, shape)
                 tensor = self._apart(rows)
-                return Rows(tensor, self.example, window, self.places)
+                return Rows(tensor, self.examples, window, self.places)
         whole = self.dense(node.shape)
         return whole.replaced(rule.transposed(node, position, whole.rows))
 
@@ -78,10 +100,10 @@ class Rows:
         products = 0.0
         for functions, scale in parts:
             each = value if scale is None else scale * value
-            each, example = self._of_examples(each)
+            each, place = self.examples.of(each)
             products += functions.dot(each)
-        example = tf.broadcast_to(example, tf.shape(numbers))
-        index = tf.stack([example, numbers], axis=-1)
+        place = tf.broadcast_to(place, tf.shape(numbers))
+        index = tf.stack([place, numbers], axis=-1)
         return tf.gather_nd(products, index)
 
     def minimum(self, lower, upper):
@@ -112,7 +134,7 @@ class Rows:
             places = self.window.places(axis, shape[axis])
             places = tf.gather(places, self.places[:, axis])
             tensor = tf.einsum(equation, tensor, places)
-        return Rows(tensor, self.example)
+        return Rows(tensor, self.examples)
 
     def plus(self, other, shape=None):
         """The sum of two lots of functions of one value.
@@ -134,7 +156,7 @@ class Rows:
         tensor = self.window.widened(
             self.tensor, window
         ) + other.window.widened(other.tensor, window)
-        return Rows(tensor, self.example, window, self.places)
+        return Rows(tensor, self.examples, window, self.places)
 
     def read(self, value):
         """What each row of `rows` sees of a value `[batch, ...]`."""
@@ -150,7 +172,7 @@ class Rows:
 
     def replaced(self, rows):
         """Functions of another value, as many of the same examples."""
-        return Rows(self._apart(rows), self.example)
+        return Rows(self._apart(rows), self.examples)
 
     def _dot_of_all(self, value):
         """The same of a value that is everyone's, without the products."""
@@ -159,13 +181,6 @@ class Rows:
         column = tf.reshape(value, [size, 1])
         return tf.reshape(tf.matmul(rows, column), [self.tensor.shape[0], -1])
 
-    def _of_examples(self, value):
-        """A value of those examples alone that have rows, and their numbers."""
-        first, last = tf.reduce_min(self.example), tf.reduce_max(self.example)
-        if value.shape[0] == 1:  # It is everyone's.
-            return value, tf.zeros_like(self.example)
-        return value[first : last + 1], self.example - first
-
     def _seen(self, value, padding=0.0):
         """What the rows see, `[rows, ...]`; a batch of 1 is everyone's.
 
@@ -173,17 +188,17 @@ class Rows:
             value: One value for each example.
             padding: What is seen outside of an image.
         """
-        value, example = self._of_examples(value)
+        value, place = self.examples.of(value)
         if self.window is None:
-            return tf.gather(value, example)
-        index = tf.concat([example[:, tf.newaxis], self.places], axis=1)
+            return tf.gather(value, place)
+        index = tf.concat([tf.expand_dims(place, 1), self.places], axis=1)
         return tf.gather_nd(self.window.view(value, padding), index)
 
     def _apart(self, rows):
         return tf.reshape(rows, [self.tensor.shape[0], -1, *rows.shape[1:]])
 
     def _with(self, tensor, origin=None):
-        return Rows(tensor, self.example, self.window, self.places, origin)
+        return Rows(tensor, self.examples, self.window, self.places, origin)
 
 
 def negative(tensor):

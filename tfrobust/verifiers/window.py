@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -87,11 +88,11 @@ class Window(NamedTuple):
 
     def places(self, axis, length):
         """1 where a window's place is a row: [grid, rows, size]."""
-        grid = tf.range(self.grid[axis])[:, tf.newaxis, tf.newaxis]
-        row = tf.range(length)[tf.newaxis, :, tf.newaxis]
-        place = tf.range(self.size[axis])[tf.newaxis, tf.newaxis]
+        grid = np.arange(self.grid[axis])[:, np.newaxis, np.newaxis]
+        row = np.arange(length)[:, np.newaxis]
+        place = np.arange(self.size[axis])
         at = grid * self.stride[axis] + self.start[axis] + place
-        return tf.cast(at == row, tf.float32)
+        return tf.constant((at == row).astype(np.float32))
 
 
 def _padded(value, pads, filling=0.0):
