@@ -86,6 +86,18 @@ def has_averages(model):
     return int(tf.convert_to_tensor(model.optimizer.iterations)) > 0
 
 
+def build_optimizer(model):
+    """Creates the optimizer's variables, if those of the network exist.
+
+    Else Keras traces the first step twice: to create them, and to use them.
+    """
+    if model.network.built:
+        # tf_keras may not know yet that the model is built too.
+        known = model if model.built else model.network
+        with model.distribute_strategy.scope():
+            model.optimizer.build(known.trainable_variables)
+
+
 def minimize(model, loss, tape):
     """Takes one optimizer step of `model` on the scalar `loss`."""
     variables = model.trainable_variables
