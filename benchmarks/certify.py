@@ -11,8 +11,8 @@ holds the arrays of a network of width 1 in Keras's order, as
 it they are drawn at random. `--peer` is an interpreter with auto_LiRPA, which
 needs NumPy 1; see README.md. Tools and methods have processes of their own, in
 turns; the smallest time of all counts. Memory is what the process held at its
-peak beyond what it held after one example and two. Margins are compared once a method,
-on 8 images.
+peak beyond what it held after one example and two. Margins are compared once a
+method, on 8 images.
 """
 
 import itertools

@@ -184,3 +184,15 @@ def test_a_save_that_fails_keeps_the_file_that_was_there(
         getattr(model, method)(path)
     assert path.read_bytes() == saved
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not backend.LEGACY, reason="Keras 3 has none")
+def test_a_legacy_optimizer_trains_before_and_after_it_was_saved(tmp_path):
+    model = compiled(sequential(), keras.optimizers.legacy.Adam(0.1))
+    model.fit(X, Y, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    before = loaded.get_weights()
+    loaded.fit(X, Y, verbose=0)
+    for new, old in zip(loaded.get_weights(), before, strict=True):
+        assert not np.array_equal(new, old)

@@ -91,7 +91,8 @@ def build_optimizer(model):
 
     Else Keras traces the first step twice: to create them, and to use them.
     """
-    if model.network.built:
+    # The legacy optimizers of tf_keras know no other time.
+    if model.network.built and hasattr(model.optimizer, "build"):
         # tf_keras may not know yet that the model is built too.
         known = model if model.built else model.network
         with model.distribute_strategy.scope():

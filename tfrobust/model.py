@@ -223,8 +223,7 @@ class RobustModel(keras.Model):
     def compile_from_config(self, config):
         if config:
             self.compile(**keras.saving.deserialize_keras_object(config))
-            if self.network.built:
-                self.optimizer.build(self.trainable_variables)
+            backend.build_optimizer(self)
 
     def _check(self, x=None, y=None):
         """Checks arrays before Keras makes batches of them."""

@@ -85,7 +85,7 @@ class Linear:
             pulled = convolutions.pulled(node, rows)
         elif node.type == "Reshape":
             pulled = tf.reshape(rows, [-1, *shape])
-        elif node.type == "MatMul" and not node.op.get_attr("transpose_a"):
+        elif node.type == "MatMul":
             transposed = node.op.get_attr("transpose_b")
             pulled = tf.matmul(rows, node.inputs[1], transpose_b=not transposed)
         else:
