@@ -91,12 +91,13 @@ def build_optimizer(model):
 
     Else Keras traces the first step twice: to create them, and to use them.
     """
-    # The legacy optimizers of tf_keras know no other time.
-    if model.network.built and hasattr(model.optimizer, "build"):
+    # The legacy optimizers of tf_keras know no other time than the first step.
+    build = getattr(getattr(model, "optimizer", None), "build", None)
+    if build and model.network.built:
         # tf_keras may not know yet that the model is built too.
         known = model if model.built else model.network
         with model.distribute_strategy.scope():
-            model.optimizer.build(known.trainable_variables)
+            build(known.trainable_variables)
 
 
 def minimize(model, loss, tape):

@@ -158,8 +158,7 @@ class RobustModel(keras.Model):
         validation = kwargs.get("validation_data")
         if isinstance(validation, tuple | list):
             self._check(*validation[:2])
-        if hasattr(self, "_plan"):
-            backend.build_optimizer(self)
+        backend.build_optimizer(self)
         return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
