@@ -209,7 +209,7 @@ def main():
     prepare = library(problem, weights)
     margins = prepare(method)
     # What the library itself takes isn't what the method takes: a batch of two
-    # is the smallest for which it compiles the code of matrix products.
+    # is the smallest for which oneDNN compiles TensorFlow's matrix products.
     for few in 1, 2:
         margins(problem["x"][:few], problem["y"][:few])
     before, used, last = held(), 0.0, 1
