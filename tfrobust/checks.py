@@ -26,15 +26,17 @@ def inputs(x, low, high, tolerance=1e-6):
             f"{x.dtype.name}. Convert it: x.astype('float32') / 255."
         )
     x = tf.cast(x, tf.float32)
-    # Written so that NaN, which compares false, counts as outside.
-    inside = (x >= low - tolerance) & (x <= high + tolerance)
+    ends = smallest, largest = tf.reduce_min(x), tf.reduce_max(x)
+    fine = (smallest >= low - tolerance) & (largest <= high + tolerance)
+    # Not every device's minimum is NaN where a value is, but every sum is.
+    fine &= ~tf.math.is_nan(tf.reduce_sum(x))
     return _require(
-        tf.reduce_all(inside),
+        fine,
         f"`x` must lie in the threat's valid range [{low}, {high}] and hold no "
         "NaN. Scale images to it (x / 255.0 for bytes); normalisation must be "
         "a layer inside the model. Received minimum and maximum",
         x,
-        lambda: [tf.reduce_min(x), tf.reduce_max(x)],
+        ends,
     )
 
 
@@ -54,7 +56,7 @@ def labels(y, logits):
         "`y` must hold whole class labels from 0 to "
         f"{logits.shape[-1] - 1}. Received minimum and maximum",
         whole,
-        lambda: [tf.reduce_min(y), tf.reduce_max(y)],
+        (tf.reduce_min(y), tf.reduce_max(y)),
     )
 
 
@@ -62,11 +64,11 @@ def _require(condition, sentence, value, culprits):
     """Returns `value`, once `condition` holds."""
     if tf.executing_eagerly():
         if not condition:
-            found = ", ".join(f"{float(c):g}" for c in culprits())
+            found = ", ".join(f"{float(c):g}" for c in culprits)
             raise ValueError(f"{sentence}: {found}.")
         return value
     # Not `tf.debugging.Assert`, which wraps it in a conditional of 15 ops.
-    data = [tf.convert_to_tensor(datum) for datum in (sentence, *culprits())]
+    data = [tf.convert_to_tensor(datum) for datum in (sentence, *culprits)]
     assertion = tf.raw_ops.Assert(condition=condition, data=data)
     with tf.control_dependencies([assertion]):
         return tf.identity(value)

@@ -22,9 +22,9 @@ class Activation:
     def __init__(self, relaxation, free=False, hinge=False):
         self._relaxation, self.free, self.hinge = relaxation, free, hinge
 
-    def interval(self, node, lowers, uppers):
-        """Bounds of a node from bounds of its dependent inputs."""
-        lower, upper = node.run(*lowers), node.run(*uppers)
+    def interval(self, node, intervals):
+        """The interval of a node from those of its dependent inputs."""
+        lower, upper = map(node.run, *intervals)
         if self.hinge:
             return lower, upper
         # Where a curve is flat, what approximates it may fall a little.

@@ -37,20 +37,21 @@ class Linear:
 
     linear = True
 
-    def interval(self, node, lowers, uppers):
-        """Bounds of a node from bounds of its dependent inputs."""
-        ends = list(zip(lowers, uppers, strict=True))
+    def interval(self, node, intervals):
+        """The interval of a node from those of its dependent inputs."""
         if self._weights:
-            centres = [(upper + lower) / 2 for lower, upper in ends]
-            radii = [u - c for (_, u), c in zip(ends, centres, strict=True)]
-            centre = node.run(*centres)
+            centres, radii = zip(*map(_centred, intervals), strict=True)
             # Rounding may have made of zero a little less.
             radius = tf.abs(self._magnitude(node, *radii))
-            return centre - radius, centre + radius
+            return Around(node.run(*centres), radius)
+        if self._keeps_radius(node, *intervals):
+            (around,) = intervals
+            return Around(node.run(around.centre), around.radius)
         # From where each input contributes its least to where its most.
-        for k, position in enumerate(node.positions):
-            if position in self._falls:
-                ends[k] = ends[k][::-1]
+        ends = [
+            pair[::-1] if position in self._falls else pair
+            for position, pair in zip(node.positions, intervals, strict=True)
+        ]
         least, most = zip(*ends, strict=True)
         return node.run(*least), node.run(*most)
 
@@ -96,6 +97,15 @@ class Linear:
         pulled.set_shape([None, *shape])
         return pulled
 
+    def _keeps_radius(self, node, first, *others):
+        """Whether it adds a constant to a value of known centre."""
+        return (
+            self._channelwise
+            and not others
+            and isinstance(first, Around)
+            and node.dependent[0].shape == node.shape
+        )
+
     def _pulled(self, node, position, rows, shape):
         # Linear, so that the gradient is the same everywhere.
         zeros = tf.zeros(shape)
@@ -111,11 +121,34 @@ class Linear:
         return tape.gradient(output, zeros, output_gradients=rows)
 
 
+class Around(tuple):
+    """An interval, a pair of its ends, that knows its centre and radius.
+
+    A constant that is added next, such as a bias, moves the centre alone.
+    """
+
+    def __new__(cls, centre, radius):
+        return super().__new__(cls, (centre - radius, centre + radius))
+
+    def __init__(self, centre, radius):
+        """Both of shape `[batch, ...]`."""
+        self.centre, self.radius = centre, radius
+
+
 def batch_norm_magnitude(node, radius):
     """|scale / sqrt(variance + epsilon)| times the radius."""
     _, scale, _, _, variance = node.inputs
     epsilon = node.op.get_attr("epsilon")
     return radius * tf.abs(scale * tf.math.rsqrt(variance + epsilon))
+
+
+def _centred(interval):
+    """The centre and radius of an interval."""
+    if isinstance(interval, Around):
+        return interval.centre, interval.radius
+    lower, upper = interval
+    centre = (upper + lower) / 2
+    return centre, upper - centre
 
 
 def _magnitude(node, *radii):

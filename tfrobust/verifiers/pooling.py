@@ -14,9 +14,10 @@ class MaxPool:
 
     linear, free = False, False
 
-    def interval(self, node, lowers, uppers):
-        """Bounds of a node from bounds of its dependent inputs."""
-        return node.run(*lowers), node.run(*uppers)
+    def interval(self, node, intervals):
+        """The interval of a node from those of its dependent inputs."""
+        lower, upper = map(node.run, *intervals)
+        return lower, upper
 
     def settled(self, lower, upper):
         """Where tighter bounds wouldn't change the lines: not known."""

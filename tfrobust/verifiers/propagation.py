@@ -6,10 +6,8 @@ from tfrobust.verifiers.rules import rule
 
 
 def interval(node, intervals):
-    """Bounds of one node from the intervals of those that it reads."""
-    pairs = [intervals[given] for given in node.dependent]
-    lowers, uppers = zip(*pairs, strict=True)
-    return rule(node).interval(node, lowers, uppers)
+    """The interval of one node from those of what it reads."""
+    return rule(node).interval(node, [intervals[i] for i in node.dependent])
 
 
 def backward(trace, functions, lines, boxes=None, visit=None):
