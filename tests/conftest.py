@@ -1,7 +1,9 @@
 """Every test starts from one seed; no file leaves Keras state behind."""
 
 import gc
+import random
 
+import numpy as np
 import pytest
 
 
@@ -22,14 +24,17 @@ def keras_in_use():
 
 
 @pytest.fixture(autouse=True)
-def seeded(keras_in_use):
-    keras_in_use.utils.set_random_seed(0)
+def seeded():
+    random.seed(0)
+    np.random.seed(0)
 
 
-# Once a file: it collects garbage, which takes longer than most tests. What a
+# Once a file: a seed of TensorFlow's own makes it optimise every function anew
+# that tests share, and collecting garbage takes longer than most tests. What a
 # collection leaves is in caches for good, and the next need not look again.
 @pytest.fixture(autouse=True, scope="module")
 def fresh_keras(keras_in_use):
+    keras_in_use.utils.set_random_seed(0)
     yield
     keras_in_use.backend.clear_session()
     gc.freeze()
