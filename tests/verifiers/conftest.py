@@ -77,6 +77,15 @@ def residual():
     return keras.Model(inputs, layers.Dense(CLASSES)(x))
 
 
+def shifted():
+    """A shortcut that is traced before what it goes around."""
+    inputs = keras.Input(VECTOR)
+    x = layers.Dense(6)(layers.Dense(7, activation="relu")(inputs))
+    shortcut = Op(lambda x: x + 0.5)(x)
+    x = layers.ReLU()(layers.Add()([shortcut, layers.ReLU()(x)]))
+    return keras.Model(inputs, layers.Dense(CLASSES)(x))
+
+
 def block():
     """One residual block, for gradients, which take long to compile."""
     inputs = keras.Input(IMAGE)
@@ -149,6 +158,7 @@ NETWORKS = {
     ),
     "fused batch normalisation": image(fused_batch_norm, tf.nn.relu),
     "residual": residual,
+    "shifted shortcut": shifted,
     "joined": joined,
     "moves": image(mixed_up),
     "affine": image(

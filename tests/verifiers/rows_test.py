@@ -20,7 +20,7 @@ def drawn(*shape):
 
 def rows(start, size):
     window = Window((3, 3), (2, 2), start, size)
-    places = tf.constant([[0, 0], [2, 1], [1, 2], [2, 2]])
+    places = tf.constant([[0, 0, 0], [0, 2, 1], [1, 1, 2], [1, 2, 2]])
     tensor = drawn(2, 4, *size, SHAPE[-1])
     return Rows(tensor, Examples(tf.constant([0, 0, 1, 1])), window, places)
 
@@ -65,10 +65,13 @@ def test_lines_meet_chosen_functions_as_they_meet_all(functions):
     np.testing.assert_allclose(
         constant, tf.gather_nd(whole[1], picked), rtol=1e-5, atol=1e-5
     )
-    for value in (drawn(3, *SHAPE), drawn(1, *SHAPE)):
-        np.testing.assert_allclose(
-            slopes.dot(value), again.dot(value), rtol=1e-5, atol=1e-4
-        )
+    # A value may be everyone's, and functions too that meet scaled ones.
+    for found in (slopes, slopes.plus(chosen), chosen.plus(slopes)):
+        plain = Rows(found.tensor, examples, found.window, found.places)
+        for value in (drawn(3, *SHAPE), drawn(1, *SHAPE)):
+            np.testing.assert_allclose(
+                found.dot(value), plain.dot(value), rtol=1e-5, atol=1e-4
+            )
     for found in (slopes, again):
         np.testing.assert_allclose(
             found.dense(SHAPE).tensor,

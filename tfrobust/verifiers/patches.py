@@ -65,13 +65,14 @@ class Patches:
         """
         (_, columns), functions = self.window.grid, self.tensor.shape[3]
         place, number = function[0] // functions, function % functions
-        places = tf.stack([place // columns, place % columns], axis=1)
+        row, column = place // columns, place % columns
         if self.tensor.shape[1:3] == [1, 1]:
             tensor = tf.gather(self.tensor[0, 0, 0], number)
         else:
-            index = tf.broadcast_to(places, [2, *tf.unstack(tf.shape(places))])
-            index = tf.concat([index, number[..., tf.newaxis]], axis=-1)
+            both = (tf.broadcast_to(k, tf.shape(number)) for k in (row, column))
+            index = tf.stack([*both, number], axis=-1)
             tensor = tf.gather_nd(self.tensor[0], index)
+        places = tf.stack([examples.place, row, column], axis=1)
         origin = [(self, None)], function
         return Rows(tensor, examples, self.window, places, origin)
 

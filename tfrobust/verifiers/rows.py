@@ -10,21 +10,21 @@ class Examples:
 
     Args:
         index: The number of each row's example, shape `[rows]`.
+
+    Attributes:
+        place: In which place of `of(value)` each row's example is.
     """
 
     def __init__(self, index):
-        self.index, self._first = index, tf.reduce_min(index)
-        self._end, self._place = tf.reduce_max(index) + 1, index - self._first
+        first = tf.reduce_min(index, keepdims=True)
+        end = tf.reduce_max(index, keepdims=True) + 1
+        self._slice = first, end, tf.ones_like(first)
+        self.place = index - first
 
     def of(self, value):
-        """A value of those examples alone, and in which place each row's is.
-
-        Args:
-            value: Shape `[batch, ...]`; a batch of 1 is everyone's.
-        """
-        if value.shape[0] == 1:
-            return value, tf.zeros_like(self.index)
-        return value[self._first : self._end], self._place
+        """A value `[batch, ...]` of those examples; a batch of 1 as it is."""
+        everyones = value.shape[0] == 1
+        return value if everyones else tf.strided_slice(value, *self._slice)
 
 
 class Rows:
@@ -39,8 +39,8 @@ class Rows:
             example, or of a window of it.
         examples: The `Examples` to which the rows belong.
         window: The `Window` that the coefficients see; None for all of z.
-        places: The window's place in its grid, row and column, shape
-            `[rows, 2]`; None without a window.
+        places: Where each row's window is: the place of its example, then row
+            and column of the grid, shape `[rows, 3]`; None without a window.
         origin: The functions of which these were chosen, the same for every
             example: pairs of functions and what they were scaled by since, of
             which these are the sum; and their numbers, shape `[functions,
@@ -97,14 +97,15 @@ class Rows:
             return _sums(self.tensor * self._seen(value))
         # One matrix product for all functions of these examples.
         parts, numbers = self.origin
-        products = 0.0
-        for functions, scale in parts:
-            each = value if scale is None else scale * value
-            each, place = self.examples.of(each)
-            products += functions.dot(each)
-        place = tf.broadcast_to(place, tf.shape(numbers))
-        index = tf.stack([place, numbers], axis=-1)
-        return tf.gather_nd(products, index)
+        first, *rest = (
+            f.dot(self.examples.of(value if scale is None else scale * value))
+            for f, scale in parts
+        )
+        products = sum(rest, first)
+        if products.shape[0] == 1:  # Every part is everyone's.
+            return tf.gather(products[0], numbers)
+        place = tf.broadcast_to(self.examples.place, tf.shape(numbers))
+        return tf.gather_nd(products, tf.stack([place, numbers], axis=-1))
 
     def minimum(self, lower, upper):
         """Their minimum over a box from `lower` to `upper`."""
@@ -132,7 +133,7 @@ class Rows:
             ("fnrcz,nyr->fnycz", "fnycz,nxc->fnyxz")
         ):
             places = self.window.places(axis, shape[axis])
-            places = tf.gather(places, self.places[:, axis])
+            places = tf.gather(places, self.places[:, 1 + axis])
             tensor = tf.einsum(equation, tensor, places)
         return Rows(tensor, self.examples)
 
@@ -188,11 +189,14 @@ class Rows:
             value: One value for each example.
             padding: What is seen outside of an image.
         """
-        value, place = self.examples.of(value)
+        everyones, value = value.shape[0] == 1, self.examples.of(value)
         if self.window is None:
-            return tf.gather(value, place)
-        index = tf.concat([tf.expand_dims(place, 1), self.places], axis=1)
-        return tf.gather_nd(self.window.view(value, padding), index)
+            place = self.examples.place
+            return tf.gather(
+                value, tf.zeros_like(place) if everyones else place
+            )
+        places = self.places * [0, 1, 1] if everyones else self.places
+        return tf.gather_nd(self.window.view(value, padding), places)
 
     def _apart(self, rows):
         return tf.reshape(rows, [self.tensor.shape[0], -1, *rows.shape[1:]])
