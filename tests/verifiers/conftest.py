@@ -105,6 +105,41 @@ def joined():
     return keras.Model(inputs, layers.Dense(CLASSES)(x))
 
 
+def random_network(rng):
+    """A network of vectors or images with ops and connections at random."""
+    shape = VECTOR if rng.random() < 0.5 else (4, 4, 2)
+    width, vector = shape[-1], len(shape) == 1
+    values = [keras.Input(shape)]
+
+    def linear(x):
+        if vector:
+            return layers.Dense(width)(x)
+        size = int(rng.integers(1, 4))
+        return layers.Conv2D(width, size, padding="same")(x)
+
+    def constant(x, function):
+        value = rng.normal(size=width).astype(np.float32)
+        return Op(lambda x: function(x, value))(x)
+
+    steps = [
+        lambda x, _: linear(x),
+        lambda x, _: layers.ReLU()(x),
+        lambda x, _: Op(tf.tanh)(x),
+        lambda x, _: constant(x, lambda x, c: x * c),
+        lambda x, _: constant(x, lambda x, c: c - x),
+        lambda x, _: constant(x, lambda x, c: x + c),
+        lambda x, y: linear(layers.Concatenate()([x, y])),
+        lambda x, y: layers.Add()([x, y]),
+        lambda x, y: layers.Subtract()([layers.ReLU()(x), y]),
+    ]
+    for _ in range(rng.integers(5, 10)):
+        # Mostly of what came last.
+        read = [values[-min(rng.geometric(0.5), len(values))] for _ in "xy"]
+        values.append(steps[rng.integers(len(steps))](*read))
+    x = layers.Flatten()(layers.Concatenate()(values[-3:]))
+    return keras.Model(values[0], layers.Dense(CLASSES)(x))
+
+
 def fused_batch_norm(x):
     scale = tf.constant([1.5, -0.7, 0.0, 2.0])
     shift, mean = tf.constant([0.1, 0.2, -0.3, 0.4]), 0.1 * scale
@@ -148,6 +183,13 @@ NETWORKS = {
         layers.Conv2D(3, (1, 3), (2, 1), activation="relu"),
         layers.Conv2D(2, 2, activation="relu"),
     ),
+    "convolutions in a row": lambda: chain(
+        IMAGE,
+        layers.Conv2D(3, 3, padding="same"),
+        layers.Conv2D(3, 3, padding="same", activation="relu"),
+        layers.Conv2D(3, 3, 2, padding="same"),
+        layers.Conv2D(3, 2, padding="same", activation="relu"),
+    ),
     "depthwise": image(layers.DepthwiseConv2D(3, padding="same"), tf.nn.relu),
     "separable": image(
         layers.SeparableConv2D(3, 3, padding="same"), tf.nn.relu
@@ -176,6 +218,7 @@ NETWORKS = {
     ),
     "average pooling": image(layers.AveragePooling2D(2, padding="same")),
     "max pooling": image(layers.MaxPooling2D(2)),
+    "max pooling before a curve": image(layers.MaxPooling2D(2), tf.tanh),
     "overlapping max pooling": image(
         layers.MaxPooling2D(2, strides=1, padding="same")
     ),

@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.verifiers.conftest import CLASSES, NETWORKS, randomize
+from tests.verifiers.conftest import (
+    CLASSES,
+    NETWORKS,
+    random_network,
+    randomize,
+)
 from tfrobust import attacks, threats
 from tfrobust.graph import Trace
 from tfrobust.verifiers import bounds as bounds_module
@@ -108,8 +113,11 @@ def inputs(shape, rng):
 
 
 def check(name, norm, attacked=False):
-    rng = np.random.default_rng(3)
-    network, threat = NETWORKS[name](), THREATS[norm]
+    check_network(NETWORKS[name](), norm, attacked)
+
+
+def check_network(network, norm, attacked=False):
+    rng, threat = np.random.default_rng(3), THREATS[norm]
     shape = network.input_shape[1:]
     examine = examined(network, threat, attacked)
     draw, epsilon = points(norm, shape), tf.constant(threat.epsilon)
@@ -140,6 +148,12 @@ def test_nothing_escapes_its_bounds(name):
 @pytest.mark.parametrize("norm", ["l2", "l1"])
 def test_nothing_escapes_them_in_other_norms(name, norm):
     check(name, norm, name in ATTACKED)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_nothing_escapes_them_in_networks_drawn_at_random(seed):
+    network = random_network(np.random.default_rng(seed))
+    check_network(network, list(THREATS)[seed % 3])
 
 
 def flat_hinge(node, lower, upper, free=None):

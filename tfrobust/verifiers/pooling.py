@@ -47,7 +47,9 @@ class _Chosen(NamedTuple):
     def pull(self, coefficients):
         """The smallest that the lines allow: functions, and a constant."""
         node = self.node
-        found = coefficients.dense(node.shape)
+        # From here on no example shares its functions with another.
+        own = coefficients.scaled(tf.ones_like(self.largest))
+        found = own.dense(node.shape)
         falls = found.falls()
         constant = falls.dot(self.largest * (1 - self.alone))
         kept = found.rows - falls.rows * (1 - found.read(self.alone))

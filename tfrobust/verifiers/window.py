@@ -37,6 +37,15 @@ class Window(NamedTuple):
         """Whether a window has more places than an image of this shape."""
         return self.size[0] * self.size[1] > shape[0] * shape[1]
 
+    def leaves(self, shape):
+        """Whether a window reads what is outside of an image of this shape."""
+        return any(
+            self.start[a] < 0
+            or (self.grid[a] - 1) * self.stride[a] + self.start[a]
+            > shape[a] - self.size[a]
+            for a in range(2)
+        )
+
     def union(self, other):
         """The smallest windows around both, which share grid and stride."""
         start = tuple(map(min, self.start, other.start))
