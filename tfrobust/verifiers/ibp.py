@@ -11,7 +11,8 @@ class IBP(Bounding):
 
     Every value gets a lower and an upper bound from those of the values it is
     made of. The last linear layers are folded into the margins. The first ones
-    are exact for every norm.
+    are exact for every norm. Centres and radii are computed side by side: with
+    few cores one thread for each op is faster (`TF_NUM_INTRAOP_THREADS=1`).
 
     Args:
         threat: The `Threat` to bound over.
