@@ -3,11 +3,8 @@
 PYTHON ?= python3
 ARGS ?=
 # Most of the time goes into tracing, which uses one core. Files stay together:
-# they share what they compile.
-PARALLEL ?= --numprocesses=2 --dist=loadfile
-# Each Keras has a process of its own, side by side, that runs all tests.
-BOTH := --dist=each --tx=popen//id=keras3//env:TF_USE_LEGACY_KERAS=0 \
-	--tx=popen//id=tf_keras//env:TF_USE_LEGACY_KERAS=1
+# they share what they compile, and come in the order of tests/conftest.py.
+PARALLEL ?= --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 TF_CPP_MIN_LOG_LEVEL ?= 2
 export TF_CPP_MIN_LOG_LEVEL
 # A core for each worker: more threads only wait for each other.
@@ -26,8 +23,7 @@ help:  ## Show this list.
 quickstart: .venv-quickstart/stamp  ## Run the quickstart; flags in ARGS="...".
 	$(DEMO)/python examples/quickstart.py $(ARGS)
 
-test: lint  ## Check everything under both Kerases; flags in ARGS="...".
-	$(ONE_THREAD) $(BIN)/python -m pytest $(BOTH) $(ARGS)
+test: lint test-keras3 test-tf-keras  ## Check everything under both Kerases.
 
 lint: .venv/stamp  ## Check format, style and types.
 	$(BIN)/ruff format --check
@@ -38,10 +34,10 @@ format: .venv/stamp  ## Format the code and mend what can be mended.
 	$(BIN)/ruff check --fix --exit-zero --quiet
 	$(BIN)/ruff format
 
-test-keras3: .venv/stamp  ## Run the tests under Keras 3 alone.
+test-keras3: .venv/stamp  ## Run the tests under Keras 3; flags in ARGS="...".
 	TF_USE_LEGACY_KERAS=0 $(ONE_THREAD) $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
-test-tf-keras: .venv/stamp  ## Run the tests under tf_keras alone.
+test-tf-keras: .venv/stamp  ## Run the tests under tf_keras.
 	TF_USE_LEGACY_KERAS=1 $(ONE_THREAD) $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 wheel: .venv/stamp  ## Build dist/tfrobust-*.whl.

@@ -7,6 +7,12 @@ import numpy as np
 import pytest
 
 
+def pytest_collection_modifyitems(items):
+    """Puts the last files first: the longest, so that workers end together."""
+    files = list(dict.fromkeys(item.path for item in items))
+    items.sort(key=lambda item: -files.index(item.path))
+
+
 @pytest.fixture(scope="session")
 def keras_in_use():
     # Here, since the process that hands out the tests needs no TensorFlow.
