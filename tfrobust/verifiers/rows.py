@@ -118,12 +118,15 @@ class Rows:
             return _sums(self.tensor * self._seen(value))
         # One matrix product for all functions of these examples.
         parts, numbers = self.origin
+        values = [
+            value if scale is None else scale * value for _, scale in parts
+        ]
         first, *rest = (
-            f.dot(self.examples.of(value if scale is None else scale * value))
-            for f, scale in parts
+            functions.dot(self.examples.of(each))
+            for (functions, _), each in zip(parts, values, strict=True)
         )
         products = sum(rest, first)
-        if products.shape[0] == 1:  # Every part is everyone's.
+        if all(each.shape[0] == 1 for each in values):  # It is everyone's.
             return tf.gather(products[0], numbers)
         place = tf.broadcast_to(self.examples.place, tf.shape(numbers))
         return tf.gather_nd(products, tf.stack([place, numbers], axis=-1))
