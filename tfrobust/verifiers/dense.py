@@ -63,6 +63,10 @@ class Dense:
             return Dense(times(self.tensor, factor))
         return self.replaced(rule.transposed(node, position, self.rows))
 
+    def inside(self, shape):
+        """Itself: it has no windows that could leave an image."""
+        return self
+
     def falls(self):
         """Functions of the negative coefficients alone."""
         return Dense(negative(self.tensor))

@@ -20,14 +20,12 @@ class Patches:
             functions of the window there. A batch, rows or columns of 1 hold
             for all.
         window: The `Window`.
-        outside: Whether coefficients outside of the image, where there is
-            nothing but padding, may be other than 0.
 
     What is computed of them has shape `[batch, rows * columns * functions]`.
     """
 
-    def __init__(self, tensor, window, outside=False):
-        self.tensor, self.window, self.outside = tensor, window, outside
+    def __init__(self, tensor, window):
+        self.tensor, self.window = tensor, window
 
     @classmethod
     def identity(cls, node):
@@ -76,28 +74,27 @@ class Patches:
             tensor = tf.gather_nd(self.tensor[0], index)
         places = tf.stack([examples.place, row, column], axis=1)
         origin = [(self, None)], function
-        return Rows(tensor, examples, self.window, places, origin, self.outside)
+        return Rows(tensor, examples, self.window, places, origin)
 
     def pull(self, rule, node, position):
         """The same functions of one of the values that a linear op reads."""
         factor = rule.factor(node, position)
         if factor is not None:
-            tensor = times(self.tensor, factor)
-            return Patches(tensor, self.window, self.outside)
+            return Patches(times(self.tensor, factor), self.window)
         if not convolutions.window(node):
             return self.dense(node.shape).pull(rule, node, position)
-        if self.outside:
-            # No value of the op is there, and none of its inputs counts.
-            return self.scaled(tf.ones([1, *node.shape])).pull(
-                rule, node, position
-            )
         pulled = self._convolved(node, node.dependent[position])
         shape = node.dependent[position].shape
         return pulled.dense(shape) if pulled.window.exceeds(shape) else pulled
 
+    def inside(self, shape):
+        """The same without coefficients outside of an image of this shape."""
+        leaves = self.window.leaves(shape)
+        return self.scaled(tf.ones([1, *shape])) if leaves else self
+
     def falls(self):
         """Functions of the negative coefficients alone."""
-        return Patches(negative(self.tensor), self.window, self.outside)
+        return Patches(negative(self.tensor), self.window)
 
     def scaled(self, value):
         """The functions of z times a value `[batch, ...]`."""
@@ -158,7 +155,6 @@ class Patches:
             self.window.widened(self.tensor, window)
             + other.window.widened(other.tensor, window),
             window,
-            self.outside or other.outside,
         )
 
     def _convolved(self, node, source):
@@ -172,7 +168,7 @@ class Patches:
         rows = convolutions.pulled_windows(node, rows, shape)
         leading = [*_leading(self.tensor), self.tensor.shape[3]]
         tensor = tf.reshape(rows, [*leading, *shape])
-        return Patches(tensor, window, window.leaves(source.shape))
+        return Patches(tensor, window)
 
     @property
     def _places(self):

@@ -2,6 +2,7 @@
 
 import math
 
+from tfrobust.verifiers import convolutions
 from tfrobust.verifiers.rules import rule
 
 
@@ -83,7 +84,11 @@ def _pull(node, functions, pending):
     """Adds the functions of what a linear op reads; returns constants."""
     how = rule(node)
     for k, given in enumerate(node.dependent):
-        _add(pending, given, functions.pull(how, node, k))
+        pulled = functions.pull(how, node, k)
+        if convolutions.window(node) and given.op and rule(given).linear:
+            # Its output ends where padding begins. Lines would drop that too.
+            pulled = pulled.inside(given.shape)
+        _add(pending, given, pulled)
     offset = how.offset(node)
     return [] if offset is None else [functions.dot(offset)]
 

@@ -45,24 +45,14 @@ class Rows:
             example: pairs of functions and what they were scaled by since, of
             which these are the sum; and their numbers, shape `[functions,
             rows]`. None if they are no longer the same.
-        outside: Whether coefficients outside of the image, where there is
-            nothing but padding, may be other than 0.
 
     What is computed of them has shape `[functions, rows]`.
     """
 
-    def __init__(
-        self,
-        tensor,
-        examples,
-        window=None,
-        places=None,
-        origin=None,
-        outside=False,
-    ):
+    def __init__(self, tensor, examples, window=None, places=None, origin=None):
         self.tensor, self.examples = tensor, examples
         self.window, self.places = window, places
-        self.origin, self.outside = origin, outside
+        self.origin = origin
 
     def pull(self, rule, node, position):
         """The same functions of one of the values that a linear op reads."""
@@ -73,23 +63,18 @@ class Rows:
         source = node.dependent[position].shape
         if self.window and convolutions.window(node):
             window = self.window.before(*convolutions.window(node))
-            if self.outside and not window.exceeds(source):
-                # No value of the op is there, and none of its inputs counts.
-                inside = self.scaled(tf.ones([1, *node.shape]))
-                return inside.pull(rule, node, position)
             if not window.exceeds(source):
                 shape = [*window.size, source[-1]]
                 rows = convolutions.pulled_windows(node, self.rows, shape)
-                outside = window.leaves(source)
-                return Rows(
-                    self._apart(rows),
-                    self.examples,
-                    window,
-                    self.places,
-                    outside=outside,
-                )
+                tensor = self._apart(rows)
+                return Rows(tensor, self.examples, window, self.places)
         whole = self.dense(node.shape)
         return whole.replaced(rule.transposed(node, position, whole.rows))
+
+    def inside(self, shape):
+        """The same without coefficients outside of an image of this shape."""
+        leaves = self.window and self.window.leaves(shape)
+        return self.scaled(tf.ones([1, *shape])) if leaves else self
 
     def falls(self):
         """Functions of the negative coefficients alone."""
@@ -107,8 +92,7 @@ class Rows:
             parts, numbers = self.origin
             parts = [(f, value if s is None else s * value) for f, s in parts]
             origin = parts, numbers
-        tensor = self.tensor * self._seen(value)
-        return self._with(tensor, origin, outside=False)
+        return self._with(self.tensor * self._seen(value), origin)
 
     def dot(self, value):
         """The functions of one value `[batch, ...]`."""
@@ -173,8 +157,7 @@ class Rows:
             if self.origin and other.origin:
                 (parts, numbers), (more, others) = self.origin, other.origin
                 origin = (parts + more, numbers) if numbers is others else None
-            tensor = self.tensor + other.tensor
-            return self._with(tensor, origin, self.outside or other.outside)
+            return self._with(self.tensor + other.tensor, origin)
         if None in (self.window, other.window):
             return self.dense(shape).plus(other.dense(shape), shape)
         # They have places in common, and with them grid and stride.
@@ -182,8 +165,7 @@ class Rows:
         tensor = self.window.widened(
             self.tensor, window
         ) + other.window.widened(other.tensor, window)
-        outside = self.outside or other.outside
-        return Rows(tensor, self.examples, window, self.places, outside=outside)
+        return Rows(tensor, self.examples, window, self.places)
 
     def read(self, value):
         """What each row of `rows` sees of a value `[batch, ...]`."""
@@ -227,12 +209,8 @@ class Rows:
     def _apart(self, rows):
         return tf.reshape(rows, [self.tensor.shape[0], -1, *rows.shape[1:]])
 
-    def _with(self, tensor, origin=None, outside=None):
-        """The same with another tensor."""
-        outside = self.outside if outside is None else outside
-        return Rows(
-            tensor, self.examples, self.window, self.places, origin, outside
-        )
+    def _with(self, tensor, origin=None):
+        return Rows(tensor, self.examples, self.window, self.places, origin)
 
 
 def negative(tensor):
