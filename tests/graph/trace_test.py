@@ -21,41 +21,58 @@ def small():
     )
 
 
-def replayed(model):
+def compiled(function):
+    return tf.function(function, autograph=False)
+
+
+in_and_outside_of_graphs = pytest.mark.parametrize(
+    "wrap", [compiled, lambda function: function], ids=["graph", "eager"]
+)
+
+
+def again(trace, x):
+    """The value of running all nodes again, for other inputs."""
+    values = {trace.input: x}
+    for node in trace.nodes[1:]:
+        values[node] = node.run(*(values[d] for d in node.dependent))
+    return values[trace.output]
+
+
+def replayed(model, wrap):
     """Types of the nodes, the value, and the value of running them again."""
     types = []
 
-    @tf.function(autograph=False)
+    @wrap
     def run(x):
         trace = Trace(model, x)
-        values = {trace.input: x}
-        for node in trace.nodes[1:]:
-            values[node] = node.run(*(values[d] for d in node.dependent))
         types.extend(node.type for node in trace.nodes)
-        return trace.value, values[trace.output]
+        return trace.value, again(trace, x)
 
-    value, again = run(X)
-    np.testing.assert_array_equal(value, again)
+    value, repeated = run(tf.constant(X))
+    np.testing.assert_array_equal(value, repeated)
     return types, value
 
 
-def test_only_what_depends_on_the_input_is_a_node():
-    types, value = replayed(small())
+@in_and_outside_of_graphs
+def test_only_what_depends_on_the_input_is_a_node(wrap):
+    types, value = replayed(small(), wrap)
     assert types == ["Input", "MatMul", "BiasAdd", "Relu", "MatMul", "BiasAdd"]
     assert value.shape == (3, 2)
 
 
-def test_a_savedmodel_is_entered(tmp_path):
+@in_and_outside_of_graphs
+def test_a_savedmodel_is_entered(tmp_path, wrap):
     network = small()
     tfr.export(network, tmp_path)
     loaded = tf.saved_model.load(str(tmp_path / "1"))
     serve = loaded.signatures["serving_default"]
-    types, value = replayed(lambda x, training: serve(image=x)["logits"])
+    types, value = replayed(lambda x, training: serve(image=x)["logits"], wrap)
     assert types == ["Input", "MatMul", "BiasAdd", "Relu", "MatMul", "BiasAdd"]
     np.testing.assert_allclose(value, network(X), atol=1e-6)
 
 
-def test_functions_within_functions_are_entered_and_shared_once():
+@in_and_outside_of_graphs
+def test_functions_within_functions_are_entered_and_shared_once(wrap):
     weights = tf.Variable(tf.ones([4, 2]))
 
     @tf.function
@@ -66,25 +83,22 @@ def test_functions_within_functions_are_entered_and_shared_once():
     def outer(x):
         return inner(x) + tf.reshape(inner(x), tf.shape(inner(x)))
 
-    types, value = replayed(lambda x, training: outer(x))
+    types, value = replayed(lambda x, training: outer(x), wrap)
     assert types.count("MatMul") == 2
     assert types[-1] == "AddV2"
     np.testing.assert_allclose(value, 4 * X.sum(1, keepdims=True) + [0, 0])
 
 
-def test_gradients_pass_from_a_value_run_again_to_the_weights():
+@in_and_outside_of_graphs
+def test_gradients_pass_from_a_value_run_again_to_the_weights(wrap):
     network = small()
 
-    @tf.function(autograph=False)
+    @wrap
     def total(x):
-        trace = Trace(network, x)
-        values = {trace.input: 2.0 * x}
-        for node in trace.nodes[1:]:
-            values[node] = node.run(*(values[d] for d in node.dependent))
-        return tf.reduce_sum(values[trace.output])
+        return tf.reduce_sum(again(Trace(network, x), 2.0 * x))
 
     with tf.GradientTape() as tape:
-        found = total(X)
+        found = total(tf.constant(X))
     gradients = tape.gradient(found, network.trainable_variables)
     with tf.GradientTape() as tape:
         expected = tf.reduce_sum(network(2.0 * X))
@@ -109,15 +123,33 @@ def test_gradients_pass_from_a_value_run_again_to_the_weights():
         ),
     ],
 )
-def test_what_cannot_be_traced_is_refused(function, error, sentence):
-    @tf.function(autograph=False)
+@in_and_outside_of_graphs
+def test_what_cannot_be_traced_is_refused(function, error, sentence, wrap):
+    @wrap
     def traced(x):
         return Trace(lambda x, training: function(x), x).value
 
     with pytest.raises(error, match=sentence):
-        traced(X)
+        traced(tf.constant(X))
 
 
-def test_a_trace_needs_a_graph():
-    with pytest.raises(ValueError, match=r"inside a tf\.function"):
-        Trace(small(), X)
+def test_what_is_worked_out_once_serves_loops_and_stands_outside_of_them():
+    """Also where a loop asks first."""
+    calls = []
+
+    @compiled
+    def run(x):
+        (node,) = Trace(lambda x, training: x * 3.0, x).nodes[1:]
+
+        def three():
+            return node.once(
+                "three", lambda: calls.append(0) or 1.0 * node.inputs[1]
+            )
+
+        (total,) = tf.while_loop(
+            lambda total: total < 10.0, lambda total: (total + three(),), (0.0,)
+        )
+        return total + three()
+
+    assert float(run(tf.constant(X))) == 15.0
+    assert len(calls) == 1

@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.verifiers.conftest import block
+from tests.verifiers.conftest import NETWORKS, block
 from tfrobust import threats, verifiers
 from tfrobust.backend import keras
-from tfrobust.verifiers import bounds
+from tfrobust.verifiers import bounding, bounds
 
 
 @pytest.mark.parametrize(
     "threat", [threats.Linf(0.1), threats.L2(0.5)], ids=str
 )
 def test_chunks_change_neither_bounds_nor_their_gradients(threat, monkeypatch):
+    """Those of a loop in a graph are those of no loop outside of graphs."""
     network = block()
     rng = np.random.default_rng(0)
     x = tf.constant(rng.uniform(0, 1, (4, *network.input_shape[1:])), "float32")
@@ -21,23 +22,34 @@ def test_chunks_change_neither_bounds_nor_their_gradients(threat, monkeypatch):
     verifier = verifiers.CROWN(threat)
 
     def found():
-        @tf.function(autograph=False)
-        def margins():
-            with tf.GradientTape() as tape:
-                lower = verifier.margins(network, x, y)
-                total = tf.reduce_sum(lower)
-            return lower, tape.gradient(
-                total, [v for v in network.trainable_variables]
-            )
-
-        return margins()
+        with tf.GradientTape() as tape:
+            lower = verifier.margins(network, x, y)
+            total = tf.reduce_sum(lower)
+        return lower, tape.gradient(total, list(network.trainable_variables))
 
     expected, slopes = found()
     monkeypatch.setattr(bounds, "CHUNK", 1)
-    values, gradients = found()
+    values, gradients = tf.function(found, autograph=False)()
     np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-6)
     for gradient, slope in zip(gradients, slopes, strict=True):
         np.testing.assert_allclose(gradient, slope, rtol=1e-4, atol=1e-4)
+
+
+def test_only_a_large_batch_gets_a_graph_of_its_own(monkeypatch):
+    seen = []
+
+    class Seen(verifiers.CROWN):
+        def _margins(self, *arguments):
+            seen.append(tf.executing_eagerly())
+            return super()._margins(*arguments)
+
+    network, verifier = NETWORKS["dense"](), Seen(threats.L1(0.3))
+    x, y = np.random.default_rng(0).random((3, 5)), np.array([0, 3, 1])
+    small = verifier.margins(network, x, y)
+    monkeypatch.setattr(bounding, "LARGE", 3 * 9**2 - 1)
+    large = verifier.margins(network, x, y)
+    np.testing.assert_allclose(large, small, rtol=1e-6, atol=1e-6)
+    assert seen == [True, False]
 
 
 def test_gradients_of_bounds_are_their_slopes():

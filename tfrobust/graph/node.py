@@ -1,5 +1,6 @@
 """One op of a traced network."""
 
+import contextlib
 import functools
 import inspect
 
@@ -13,13 +14,15 @@ class Node:
         op: The `tf.Operation`; None for the network's input.
         index: Which of the op's outputs this is.
         inputs: What the op reads: a `Node` for what depends on the network's
-            input, otherwise a tensor of the graph in which the trace is used,
-            or None if that is known only while the network runs.
+            input, otherwise a tensor of the graph in which the trace is used
+            (its value, outside of graphs), or None if that is known only while
+            the network runs.
         shape: Static shape without the batch dimension, a tuple.
 
     Attributes:
         positions: Which of the inputs are nodes.
         dependent: Those nodes.
+        graph: The graph in which the trace is used; None outside of graphs.
     """
 
     def __init__(self, op, index, inputs, shape):
@@ -28,6 +31,7 @@ class Node:
             k for k, given in enumerate(inputs) if isinstance(given, Node)
         ]
         self.dependent = [inputs[k] for k in self.positions]
+        self.graph, self._known = None, {}
 
     @property
     def type(self):
@@ -53,6 +57,21 @@ class Node:
         if given is None or isinstance(given, Node):
             return None
         return tf.get_static_value(given)
+
+    def once(self, name, compute):
+        """Returns `compute()`, called once for each name.
+
+        In the trace's own graph, also from inside a loop.
+
+        Args:
+            name: What it is, hashable.
+            compute: Function of this node alone.
+        """
+        if name not in self._known:
+            outside = contextlib.nullcontext()
+            with self.graph.as_default() if self.graph else outside:
+                self._known[name] = compute()
+        return self._known[name]
 
     def run(self, *values, constants=None):
         """Runs the op again, on any number of examples.

@@ -30,9 +30,13 @@ class Trace:
     which gradients reach the weights; it needs no rule. Calls of functions,
     such as a SavedModel's signature, are entered.
 
+    Outside of graphs the network gets one of its own, which is run once for
+    those tensors. What is then done with the nodes is done at once, which for
+    small networks takes a fraction of the time of tracing that too.
+
     Args:
         model: Any callable `model(x, training=False) -> outputs`.
-        x: Inputs, shape `[batch, ...]`, a symbolic tensor.
+        x: Inputs, shape `[batch, ...]`.
 
     Attributes:
         input: The `Node` of the network's input.
@@ -49,9 +53,34 @@ class Trace:
 
     def __init__(self, model, x):
         if tf.executing_eagerly():
-            raise ValueError(
-                "A trace needs a graph. Build it inside a tf.function."
-            )
+            self._read_and_run(model, x)
+        else:
+            self._read(model, x)
+            for node in self.nodes:
+                node.graph = self.value.graph
+
+    def _read_and_run(self, model, x):
+        """Reads the ops off a graph of their own, and runs what they read."""
+
+        @tf.function(autograph=False)
+        def run(x):
+            self._read(model, x)
+            known = [
+                [given for given in node.inputs if tf.is_tensor(given)]
+                for node in self.nodes
+            ]
+            return self.value, known
+
+        self.value, known = run.get_concrete_function(x)(x)
+        for node, values in zip(self.nodes, known, strict=True):
+            rest = iter(values)
+            node.inputs = [
+                next(rest) if tf.is_tensor(given) else given
+                for given in node.inputs
+            ]
+
+    def _read(self, model, x):
+        """Calls the network in the current graph and reads its ops."""
         x = tf.identity(x)
         before = len(x.graph.get_operations())
         self.value = model(x, training=False)

@@ -9,6 +9,10 @@ from tfrobust.adversary import Verifier
 from tfrobust.graph import Trace
 from tfrobust.verifiers.dense import Dense
 
+# From how many coefficients on, those of all values of the largest activation,
+# bounds aren't worked out op by op.
+LARGE = 2**27
+
 
 class Bounding(Verifier):
     """Bounds the margins of a network from a trace of its ops.
@@ -16,7 +20,7 @@ class Bounding(Verifier):
     Works on any callable of logits that TensorFlow can trace and whose ops
     have rules: see `coverage`. Every function and weight is read as it is, so
     gradients of the bounds reach the weights. Called eagerly the network is
-    traced each time; inside a `tf.function`, `fit` or `tfr.certify` once.
+    traced each time, inside a `tf.function`, `fit` or `tfr.certify` once.
 
     Args:
         threat: The `Threat` to bound over.
@@ -35,22 +39,20 @@ class Bounding(Verifier):
         self.threat = threat
 
     def margins(self, model, x, y):
-        x = self.threat.checked(x)
-        if not tf.executing_eagerly():
-            return self._traced(model, x, tf.convert_to_tensor(y))
-        if len(x) == 0:
+        x, y = self.threat.checked(x), tf.convert_to_tensor(y)
+        if tf.executing_eagerly() and len(x) == 0:
             raise ValueError("`x` must hold at least one example.")
-
-        y = tf.convert_to_tensor(y)
-
-        @tf.function(autograph=False)
-        def traced(x, y):
-            return self._traced(model, x, y)
-
-        return traced.get_concrete_function(x, y)(x, y)
-
-    def _traced(self, model, x, y):
         trace = Trace(model, x)
+        if tf.executing_eagerly() and _is_large(trace, len(x)):
+
+            @tf.function(autograph=False)
+            def bounded(x, y):
+                return self._bounded(Trace(model, x), x, y)
+
+            return bounded.get_concrete_function(x, y)(x, y)
+        return self._bounded(trace, x, y)
+
+    def _bounded(self, trace, x, y):
         y = checks.labels(y, trace.value)
         margins = self._margins(trace, x, margin_functions(y, trace.value))
         true = tf.one_hot(y, trace.value.shape[-1], True, False, dtype=tf.bool)
@@ -59,6 +61,12 @@ class Bounding(Verifier):
     @abc.abstractmethod
     def _margins(self, trace, x, functions):
         """Lower bounds on functions of the logits, `[batch, classes]`."""
+
+
+def _is_large(trace, count):
+    """Whether bounds take longer op by op than to be traced and then run."""
+    largest = max(node.size for node in trace.nodes)
+    return count * largest**2 > LARGE
 
 
 def margin_functions(y, logits):

@@ -54,11 +54,16 @@ def pulled_windows(node, rows, shape):
     small &= given * wanted <= _LARGEST
     if node.type != "Conv2D" or not small:
         return _kernel(node, rows, shape)
-    # Outside of the loop over chunks of rows, which would work it out again.
-    with node.inputs[1].graph.as_default():
-        identity = tf.reshape(tf.eye(given), [given, *rows.shape[1:]])
-        matrix = tf.reshape(_kernel(node, identity, shape), [given, wanted])
-    product = tf.matmul(tf.reshape(rows, [-1, given]), matrix)
+    window = tuple(rows.shape[1:])
+
+    def matrix():
+        identity = tf.reshape(tf.eye(given), [given, *window])
+        return tf.reshape(_kernel(node, identity, shape), [given, wanted])
+
+    product = tf.matmul(
+        tf.reshape(rows, [-1, given]),
+        node.once(("matrix", window, tuple(shape)), matrix),
+    )
     return tf.reshape(product, [-1, *shape])
 
 

@@ -59,9 +59,7 @@ class Linear:
         """What the op makes of zeros, shape `[1, ...]`; None if zeros."""
         if not self._offset or len(node.dependent) == len(node.inputs):
             return None
-        offset = node.run(*(tf.zeros([1, *i.shape]) for i in node.dependent))
-        offset.set_shape([1, *node.shape])
-        return offset
+        return node.once("offset", lambda: _of_zeros(node))
 
     def factor(self, node, position):
         """By what each channel is multiplied; None if that isn't all."""
@@ -75,9 +73,9 @@ class Linear:
             _by_channel(constant) for constant in constants
         ):
             return None
-        ones = tf.ones([1] * len(node.shape) + [node.shape[-1]])
-        factor = self._pulled(node, position, ones, tf.shape(ones))
-        return tf.reshape(factor, [-1])
+        return node.once(
+            ("factor", position), lambda: self._of_ones(node, position)
+        )
 
     def transposed(self, node, position, rows):
         """Pulls coefficients `[rows, ...]` of the output back to an input."""
@@ -105,6 +103,12 @@ class Linear:
             and isinstance(first, Around)
             and node.dependent[0].shape == node.shape
         )
+
+    def _of_ones(self, node, position):
+        """What pulling a one in each channel makes of it."""
+        ones = tf.ones([1] * len(node.shape) + [node.shape[-1]])
+        factor = self._pulled(node, position, ones, tf.shape(ones))
+        return tf.reshape(factor, [-1])
 
     def _pulled(self, node, position, rows, shape):
         # Linear, so that the gradient is the same everywhere.
@@ -149,6 +153,12 @@ def _centred(interval):
     lower, upper = interval
     centre = (upper + lower) / 2
     return centre, upper - centre
+
+
+def _of_zeros(node):
+    offset = node.run(*(tf.zeros([1, *i.shape]) for i in node.dependent))
+    offset.set_shape([1, *node.shape])
+    return offset
 
 
 def _magnitude(node, *radii):
