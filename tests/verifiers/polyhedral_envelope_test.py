@@ -55,13 +55,8 @@ def check_exact(
     y[3] = (y[3] + 1) % 4
     threat = NORMS[order](EPSILON[order], low, high, mask)
     envelope = PolyhedralEnvelope(threat)
-
-    @tf.function(autograph=False)
-    def both():
-        arguments = model, tf.constant(X), tf.constant(y)
-        return envelope.distances(*arguments), envelope.radius(*arguments)
-
-    distances, radius = (value.numpy() for value in both())
+    distances = envelope.distances(model, X, y).numpy()
+    radius = envelope.radius(model, X, y).numpy()
     normals, constants = linear_margins(kernel, bias, y)
     free = np.ones(5) if mask is None else mask
     for k, x in enumerate(X.astype(float)):
@@ -135,25 +130,16 @@ def test_the_envelope_reaches_epsilon_iff_all_margins_are_positive(
     order, parallel
 ):
     model, threat = network(8, 7), NORMS[order](EPSILON[order])
-    envelope = PolyhedralEnvelope(threat, parallel=parallel)
-    reference = (FastLin if parallel else CROWN)(threat)
-
-    @tf.function(autograph=False)
-    def both(x, y, epsilon):
-        over = threat.replace(epsilon=epsilon)
-        margins = reference.replace(threat=over).margins(model, x, y)
-        now = envelope.replace(threat=over)
-        return margins, now.distances(model, x, y)
-
+    reference = FastLin if parallel else CROWN
     x = np.random.default_rng(8).uniform(size=(200, 5)).astype(np.float32)
     y = predictions(model, x)
     lost, credited = [], []
     for share in (0.1, 0.3, 1.0):
         epsilon = np.float32(share * EPSILON[order])
-        margins, distances = both(x, y, tf.constant(epsilon))
-        margins, distances = (
-            v.numpy()[others(y)] for v in (margins, distances)
-        )
+        over = threat.replace(epsilon=epsilon)
+        envelope = PolyhedralEnvelope(over, parallel=parallel)
+        margins = reference(over).margins(model, x, y).numpy()[others(y)]
+        distances = envelope.distances(model, x, y).numpy()[others(y)]
         # Rounding decides for those that touch.
         clear = np.abs(margins) > 1e-4
         np.testing.assert_array_equal(
@@ -313,9 +299,8 @@ def test_gradients_of_distances_reach_every_weight():
     model, y = network(8, 7), predictions(network(8, 7))
     envelope = PolyhedralEnvelope(L2(0.2))
 
-    @tf.function(autograph=False)
     def loss():
-        distances = envelope.distances(model, tf.constant(X), tf.constant(y))
+        distances = envelope.distances(model, X, y)
         return tf.reduce_sum(tf.nn.relu(1 - distances))
 
     with tf.GradientTape() as tape:
