@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tfrobust import threats, verifiers
 from tfrobust.backend import keras
