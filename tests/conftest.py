@@ -6,6 +6,8 @@ import random
 import numpy as np
 import pytest
 
+from tests.nursery import Nursery
+
 
 def pytest_collection_modifyitems(items):
     """Puts the last files first: the longest, so that workers end together."""
@@ -21,6 +23,12 @@ def keras_in_use():
     # What is imported stays, so no collection below needs to look through it.
     gc.freeze()
     return keras
+
+
+@pytest.fixture(scope="session")
+def nursery():
+    with Nursery() as started:
+        yield started
 
 
 @pytest.fixture(autouse=True)

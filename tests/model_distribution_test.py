@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import socket
-import subprocess
 import sys
 import types
 
@@ -15,8 +14,6 @@ import tensorflow as tf
 import tfrobust as tfr
 from tfrobust import backend
 from tfrobust.backend import keras
-
-ROOT = pathlib.Path(__file__).parents[1]
 
 
 def train(strategy):
@@ -76,16 +73,6 @@ def worker(folder):
     np.savez(folder / f"worker{index}.npz", **train(strategy))
 
 
-def start(folder, task, **environment):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    return subprocess.Popen(
-        [sys.executable, __file__, str(folder), task],
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def free_ports(count):
     with_ports = [socket.create_server(("localhost", 0)) for _ in range(count)]
     ports = [server.getsockname()[1] for server in with_ports]
@@ -95,19 +82,27 @@ def free_ports(count):
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(nursery, tmp_path_factory):
     """The folder of results; exit code and errors of every process."""
     folder = tmp_path_factory.mktemp("runs")
+
+    def start(name, task, **environment):
+        log = folder / f"{name}.txt"
+        return nursery.start(log, __file__, folder, task, **environment)
+
     addresses = [f"localhost:{port}" for port in free_ports(2)]
-    processes = {"devices": start(folder, "devices")}
+    processes = {"devices": start("devices", "devices")}
     for index in range(2 if backend.LEGACY else 0):
         task = {"type": "worker", "index": index}
         config = {"cluster": {"worker": addresses}, "task": task}
         processes[f"worker{index}"] = start(
-            folder, "worker", TF_CONFIG=json.dumps(config)
+            f"worker{index}", "worker", TF_CONFIG=json.dumps(config)
         )
-    errors = {n: p.communicate(timeout=240)[1] for n, p in processes.items()}
-    return folder, {n: (p.returncode, errors[n]) for n, p in processes.items()}
+    codes = {name: nursery.wait(child) for name, child in processes.items()}
+    return folder, {
+        name: (code, (folder / f"{name}.txt").read_text())
+        for name, code in codes.items()
+    }
 
 
 def assert_same(folder, name):

@@ -3,7 +3,6 @@
 import os
 import pathlib
 import signal
-import subprocess
 import sys
 
 import numpy as np
@@ -13,8 +12,6 @@ import tensorflow as tf
 import tfrobust as tfr
 from examples import datasets
 from tfrobust.backend import keras
-
-ROOT = pathlib.Path(__file__).parents[1]
 
 
 class Kill(keras.callbacks.Callback):
@@ -62,19 +59,15 @@ def train(folder, killed):
     )
 
 
-def start(*folders):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, __file__, *map(str, folders)]
-    return subprocess.Popen(command, env=environment)
-
-
 @pytest.fixture(scope="module")
-def ends(tmp_path_factory):
+def ends(nursery, tmp_path_factory):
     """What the resumed run and the uninterrupted one wrote."""
     folder, whole = (tmp_path_factory.mktemp(n) for n in ("cut", "whole"))
-    assert start(whole, folder).wait(timeout=240) == -signal.SIGKILL
+    log = whole / "log.txt"
+    both = nursery.start(log, __file__, whole, folder)
+    assert nursery.wait(both) == -signal.SIGKILL, log.read_text()
     assert not (folder / "end.npz").exists()
-    assert start(folder).wait(timeout=240) == 0
+    assert nursery.wait(nursery.start(log, __file__, folder)) == 0
     return np.load(folder / "end.npz"), np.load(whole / "end.npz")
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import signal
-import subprocess
 import sys
 import textwrap
 
@@ -76,7 +75,7 @@ def test_a_run_interrupted_anywhere_ends_in_the_same_report(
     assert comparable(report) == expected
 
 
-def test_a_killed_process_leaves_a_state_to_go_on_from(tmp_path):
+def test_a_killed_process_leaves_a_state_to_go_on_from(nursery, tmp_path):
     program = textwrap.dedent("""
         import os, signal, sys
         import numpy as np
@@ -107,19 +106,17 @@ def test_a_killed_process_leaves_a_state_to_go_on_from(tmp_path):
         print(len(calls), report["fgsm"].correct.tolist())
     """)
 
-    def run(mode):
-        return subprocess.run(
-            [sys.executable, "-c", program, tmp_path / "state.npz", mode],
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+    script, log = tmp_path / "script.py", tmp_path / "log.txt"
+    script.write_text(program)
 
-    assert run("kill").returncode == -signal.SIGKILL
-    answer = run("go on")
+    def run(mode):
+        child = nursery.start(log, script, tmp_path / "state.npz", mode)
+        return nursery.wait(child)
+
+    assert run("kill") == -signal.SIGKILL, log.read_text()
+    assert run("go on") == 0, log.read_text()
     # Six calls in all, of which three were answered before.
-    assert answer.stdout.split(maxsplit=1)[0] == "3", answer.stderr
-    assert "[True, True, False, False, True, True]" in answer.stdout
+    assert "3 [True, True, False, False, True, True]" in log.read_text()
 
 
 def test_another_model_other_data_or_attacks_are_refused(

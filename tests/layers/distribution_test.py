@@ -1,18 +1,11 @@
 """Two devices train the scores that one device trains."""
 
-import os
-import pathlib
-import subprocess
-import sys
-
 import numpy as np
 import tensorflow as tf
 
 import tfrobust as tfr
 from tfrobust.backend import keras
 from tfrobust.layers import SparseBinaryDense
-
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 def train(strategy):
@@ -52,15 +45,10 @@ def devices():
         np.testing.assert_allclose(two, one, atol=1e-6)
 
 
-def test_two_devices_train_the_scores_of_one():
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    run = subprocess.run(
-        [sys.executable, __file__],
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert run.returncode == 0, run.stderr
+def test_two_devices_train_the_scores_of_one(nursery, tmp_path):
+    log = tmp_path / "log.txt"
+    code = nursery.wait(nursery.start(log, __file__))
+    assert code == 0, log.read_text()
 
 
 if __name__ == "__main__":
