@@ -27,10 +27,8 @@ def uniform(x, seed, stream=0):
         seed: Scalar integer.
         stream: Integer that tells apart several draws with one seed.
     """
-    bits = _bits(x)
-    features = tf.shape(bits)[1]
-    drawn = draw(_keys(bits), fold(seed, stream), features)
-    return tf.reshape(drawn, tf.shape(x))
+    (drawn,) = _drawn(x, seed, stream)
+    return drawn
 
 
 def keys(x):
@@ -56,14 +54,23 @@ def draw(keys, seed, count, begin=0):
 
 def normal(x, seed, stream=0):
     """Draws from N(0, 1) in the shape of `x`, one stream for each row."""
-    radius = tf.sqrt(-2 * tf.math.log(1 - uniform(x, seed, 2 * stream)))
-    return radius * tf.cos(2 * math.pi * uniform(x, seed, 2 * stream + 1))
+    one, other = _drawn(x, seed, 2 * stream, 2 * stream + 1)
+    radius = tf.sqrt(-2 * tf.math.log(1 - one))
+    return radius * tf.cos(2 * math.pi * other)
 
 
 def per_example(x, seed, stream=0):
     """Draws one U[0, 1) for each row, shape `[batch, 1, ..., 1]`."""
-    first = tf.reshape(uniform(x, seed, stream), [tf.shape(x)[0], -1])[:, 0]
+    first = draw(keys(x), fold(seed, stream), 1)
     return tf.reshape(first, [-1] + [1] * (len(x.shape) - 1))
+
+
+def _drawn(x, seed, *streams):
+    """Draws from U[0, 1) in the shape of `x`, once for each stream."""
+    bits = _bits(x)
+    keys, features = _keys(bits), tf.shape(bits)[1]
+    drawn = [draw(keys, fold(seed, stream), features) for stream in streams]
+    return [tf.reshape(numbers, tf.shape(x)) for numbers in drawn]
 
 
 def _bits(x):
