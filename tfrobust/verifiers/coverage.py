@@ -1,7 +1,9 @@
 """What of a network can be bounded, and what it will cost."""
 
 import dataclasses
+import functools
 import time
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -26,20 +28,32 @@ class Coverage:
         neurons: Number of values that activations return for one example.
         bytes_per_example: Memory that bounding takes for each example of a
             batch, estimated from the largest tensors; None without a verifier.
-        seconds_per_example: Time to bound one example alone, measured on a
-            blank one; None without a verifier.
+        bound_one: Bounds a blank example; None without a verifier.
     """
 
     rows: list
     problems: list
     neurons: int
     bytes_per_example: int | None = None
-    seconds_per_example: float | None = None
+    bound_one: Callable | None = None
 
     @property
     def complete(self):
         """Whether every op has a rule."""
         return not self.problems
+
+    @functools.cached_property
+    def seconds_per_example(self):
+        """Time to bound one example alone, measured when it is asked for.
+
+        None without a verifier.
+        """
+        if self.bound_one is None:
+            return None
+        self.bound_one()
+        begin = time.perf_counter()
+        np.asarray(self.bound_one())
+        return time.perf_counter() - begin
 
     def __str__(self):
         lines = [
@@ -93,8 +107,12 @@ def coverage(model, verifier=None, shape=None):
         neurons += 0 if missing or rule == "linear" else node.size
     found = Coverage(rows, problems, neurons)
     if verifier is not None and found.complete:
-        found.bytes_per_example, found.seconds_per_example = _cost(
-            model, verifier, shape, max(node.size for node in nodes)
+        widest = max(node.size for node in nodes)
+        function = _of_one(model, verifier, shape)
+        found.bytes_per_example = _bytes(function.graph, widest)
+        found.bound_one = lambda: function(
+            tf.fill([1, *shape], tf.cast(verifier.threat.low, tf.float32)),
+            tf.zeros([1], tf.int64),
         )
     return found
 
@@ -103,26 +121,24 @@ def _named(rule):
     return "linear" if rule.linear else type(rule).__name__.lower()
 
 
-def _cost(model, verifier, shape, widest):
-    """Bytes and seconds for one example, from its graph and from a run."""
+def _of_one(model, verifier, shape):
+    """The margins of one example as a function of it and its label."""
 
     def margins(x, y):
         return verifier.margins(model, x, y)
 
-    function = tf.function(margins, autograph=False).get_concrete_function(
+    return tf.function(margins, autograph=False).get_concrete_function(
         tf.TensorSpec([1, *shape]), tf.TensorSpec([1], tf.int64)
     )
+
+
+def _bytes(graph, widest):
+    """What the largest tensors of a graph take."""
     sizes = []
-    for op in function.graph.get_operations():
+    for op in graph.get_operations():
         for output in op.outputs:
             if output.shape.rank is not None:
                 # How many functions are open is known only when it runs.
                 lengths = [n or 2 * widest for n in output.shape.as_list()]
                 sizes.append(int(np.prod(lengths)) * output.dtype.size)
-    blank = tf.fill([1, *shape], tf.cast(verifier.threat.low, tf.float32))
-    label = tf.zeros([1], tf.int64)
-    function(blank, label)
-    begin = time.perf_counter()
-    np.asarray(function(blank, label))
-    seconds = time.perf_counter() - begin
-    return sum(sorted(sizes)[-_ALIVE:]), seconds
+    return sum(sorted(sizes)[-_ALIVE:])
