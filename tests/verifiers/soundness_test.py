@@ -112,14 +112,14 @@ def inputs(shape, rng):
     return tf.constant(x), tf.constant(y)
 
 
-def check(network, norm, attacked=False, compiled=True):
+def check(network, norm, attacked=False, compiled=True, draws=DRAWS):
     rng, threat = np.random.default_rng(3), THREATS[norm]
     shape = network.input_shape[1:]
     examine = examined(network, threat, attacked)
     if compiled:
         examine = tf.function(examine, autograph=False)
     draw, epsilon = points(norm, shape), tf.constant(threat.epsilon)
-    for _ in range(DRAWS):
+    for _ in range(draws):
         randomize(network, rng)
         x, y = inputs(shape, rng)
         bounded, lowers, smallest = examine(x, y, epsilon, draw(x, epsilon))
@@ -148,10 +148,11 @@ def test_nothing_escapes_them_in_other_norms(name, norm):
     check(NETWORKS[name](), norm, name in ATTACKED)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(9))
 def test_nothing_escapes_them_in_networks_drawn_at_random(seed):
     network = random_network(np.random.default_rng(seed))
-    check(network, list(THREATS)[seed % 3])
+    # More networks instead of more weights.
+    check(network, list(THREATS)[seed % 3], compiled=False, draws=3)
 
 
 def flat_hinge(node, lower, upper, free=None):
