@@ -105,14 +105,17 @@ class L1(Threat):
     def _nearest(self, x, perturbed):
         lower, upper, scale = self._room(x, x, self._epsilon(x))
         delta = flat(self.sparse(x, perturbed) - x)
+        size, room = tf.abs(delta), tf.where(delta > 0, upper, -lower)
 
         def shrunk(t):
-            size = tf.maximum(tf.abs(delta) - t / scale, 0.0)
-            return tf.clip_by_value(tf.sign(delta) * size, lower, upper)
+            return tf.minimum(tf.maximum(size - t / scale, 0.0), room)
 
-        largest = tf.reduce_max(tf.abs(delta) * scale, axis=1, keepdims=True)
-        _, t = bisect(lambda t: _norm(shrunk(t) / scale), largest)
-        return x + tf.reshape(shrunk(t), tf.shape(x))
+        def norm(t):
+            return tf.reduce_sum(shrunk(t) / scale, axis=1, keepdims=True)
+
+        largest = tf.reduce_max(size * scale, axis=1, keepdims=True)
+        _, t = bisect(norm, largest)
+        return x + tf.reshape(tf.sign(delta) * shrunk(t), tf.shape(x))
 
     def reach(self, coefficients, down, up, scale):
         rows, size = normalized(coefficients)
@@ -155,7 +158,3 @@ def _largest(rows, count):
 
 def _count(marks):
     return tf.reduce_sum(tf.cast(marks, tf.float32), axis=1, keepdims=True)
-
-
-def _norm(rows):
-    return tf.reduce_sum(tf.abs(rows), axis=-1, keepdims=True)
