@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,7 @@ SMALL = {
 }
 
 
+@functools.cache
 def small(name):
     shape, width = SMALL[name]
     return networks.build(name, shape, classes=7, width=width)
