@@ -8,7 +8,7 @@ import tensorflow as tf
 # A name of its own among those that TensorFlow registers.
 _CONVOLUTION = "tfrobust>Conv2D"
 # From more channels on TensorFlow's own kernel is as fast.
-_FEW_CHANNELS = 4
+FEW_CHANNELS = 4
 # From as many channels on a convolution runs at full speed.
 _FULL = 8
 
@@ -93,7 +93,7 @@ def _is_over_few_channels(x, kernel, strides, dilations, data_format, **_):
         and strides[1] == strides[2]
         and max(dilations) == 1
         and None not in (*x.shape[1:], *kernel.shape)
-        and x.shape[3] == kernel.shape[2] <= _FEW_CHANNELS
+        and x.shape[3] == kernel.shape[2] <= FEW_CHANNELS
         and kernel.shape[:2] != [1, 1]
         and not tf.config.list_physical_devices("GPU")
     )

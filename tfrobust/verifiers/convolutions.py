@@ -14,7 +14,6 @@ from tfrobust import gradients
 # Multiplications that a matrix product may do for each useful one: into few
 # channels, where other kernels are slow, and otherwise; and the largest matrix.
 _REDUNDANT_OF_FEW, _REDUNDANT, _LARGEST = 32, 4, 2**24
-_FEW_CHANNELS = 4
 
 
 def window(node):
@@ -49,7 +48,7 @@ def pulled_windows(node, rows, shape):
     kernel = node.inputs[1].shape
     given, wanted = math.prod(rows.shape[1:]), math.prod(shape)
     redundant = math.prod(shape[:2]) / math.prod(kernel[:2])
-    few = shape[-1] <= _FEW_CHANNELS
+    few = shape[-1] <= gradients.FEW_CHANNELS
     small = redundant <= (_REDUNDANT_OF_FEW if few else _REDUNDANT)
     small &= given * wanted <= _LARGEST
     if node.type != "Conv2D" or not small:
@@ -83,7 +82,7 @@ def pulled(node, rows):
     strides = node.op.get_attr("strides")
     padding = node.op.get_attr("padding").decode()
     explicit = node.op.get_attr("explicit_paddings")
-    few = node.type == "Conv2D" and shape[-1] <= _FEW_CHANNELS
+    few = node.type == "Conv2D" and shape[-1] <= gradients.FEW_CHANNELS
     if few and window(node) and strides[1] == strides[2]:
         return gradients.convolution_by_input(
             shape[:2], node.inputs[1], rows, strides, padding, explicit
