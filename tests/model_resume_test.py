@@ -67,7 +67,8 @@ def ends(nursery, tmp_path_factory):
     both = nursery.start(log, __file__, whole, folder)
     assert nursery.wait(both) == -signal.SIGKILL, log.read_text()
     assert not (folder / "end.npz").exists()
-    assert nursery.wait(nursery.start(log, __file__, folder)) == 0
+    rest = nursery.start(log, __file__, folder)
+    assert nursery.wait(rest) == 0, log.read_text()
     return np.load(folder / "end.npz"), np.load(whole / "end.npz")
 
 
