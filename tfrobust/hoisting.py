@@ -41,7 +41,7 @@ def once(owner, compute):
     scope = _entered("weights")
     if scope is None:
         return tf.stop_gradient(compute())
-    return scope.value(owner, compute)
+    return scope.value(owner, lambda: tf.stop_gradient(compute()))
 
 
 def at_first_call(owner, compute):
@@ -50,13 +50,13 @@ def at_first_call(owner, compute):
     None outside one.
     """
     scope = _entered("step")
-    return scope and scope.value(owner, compute)
+    return scope and scope.value(owner, lambda: tf.stop_gradient(compute()))
 
 
 @contextlib.contextmanager
 def _scope(kind):
     outer = getattr(_active, kind, None)
-    setattr(_active, kind, _Scope())
+    setattr(_active, kind, Kept())
     try:
         yield
     finally:
@@ -69,18 +69,23 @@ def _entered(kind):
     return scope if scope and scope.surrounds_the_current_graph() else None
 
 
-class _Scope:
+class Kept:
+    """Values worked out once, in the graph in which this was made."""
+
     def __init__(self):
         self.values = {}
         self.graph = _current_graph()
 
-    def value(self, owner, compute):
-        """Computes in the graph of the scope, also from inside a loop."""
-        if owner not in self.values:
+    def value(self, name, compute):
+        """Returns `compute()`, called once for each name.
+
+        In its own graph, also from inside a loop.
+        """
+        if name not in self.values:
             graph = self.graph
             with graph.as_default() if graph else contextlib.nullcontext():
-                self.values[owner] = tf.stop_gradient(compute())
-        return self.values[owner]
+                self.values[name] = compute()
+        return self.values[name]
 
     def surrounds_the_current_graph(self):
         """Whether at most loops and branches lie in between.

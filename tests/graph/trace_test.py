@@ -142,7 +142,7 @@ def test_what_is_worked_out_once_serves_loops_and_stands_outside_of_them():
         (node,) = Trace(lambda x, training: x * 3.0, x).nodes[1:]
 
         def three():
-            return node.once(
+            return node.kept.value(
                 "three", lambda: calls.append(0) or 1.0 * node.inputs[1]
             )
 

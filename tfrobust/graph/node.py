@@ -1,6 +1,5 @@
 """One op of a traced network."""
 
-import contextlib
 import functools
 import inspect
 
@@ -22,7 +21,7 @@ class Node:
     Attributes:
         positions: Which of the inputs are nodes.
         dependent: Those nodes.
-        graph: The graph in which the trace is used; None outside of graphs.
+        kept: What follows from this node alone, a `hoisting.Kept`.
     """
 
     def __init__(self, op, index, inputs, shape):
@@ -31,7 +30,7 @@ class Node:
             k for k, given in enumerate(inputs) if isinstance(given, Node)
         ]
         self.dependent = [inputs[k] for k in self.positions]
-        self.graph, self._known = None, {}
+        self.kept = None
 
     @property
     def type(self):
@@ -57,21 +56,6 @@ class Node:
         if given is None or isinstance(given, Node):
             return None
         return tf.get_static_value(given)
-
-    def once(self, name, compute):
-        """Returns `compute()`, called once for each name.
-
-        In the trace's own graph, also from inside a loop.
-
-        Args:
-            name: What it is, hashable.
-            compute: Function of this node alone.
-        """
-        if name not in self._known:
-            outside = contextlib.nullcontext()
-            with self.graph.as_default() if self.graph else outside:
-                self._known[name] = compute()
-        return self._known[name]
 
     def run(self, *values, constants=None):
         """Runs the op again, on any number of examples.

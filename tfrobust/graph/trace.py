@@ -5,6 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfrobust.graph.node import Node, dynamic, rerun
+from tfrobust.hoisting import Kept
 
 # They read the shape of what they are given, never its value.
 _SHAPES = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
@@ -56,8 +57,13 @@ class Trace:
             self._read_and_run(model, x)
         else:
             self._read(model, x)
-            for node in self.nodes:
-                node.graph = self.value.graph
+        for node in self.nodes:
+            node.kept = Kept()
+
+    @property
+    def largest(self):
+        """The most values that a node has for one example."""
+        return max(node.size for node in self.nodes)
 
     def _read_and_run(self, model, x):
         """Reads the ops off a graph of their own, and runs what they read."""

@@ -43,7 +43,8 @@ class Bounding(Verifier):
         if tf.executing_eagerly() and len(x) == 0:
             raise ValueError("`x` must hold at least one example.")
         trace = Trace(model, x)
-        if tf.executing_eagerly() and _is_large(trace, len(x)):
+        large = tf.executing_eagerly() and len(x) * trace.largest**2 > LARGE
+        if large:  # Op by op takes longer than to trace and then run it.
 
             @tf.function(autograph=False)
             def bounded(x, y):
@@ -61,12 +62,6 @@ class Bounding(Verifier):
     @abc.abstractmethod
     def _margins(self, trace, x, functions):
         """Lower bounds on functions of the logits, `[batch, classes]`."""
-
-
-def _is_large(trace, count):
-    """Whether bounds take longer op by op than to be traced and then run."""
-    largest = max(node.size for node in trace.nodes)
-    return count * largest**2 > LARGE
 
 
 def margin_functions(y, logits):

@@ -150,8 +150,7 @@ class Bounds:
             form: `Dense` or `Patches`.
             index: Example and number of each value, shape `[values, 2]`.
         """
-        largest = max(given.size for given in self.trace.nodes)
-        length = max(1, CHUNK // (2 * largest))
+        length = max(1, CHUNK // (2 * self.trace.largest))
         count = tf.shape(index)[0]
         # What is the same for every example is carried back but once.
         shared, constant = linear_part(self.trace, node, form.identity(node))

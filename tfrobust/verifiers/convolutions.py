@@ -61,7 +61,7 @@ def pulled_windows(node, rows, shape):
 
     product = tf.matmul(
         tf.reshape(rows, [-1, given]),
-        node.once(("matrix", window, tuple(shape)), matrix),
+        node.kept.value(("matrix", window, tuple(shape)), matrix),
     )
     return tf.reshape(product, [-1, *shape])
 

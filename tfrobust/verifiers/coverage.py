@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfrobust.graph import Trace
 from tfrobust.verifiers.rules import RULES, problem
+from tfrobust.verifiers.subproblems import compiled
 
 # Tensors of the largest size that a kernel and its neighbours hold at once.
 _ALIVE = 4
@@ -108,9 +109,14 @@ def coverage(model, verifier=None, shape=None):
     found = Coverage(rows, problems, neurons)
     if verifier is not None and found.complete:
         widest = max(node.size for node in nodes)
-        function = _of_one(model, verifier, shape)
-        found.bytes_per_example = _bytes(function.graph, widest)
-        found.bound_one = lambda: function(
+        margins = compiled(
+            lambda x, y: verifier.margins(model, x, y),
+            [1, *shape],
+            tf.TensorSpec([1], tf.int64),
+        )
+        graph = margins.get_concrete_function().graph
+        found.bytes_per_example = _bytes(graph, widest)
+        found.bound_one = lambda: margins(
             tf.fill([1, *shape], tf.cast(verifier.threat.low, tf.float32)),
             tf.zeros([1], tf.int64),
         )
@@ -119,17 +125,6 @@ def coverage(model, verifier=None, shape=None):
 
 def _named(rule):
     return "linear" if rule.linear else type(rule).__name__.lower()
-
-
-def _of_one(model, verifier, shape):
-    """The margins of one example as a function of it and its label."""
-
-    def margins(x, y):
-        return verifier.margins(model, x, y)
-
-    return tf.function(margins, autograph=False).get_concrete_function(
-        tf.TensorSpec([1, *shape]), tf.TensorSpec([1], tf.int64)
-    )
 
 
 def _bytes(graph, widest):

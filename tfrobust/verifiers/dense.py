@@ -22,6 +22,8 @@ class Dense:
     Everything that is computed of the functions has shape `[batch, functions]`.
     """
 
+    window = None  # They see all of z.
+
     def __init__(self, tensor):
         self.tensor = tensor
 
@@ -62,10 +64,6 @@ class Dense:
         if factor is not None:
             return Dense(times(self.tensor, factor))
         return self.replaced(rule.transposed(node, position, self.rows))
-
-    def inside(self, shape):
-        """Itself: it has no windows that could leave an image."""
-        return self
 
     def falls(self):
         """Functions of the negative coefficients alone."""

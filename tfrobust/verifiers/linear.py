@@ -59,7 +59,7 @@ class Linear:
         """What the op makes of zeros, shape `[1, ...]`; None if zeros."""
         if not self._offset or len(node.dependent) == len(node.inputs):
             return None
-        return node.once("offset", lambda: _of_zeros(node))
+        return node.kept.value("offset", lambda: _of_zeros(node))
 
     def factor(self, node, position):
         """By what each channel is multiplied; None if that isn't all."""
@@ -73,7 +73,7 @@ class Linear:
             _by_channel(constant) for constant in constants
         ):
             return None
-        return node.once(
+        return node.kept.value(
             ("factor", position), lambda: self._of_ones(node, position)
         )
 

@@ -87,11 +87,6 @@ class Patches:
         shape = node.dependent[position].shape
         return pulled.dense(shape) if pulled.window.exceeds(shape) else pulled
 
-    def inside(self, shape):
-        """The same without coefficients outside of an image of this shape."""
-        leaves = self.window.leaves(shape)
-        return self.scaled(tf.ones([1, *shape])) if leaves else self
-
     def falls(self):
         """Functions of the negative coefficients alone."""
         return Patches(negative(self.tensor), self.window)

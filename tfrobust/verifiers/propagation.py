@@ -2,6 +2,8 @@
 
 import math
 
+import tensorflow as tf
+
 from tfrobust.verifiers import convolutions
 from tfrobust.verifiers.rules import rule
 
@@ -87,10 +89,16 @@ def _pull(node, functions, pending):
         pulled = functions.pull(how, node, k)
         if convolutions.window(node) and given.op and rule(given).linear:
             # Its output ends where padding begins. Lines would drop that too.
-            pulled = pulled.inside(given.shape)
+            pulled = _inside(pulled, given.shape)
         _add(pending, given, pulled)
     offset = how.offset(node)
     return [] if offset is None else [functions.dot(offset)]
+
+
+def _inside(functions, shape):
+    """The same without coefficients outside of an image of this shape."""
+    leaves = functions.window and functions.window.leaves(shape)
+    return functions.scaled(tf.ones([1, *shape])) if leaves else functions
 
 
 def _total(constants):

@@ -71,11 +71,6 @@ class Rows:
         whole = self.dense(node.shape)
         return whole.replaced(rule.transposed(node, position, whole.rows))
 
-    def inside(self, shape):
-        """The same without coefficients outside of an image of this shape."""
-        leaves = self.window and self.window.leaves(shape)
-        return self.scaled(tf.ones([1, *shape])) if leaves else self
-
     def falls(self):
         """Functions of the negative coefficients alone."""
         origin = None
