@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfrobust import hoisting
 from tfrobust.configurable import Configurable
+from tfrobust.halves import in_halves
 
 
 class Adversary(Configurable, abc.ABC):
@@ -49,16 +50,22 @@ class Attack(Adversary):
 
     An attack changes no variable and sends no gradient to any. Its random
     numbers depend on the example, on `seed` and on the training step alone,
-    never on the batch.
+    never on the batch. Compiled for a CPU it attacks the halves of a large
+    batch side by side: what Python runs in the model (`tf.numpy_function`)
+    must bear to be called by two threads.
     """
 
     step = 0  # The training step, set by `at`; keys the random numbers.
 
     def perturb(self, model, x, y):
         """Returns the worst points found, shape and range of x, float32."""
-        x = self.threat.checked(x)
-        with hoisting.fixed_weights():
-            return tf.stop_gradient(self._perturb(model, x, y))
+
+        def perturbed(threat, x, y):
+            attack = self.against(threat)
+            with hoisting.fixed_weights():
+                return tf.stop_gradient(attack._perturb(model, x, y))
+
+        return in_halves(perturbed, self.threat, self.threat.checked(x), y)
 
     def search(self, model, x, y):
         return self.perturb(model, x, y)

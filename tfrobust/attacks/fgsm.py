@@ -39,7 +39,8 @@ class FGSM(Attack):
         self._single_step()
 
     def _perturb(self, model, x, y):
-        return self._single_step().replace(step=self.step).perturb(model, x, y)
+        attack = self._single_step().replace(step=self.step)
+        return attack._perturb(model, x, y)
 
     def _single_step(self):
         return PGD(**self._arguments(), steps=1, best=False)

@@ -105,22 +105,7 @@ def _rows(index, state, threat, x, *inputs):
     state, rows, inputs = tf.nest.map_structure(
         lambda value: tf.gather(value, index), (state, x, inputs)
     )
-    return state, _threat_rows(threat, x, index), rows, *inputs
-
-
-def _threat_rows(threat, x, index):
-    """The threat of some examples, whose parts may differ by example."""
-
-    def rows(value, ranks):
-        if len(getattr(value, "shape", ())) not in ranks:
-            return value
-        shape = tf.concat([tf.shape(x)[:1], tf.shape(value)[1:]], 0)
-        return tf.gather(tf.broadcast_to(value, shape), index)
-
-    return threat.replace(
-        epsilon=rows(threat.epsilon, (1, len(x.shape))),
-        mask=rows(threat.mask, (len(x.shape),)),
-    )
+    return state, threat.rows(x, index), rows, *inputs
 
 
 def _put(state, index, rows):

@@ -159,6 +159,25 @@ class Threat(Configurable, abc.ABC):
         near = tf.norm(flat(excess), self.order, axis=1) <= 1 + tolerance
         return near & tf.reduce_all(flat(inside), axis=1)
 
+    def rows(self, x, index):
+        """Returns the threat of some of the examples.
+
+        Args:
+            x: Inputs of all, shape `[batch, ...]`.
+            index: Which ones, shape `[some]`.
+        """
+
+        def chosen(value, ranks):
+            if len(getattr(value, "shape", ())) not in ranks:
+                return value
+            shape = tf.concat([tf.shape(x)[:1], tf.shape(value)[1:]], 0)
+            return tf.gather(tf.broadcast_to(value, shape), index)
+
+        return self.replace(
+            epsilon=chosen(self.epsilon, (1, len(x.shape))),
+            mask=chosen(self.mask, (len(x.shape),)),
+        )
+
     def checked(self, x):
         """Returns x as float32 once it is known to lie in the valid range."""
         return checks.inputs(x, self.low, self.high)
