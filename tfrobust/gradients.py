@@ -1,6 +1,7 @@
 """Gradients by the input, which attacks take by the thousand."""
 
 import contextlib
+import math
 
 import numpy as np
 import tensorflow as tf
@@ -44,9 +45,10 @@ def input_gradient(model, x, loss):
             "replace it by a differentiable stand-in."
         )
     # One NaN, as from sqrt at 0, would spread over the whole step. `tf.where`
-    # would broadcast the 0, which takes three times as long.
+    # would broadcast the 0, which takes three times as long, and `is_finite`
+    # be moved to before a transposition, which is slow on booleans.
     gradient = tf.raw_ops.Select(
-        condition=tf.math.is_finite(gradient),
+        condition=tf.abs(gradient) < math.inf,
         x=gradient,
         y=tf.zeros_like(gradient),
     )
@@ -131,15 +133,17 @@ def convolution_by_input(
         )
         weights.append(numbers)
         around.append(zeros)
-    # All pairs of a row and a column, in the order of what reads the kernel.
+    # All pairs of a row and a column, each a number of the flattened kernel.
     rows, columns = weights[0][:, None, :, None], weights[1][:, None]
-    index = np.stack(np.broadcast_arrays(rows, columns), axis=-1)
-    kernel = tf.pad(kernel, [[0, 1], [0, 1], [0, 0], [0, 0]])
-    kernel = tf.transpose(tf.gather_nd(kernel, index), [0, 1, 5, 2, 3, 4])
+    none = kernel.shape.num_elements()
+    numbers = np.arange(none).reshape(kernel.shape)
+    edge = [(0, 1), (0, 1), (0, 0), (0, 0)]
+    numbers = np.pad(numbers, edge, constant_values=none)[rows, columns]
+    numbers = numbers.transpose(0, 1, 5, 2, 3, 4)
     block = step * stride
-    kernel = tf.reshape(
-        kernel, [*index.shape[:2], gradient.shape[3], block**2 * channels]
-    )
+    numbers = numbers.reshape(*numbers.shape[:3], block**2 * channels)
+    flat = tf.concat([tf.reshape(kernel, [-1]), tf.zeros(1, kernel.dtype)], 0)
+    kernel = tf.gather(flat, numbers)
     found = tf.nn.conv2d(gradient, kernel, step, [[0, 0], *around, [0, 0]])
     # TensorFlow's depth_to_space takes four times as long.
     height, width = found.shape[1:3]
