@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import numpy as np
+import tensorflow as tf
+
 from tfrobust import losses
 from tfrobust.adversary import Adversary
 from tfrobust.backend import keras
@@ -68,6 +71,18 @@ def updated(metrics, y, logits):
 def results(metrics):
     """Returns the results of `metrics` by name."""
     return {metric.name: metric.result() for metric in metrics}
+
+
+def plain(logs):
+    """Returns tensors as numbers and arrays; in graphs they stay tensors."""
+
+    def shown(value):
+        if tf.is_symbolic_tensor(value):
+            return value
+        array = np.asarray(value)
+        return array if array.ndim else array.item()
+
+    return tf.nest.map_structure(shown, logs)
 
 
 def check_adversary(name, adversary):
