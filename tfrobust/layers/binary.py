@@ -59,7 +59,7 @@ class Binary(HiddenKernel):
             shape,
             initializer=self.kernel_initializer,
             regularizer=self.kernel_regularizer,
-            constraint=_clipped,
+            constraint=_Clipped(),
         )
 
     def _effective_kernel(self, training):
@@ -74,8 +74,11 @@ class Binary(HiddenKernel):
         return _straight_through(weight, tf.where(positive, 1.0, -1.0))
 
 
-def _clipped(weight):
-    return tf.clip_by_value(weight, -1.0, 1.0)
+class _Clipped(keras.constraints.Constraint):
+    """Weights in [-1, 1]. Not every release of Keras takes a function."""
+
+    def __call__(self, weight):
+        return tf.clip_by_value(weight, -1.0, 1.0)
 
 
 @tf.custom_gradient
