@@ -38,10 +38,7 @@ def in_halves(run, threat, x, *inputs):
         experimental_attributes={"_noinline": True},
     )
     def some(index):
-        rows = tf.nest.map_structure(
-            lambda value: tf.gather(value, index), (x, *inputs)
-        )
-        return run(threat.rows(x, index), *rows)
+        return run(*threat.rows(index, x, *inputs))
 
     count = tf.shape(x)[0]
 

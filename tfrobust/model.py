@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfrobust import backend, checks, files, hoisting, losses
 from tfrobust.backend import keras, register
 from tfrobust.objectives import Clean
-from tfrobust.plan import Plan, plain, results, updated
+from tfrobust.plan import Plan, numbers, results, updated
 from tfrobust.reduction import mean_loss, regularization
 
 
@@ -111,7 +111,7 @@ class RobustModel(keras.Model):
     def get_metrics_result(self):
         """The results over all replicas, which Keras logs after the steps."""
         # Not every release of Keras 3 makes numbers of them.
-        return plain(results(self._plan.shown(self._testing)))
+        return numbers(results(self._plan.shown(self._testing)))
 
     def train_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)

@@ -73,7 +73,7 @@ def results(metrics):
     return {metric.name: metric.result() for metric in metrics}
 
 
-def plain(logs):
+def numbers(logs):
     """Returns tensors as numbers and arrays; in graphs they stay tensors."""
 
     def shown(value):

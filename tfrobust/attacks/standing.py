@@ -102,10 +102,8 @@ def worse(candidate, incumbent):
 
 def _rows(index, state, threat, x, *inputs):
     """The state, the threat and the inputs of some examples."""
-    state, rows, inputs = tf.nest.map_structure(
-        lambda value: tf.gather(value, index), (state, x, inputs)
-    )
-    return state, threat.rows(x, index), rows, *inputs
+    threat, x, state, *inputs = threat.rows(index, x, state, *inputs)
+    return state, threat, x, *inputs
 
 
 def _put(state, index, rows):

@@ -159,12 +159,13 @@ class Threat(Configurable, abc.ABC):
         near = tf.norm(flat(excess), self.order, axis=1) <= 1 + tolerance
         return near & tf.reduce_all(flat(inside), axis=1)
 
-    def rows(self, x, index):
-        """Returns the threat of some of the examples.
+    def rows(self, index, x, *inputs):
+        """Returns the threat, x and the inputs of some of the examples.
 
         Args:
-            x: Inputs of all, shape `[batch, ...]`.
             index: Which ones, shape `[some]`.
+            x: Inputs of all, shape `[batch, ...]`.
+            *inputs: Nested tensors, shape `[batch, ...]`.
         """
 
         def chosen(value, ranks):
@@ -173,9 +174,12 @@ class Threat(Configurable, abc.ABC):
             shape = tf.concat([tf.shape(x)[:1], tf.shape(value)[1:]], 0)
             return tf.gather(tf.broadcast_to(value, shape), index)
 
-        return self.replace(
+        threat = self.replace(
             epsilon=chosen(self.epsilon, (1, len(x.shape))),
             mask=chosen(self.mask, (len(x.shape),)),
+        )
+        return threat, *tf.nest.map_structure(
+            lambda value: tf.gather(value, index), (x, *inputs)
         )
 
     def checked(self, x):
