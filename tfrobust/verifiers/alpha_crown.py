@@ -5,10 +5,10 @@ from typing import Any
 import tensorflow as tf
 
 from tfrobust.backend import register
+from tfrobust.bounds.bounds import Bounds
+from tfrobust.bounds.dense import Dense
+from tfrobust.bounds.rules import rule
 from tfrobust.verifiers.bounding import Bounding
-from tfrobust.verifiers.bounds import Bounds
-from tfrobust.verifiers.dense import Dense
-from tfrobust.verifiers.rules import rule
 
 _DECAY = 0.9, 0.999  # Of Adam's two averages.
 

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from tfrobust import checks
 from tfrobust.adversary import Verifier
+from tfrobust.bounds.dense import Dense
 from tfrobust.graph import Trace
-from tfrobust.verifiers.dense import Dense
 
 # From how many coefficients on, those of all values of the largest activation,
 # bounds aren't worked out op by op.

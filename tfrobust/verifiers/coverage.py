@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.bounds.rules import RULES, problem
 from tfrobust.graph import Trace
-from tfrobust.verifiers.rules import RULES, problem
 from tfrobust.verifiers.subproblems import compiled
 
 # Tensors of the largest size that a kernel and its neighbours hold at once.

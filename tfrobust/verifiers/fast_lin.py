@@ -1,9 +1,9 @@
 """Fast-Lin."""
 
 from tfrobust.backend import register
-from tfrobust.verifiers.activation import Activation, parallel_relu
+from tfrobust.bounds.activation import Activation, parallel_relu
+from tfrobust.bounds.bounds import Bounds
 from tfrobust.verifiers.bounding import Bounding
-from tfrobust.verifiers.bounds import Bounds
 
 _PARALLEL = {"Relu": Activation(parallel_relu)}
 

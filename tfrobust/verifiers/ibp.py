@@ -1,8 +1,8 @@
 """Interval bound propagation."""
 
 from tfrobust.backend import register
+from tfrobust.bounds.bounds import Bounds
 from tfrobust.verifiers.bounding import Bounding
-from tfrobust.verifiers.bounds import Bounds
 
 
 @register

@@ -2,6 +2,9 @@
 
 import tensorflow as tf
 
+from tfrobust.bounds.bounds import ROUNDINGS
+from tfrobust.bounds.propagation import backward, interval
+from tfrobust.bounds.rules import rule
 from tfrobust.threats.rows import flat
 from tfrobust.verifiers.alpha_crown import (
     Watched,
@@ -9,9 +12,6 @@ from tfrobust.verifiers.alpha_crown import (
     free_lines,
     free_nodes,
 )
-from tfrobust.verifiers.bounds import ROUNDINGS
-from tfrobust.verifiers.propagation import backward, interval
-from tfrobust.verifiers.rules import rule
 
 # What a gap below an activation counts against one above when signs are chosen:
 # the slope below adapts to the rest, the one above doesn't.

@@ -5,12 +5,12 @@ import math
 import tensorflow as tf
 
 from tfrobust.backend import register
+from tfrobust.bounds.activation import Activation, parallel_relu
+from tfrobust.bounds.bounds import Bounds
+from tfrobust.bounds.propagation import backward
 from tfrobust.threats.rows import flat
-from tfrobust.verifiers.activation import Activation, parallel_relu
 from tfrobust.verifiers.bounding import Bounding
-from tfrobust.verifiers.bounds import Bounds
 from tfrobust.verifiers.hyperplane_distance import hyperplane_distance
-from tfrobust.verifiers.propagation import backward
 
 _PARALLEL = {"Relu": Activation(parallel_relu)}
 

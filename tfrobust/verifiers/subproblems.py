@@ -6,11 +6,11 @@ import itertools
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.bounds.bounds import Bounds
+from tfrobust.bounds.dense import Dense
 from tfrobust.graph import Trace
 from tfrobust.threats.rows import flat
 from tfrobust.verifiers.alpha_crown import maximize
-from tfrobust.verifiers.bounds import Bounds
-from tfrobust.verifiers.dense import Dense
 from tfrobust.verifiers.part import Part, nodes_read, signed_nodes
 
 # With at most so many features the input is split when no sign is left.

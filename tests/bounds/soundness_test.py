@@ -17,14 +17,15 @@ from tests.verifiers.conftest import (
     randomize,
 )
 from tfrobust import attacks, threats
+from tfrobust.bounds import bounds as bounds_module
+from tfrobust.bounds import rules
+from tfrobust.bounds.activation import Activation, _hinge
+from tfrobust.bounds.bounds import Bounds
+from tfrobust.bounds.linear import Linear
+from tfrobust.bounds.relaxation import Relaxation
 from tfrobust.graph import Trace
-from tfrobust.verifiers import bounds as bounds_module
-from tfrobust.verifiers import crown, rules
-from tfrobust.verifiers.activation import Activation, _hinge
+from tfrobust.verifiers import crown
 from tfrobust.verifiers.bounding import margin_functions
-from tfrobust.verifiers.bounds import Bounds
-from tfrobust.verifiers.linear import Linear
-from tfrobust.verifiers.relaxation import Relaxation
 
 BATCH, DRAWS = 4, 8
 # An attack takes as long to compile as all bounds.

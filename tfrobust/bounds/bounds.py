@@ -4,16 +4,16 @@ import math
 
 import tensorflow as tf
 
-from tfrobust.verifiers.dense import Dense
-from tfrobust.verifiers.patches import Patches
-from tfrobust.verifiers.propagation import (
+from tfrobust.bounds.dense import Dense
+from tfrobust.bounds.patches import Patches
+from tfrobust.bounds.propagation import (
     backward,
     interval,
     linear_part,
     mixes,
 )
-from tfrobust.verifiers.rows import Examples
-from tfrobust.verifiers.rules import rule
+from tfrobust.bounds.rows import Examples
+from tfrobust.bounds.rules import rule
 
 # How many roundings of full size the sum of a dot product is allowed. Sums in
 # blocks, as all fast kernels do them, err by far less than their length.

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfrobust.verifiers import convolutions
+from tfrobust.bounds import convolutions
 
 
 class Examples:

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfrobust.verifiers.relaxation import Relaxation
+from tfrobust.bounds.relaxation import Relaxation
 
 # Below this width a chord's slope drowns in rounding.
 _NARROW = 1e-3

@@ -4,8 +4,8 @@ import math
 
 import tensorflow as tf
 
-from tfrobust.verifiers import convolutions
-from tfrobust.verifiers.rules import rule
+from tfrobust.bounds import convolutions
+from tfrobust.bounds.rules import rule
 
 
 def interval(node, intervals):

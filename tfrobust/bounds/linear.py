@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
+from tfrobust.bounds import convolutions
 from tfrobust.graph import Node
-from tfrobust.verifiers import convolutions
 
 
 class Linear:

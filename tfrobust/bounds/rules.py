@@ -6,10 +6,10 @@ has no bounds: see `rule`.
 
 from typing import Any
 
-from tfrobust.verifiers import activation, curves, examples_apart
-from tfrobust.verifiers.activation import Activation
-from tfrobust.verifiers.linear import Linear, batch_norm_magnitude
-from tfrobust.verifiers.pooling import MaxPool
+from tfrobust.bounds import activation, curves, examples_apart
+from tfrobust.bounds.activation import Activation
+from tfrobust.bounds.linear import Linear, batch_norm_magnitude
+from tfrobust.bounds.pooling import MaxPool
 
 _MOVES = Linear()
 _SUM = Linear(offset=True, channelwise=True)
@@ -105,7 +105,7 @@ def problem(node):
     """Why a node has no bounds, in one sentence; None if it has."""
     remedy = _REMEDIES.get(
         node.type,
-        "Replace the layer, or add a rule to tfrobust/verifiers/rules.py.",
+        "Replace the layer, or add a rule to tfrobust/bounds/rules.py.",
     )
     if node.type not in RULES:
         return (

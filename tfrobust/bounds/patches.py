@@ -2,10 +2,10 @@
 
 import tensorflow as tf
 
-from tfrobust.verifiers import convolutions
-from tfrobust.verifiers.dense import Dense
-from tfrobust.verifiers.rows import Rows, negative, times
-from tfrobust.verifiers.window import Window
+from tfrobust.bounds import convolutions
+from tfrobust.bounds.dense import Dense
+from tfrobust.bounds.rows import Rows, negative, times
+from tfrobust.bounds.window import Window
 
 
 class Patches:

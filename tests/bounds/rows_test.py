@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust.verifiers.dense import Dense
-from tfrobust.verifiers.patches import Patches
-from tfrobust.verifiers.relaxation import Relaxation
-from tfrobust.verifiers.rows import Examples, Rows
-from tfrobust.verifiers.window import Window
+from tfrobust.bounds.dense import Dense
+from tfrobust.bounds.patches import Patches
+from tfrobust.bounds.relaxation import Relaxation
+from tfrobust.bounds.rows import Examples, Rows
+from tfrobust.bounds.window import Window
 
 SHAPE = 7, 6, 2
 RNG = np.random.default_rng(0)

@@ -4,8 +4,8 @@ import math
 
 import tensorflow as tf
 
+from tfrobust.bounds.rows import Rows, negative, times
 from tfrobust.threats.rows import flat
-from tfrobust.verifiers.rows import Rows, negative, times
 
 # How many coefficients of an example are faster multiplied one by one.
 _FEW = 4096

@@ -7,7 +7,8 @@ import tensorflow as tf
 from tests.verifiers.conftest import NETWORKS, block
 from tfrobust import threats, verifiers
 from tfrobust.backend import keras
-from tfrobust.verifiers import bounding, bounds
+from tfrobust.bounds import bounds
+from tfrobust.verifiers import bounding
 
 
 @pytest.mark.parametrize(

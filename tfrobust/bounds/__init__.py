@@ -1,0 +1,5 @@
+"""The bound engine: intervals forward, linear functions backward."""
+
+from tfrobust.bounds.bounds import Bounds
+
+__all__ = ["Bounds"]
