@@ -17,12 +17,12 @@ A killed run goes on, to the weights of a run that was never killed, with
 
 import pathlib
 
-import datasets
-import networks
-import runs
 import tensorflow as tf
 from absl import app, flags, logging
 
+import datasets
+import networks
+import runs
 import tfrobust as tfr
 from tfrobust.backend import keras
 

@@ -11,11 +11,11 @@ stopped goes on where it was, if it is given the same `--state`.
 
 import pathlib
 
-import datasets
-import models
 import numpy as np
 from absl import app, flags
 
+import datasets
+import models
 import tfrobust as tfr
 
 VERIFIERS = {

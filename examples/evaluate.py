@@ -16,12 +16,12 @@ is below it, or the report is unreliable.
 
 import pathlib
 
+from absl import app, flags
+
 import datasets
 import models
-from absl import app, flags
-from attacks import ATTACKS, THREATS
-
 import tfrobust as tfr
+from attacks import ATTACKS, THREATS
 
 TRANSFERRED = ("fgsm", "pgd", "apgd")
 

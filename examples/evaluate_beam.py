@@ -16,12 +16,12 @@ which the local one doesn't: stop it, and run it again with the same `--state`.
 import functools
 import pathlib
 
+from absl import app, flags
+
 import datasets
 import models
-from absl import app, flags
-from attacks import ATTACKS, THREATS
-
 import tfrobust as tfr
+from attacks import ATTACKS, THREATS
 from tfrobust.evaluation import beam
 
 FLAGS = flags.FLAGS

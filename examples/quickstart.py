@@ -11,13 +11,13 @@ Usage:
 
 import pathlib
 
-import datasets
-import networks
 import numpy as np
-import runs
 import tensorflow as tf
 from absl import app, flags, logging
 
+import datasets
+import networks
+import runs
 import tfrobust as tfr
 from tfrobust.backend import keras
 

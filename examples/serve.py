@@ -14,10 +14,10 @@ import json
 import pathlib
 import shlex
 
-import datasets
-import networks
 from absl import app, flags, logging
 
+import datasets
+import networks
 import tfrobust as tfr
 from tfrobust.backend import keras
 

@@ -13,7 +13,6 @@ import functools
 from typing import Any
 
 import datasets
-
 import tfrobust as tfr
 from tfrobust.backend import keras
 

@@ -12,11 +12,11 @@ radius for every pixel of some images, within [0, 1] and without a range;
 import json
 import pathlib
 
+from absl import app, flags
+
 import certificates
 import datasets
 import networks
-from absl import app, flags
-
 import tfrobust as tfr
 from tfrobust.backend import keras
 
