@@ -102,7 +102,7 @@ def coverage(model, verifier=None, shape=None):
     rows, problems, neurons = [], [], 0
     for node in nodes:
         missing = problem(node)
-        rule = None if missing else _named(RULES[node.type])
+        rule = None if missing else _named(RULES[node.type].rule)
         rows.append((node.name, node.type, node.shape, rule))
         problems += [missing] if missing else []
         neurons += 0 if missing or rule == "linear" else node.size

@@ -149,7 +149,7 @@ class Tree:
             np.repeat(part[np.newaxis], count, axis=0)
             for part in (self.x, self.ends, self.room)
         )
-        given = (np.stack(part) for part in (boxes, signs, states))
+        given = (np.stack(part) for part in (boxes, signs, _padded(states)))
         found = self.subproblems.bound(
             x, self.rows[list(rivals)], ends, room, *given
         )
@@ -178,6 +178,15 @@ class Tree:
     def _push(self, bound, rival, signs, box, state):
         entry = bound, next(self.order), rival, signs, box, state
         heapq.heappush(self.queue, entry)
+
+
+def _padded(states):
+    """States in one array; a part that was never bounded has none yet."""
+    longest = max(map(len, states))
+    return [
+        np.pad(state, (0, longest - len(state)), constant_values=-1.0)
+        for state in states
+    ]
 
 
 def _halves(signs, box, sign, feature):
