@@ -20,12 +20,15 @@ class Record:
             function that tells.
         outputs: How many outputs, from the first on, the rule is for; None for
             all.
+        caveat: A function of a node that says in half a sentence why it is
+            refused for what it reads, or None.
     """
 
     rule: Any
     apart: Callable[[Any], bool]
     attributes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     outputs: int | None = 1
+    caveat: Callable[[Any], str | None] = lambda node: None
 
     def problem(self, node):
         """Why this says nothing of a node, None if it does."""
@@ -53,7 +56,7 @@ class Record:
                 "reads two values that depend on the input; one must be a "
                 "constant"
             )
-        return None
+        return self.caveat(node)
 
     def _knows(self, name, value):
         if name not in self.attributes:

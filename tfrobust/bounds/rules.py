@@ -87,6 +87,24 @@ def _sum(**options):
     return Linear(_added, offset=True, channelwise=_always, **options)
 
 
+def _other_layout(node):
+    """Refuses another layout than that of the convolution that is read.
+
+    TensorFlow's graph optimiser fuses both and takes the convolution's.
+    """
+    read = node.dependent[0]
+    if read.type not in ("Conv2D", "DepthwiseConv2dNative", "Conv3D"):
+        return None
+    layouts = [other.op.get_attr("data_format") for other in (read, node)]
+    if layouts[0] == layouts[1]:
+        return None
+    return (
+        "takes another axis for the channels than the convolution before it, "
+        "so that TensorFlow computes other values in a graph than outside of "
+        "one"
+    )
+
+
 def _one_example(value):
     """Whether a window lies within one example."""
     return value[0] == 1
@@ -121,7 +139,12 @@ RULES: dict[str, Record] = {
         apart.batch_matmul,
         _known("adj_x adj_y grad_x grad_y"),
     ),
-    "BiasAdd": Record(_sum(), apart.first, {"data_format": _IMAGES}),
+    "BiasAdd": Record(
+        _sum(),
+        apart.first,
+        {"data_format": _IMAGES},
+        caveat=_other_layout,
+    ),
     "Ceil": _STEP,
     "ConcatV2": _moving(apart.concat, _known("N"), offset=True),
     "Conv2D": Record(
@@ -166,6 +189,7 @@ RULES: dict[str, Record] = {
             data_format=(b"NHWC", b"NCHW", b"NDHWC", b"NCDHW"),
             is_training=(False,),
         ),
+        caveat=_other_layout,
     ),
     "LeakyRelu": _elementwise(
         Activation(activation.leaky_relu, free=True, hinge=True),
@@ -227,6 +251,8 @@ RULES: dict[str, Record] = {
 _REMEDIES = {
     "Cast": "Certify a copy of the network in float32: lower precision has "
     "rounding errors that no bound accounts for.",
+    "BiasAdd": "Let the layer put channels last (data_format), or use another "
+    "number of filters.",
     "EagerPyFunc": "Write the layer in TensorFlow ops.",
     "FusedBatchNormV3": "Call batch normalisation with training=False.",
     "LogSoftmax": "Return the logits: their order is that of the "
