@@ -14,6 +14,8 @@ from tfrobust import gradients
 # Multiplications that a matrix product may do for each useful one: into few
 # channels, where other kernels are slow, and otherwise; and the largest matrix.
 _REDUNDANT_OF_FEW, _REDUNDANT, _LARGEST = 32, 4, 2**24
+# From channels first to channels last, and back.
+_LAST, _FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
 
 
 class Convolution:
@@ -56,19 +58,19 @@ class Convolution:
         Returns:
             Coefficients, shape `[rows, *shape]`, padding included.
         """
-        kernel = node.inputs[1].shape
+        kernel, strides = node.inputs[1].shape, node.op.get_attr("strides")
         given, wanted = math.prod(rows.shape[1:]), math.prod(shape)
         redundant = math.prod(shape[:2]) / math.prod(kernel[:2])
         few = shape[-1] <= gradients.FEW_CHANNELS
         small = redundant <= (_REDUNDANT_OF_FEW if few else _REDUNDANT)
         small &= given * wanted <= _LARGEST
         if not (self._full and small):
-            return self._by_input(node, rows, shape)
+            return self._by_input(node, rows, shape, strides)
         window = tuple(rows.shape[1:])
 
         def matrix():
             identity = tf.reshape(tf.eye(given), [given, *window])
-            pulled = self._by_input(node, identity, shape)
+            pulled = self._by_input(node, identity, shape, strides)
             return tf.reshape(pulled, [given, wanted])
 
         product = tf.matmul(
@@ -94,10 +96,17 @@ class Convolution:
                 shape[:2], node.inputs[1], rows, strides, padding, explicit
             )
         how = {"dilations": node.op.get_attr("dilations")}
-        how["data_format"] = node.op.get_attr("data_format").decode()
-        return self._by_input(
-            node, rows, shape, padding, explicit_paddings=explicit, **how
-        )
+        how |= {"padding": padding, "explicit_paddings": explicit}
+        if node.op.get_attr("data_format") == b"NHWC":
+            return self._by_input(node, rows, shape, strides, **how)
+        # TensorFlow has this gradient with the channels last alone.
+        rows = tf.transpose(rows, _LAST)
+        strides, how["dilations"] = _last(strides), _last(how["dilations"])
+        pairs = [explicit[k : k + 2] for k in range(0, len(explicit), 2)]
+        how["explicit_paddings"] = sum(_last(pairs), [])
+        shape = [*shape[1:], shape[0]]
+        pulled = self._by_input(node, rows, shape, strides, **how)
+        return tf.transpose(pulled, _FIRST)
 
     def terms(self, node):
         """How many terms are summed up for a value, forward and backward."""
@@ -105,16 +114,21 @@ class Convolution:
         read = math.prod(node.inputs[1].shape[: 3 if self._full else 2])
         return read, math.prod(window) * filters
 
-    def _by_input(self, node, rows, shape, padding="VALID", **how):
+    def _by_input(self, node, rows, shape, strides, padding="VALID", **how):
         """What TensorFlow has for the gradient by an input of this shape."""
         return self._kernel(
             input_sizes=[tf.shape(rows)[0], *shape],
             filter=node.inputs[1],
             out_backprop=rows,
-            strides=node.op.get_attr("strides"),
+            strides=strides,
             padding=padding,
             **how,
         )
+
+
+def _last(values):
+    """Values of the axes of an image, channels moved to the end; a list."""
+    return [values[axis] for axis in _LAST] if values else []
 
 
 def _padding(node, axis, kernel, stride):

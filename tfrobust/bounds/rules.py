@@ -105,6 +105,17 @@ def _other_layout(node):
     )
 
 
+def _padded_groups(node):
+    """Refuses what TensorFlow has no gradient for."""
+    first = node.op.get_attr("data_format") == b"NCHW"
+    channels = node.dependent[0].shape[0 if first else -1]
+    if node.op.get_attr("padding") != b"EXPLICIT":
+        return None
+    if node.inputs[1].shape[2] == channels:
+        return None
+    return "has groups of channels and explicit padding, which has no gradient"
+
+
 def _one_example(value):
     """Whether a window lies within one example."""
     return value[0] == 1
@@ -151,6 +162,7 @@ RULES: dict[str, Record] = {
         _convolution(tf.raw_ops.Conv2DBackpropInput, True),
         apart.first,
         _CONVOLVED,
+        caveat=_padded_groups,
     ),
     "Conv3D": Record(
         Linear(_convolved, weights=True),

@@ -34,6 +34,8 @@ def everyones(tensor, nodes, outside):
     if None in made:
         return None
     one, two = made
+    if one.dtype == tf.variant:  # A list of tensors, as loops have them.
+        return None
     if one.shape not in (two.shape, [1, *two.shape[1:]]):
         return None
     if hasattr(one, "numpy"):
