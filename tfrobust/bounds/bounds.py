@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfrobust.bounds import rounding
 from tfrobust.bounds.dense import Dense
 from tfrobust.bounds.drifts import Drifts, boxes
+from tfrobust.bounds.lookup import rule
 from tfrobust.bounds.patches import Patches
 from tfrobust.bounds.propagation import (
     backward,
@@ -16,7 +17,6 @@ from tfrobust.bounds.propagation import (
     mixes,
 )
 from tfrobust.bounds.rows import Examples
-from tfrobust.bounds.rules import rule
 
 # How many coefficients a backward pass over single values holds at once.
 CHUNK = 2**23

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from tfrobust.bounds import rounding
-from tfrobust.bounds.rules import rule
+from tfrobust.bounds.lookup import rule
 
 
 class Drifts:

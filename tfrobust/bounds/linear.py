@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from tfrobust.bounds import rounding
+from tfrobust.bounds.around import Around, centred
 from tfrobust.graph import Node
 
 
@@ -151,7 +152,7 @@ class Linear:
     def _around(self, node, intervals):
         """The interval of a product with weights."""
         off, centres, radii = self._off_forward(node), [], []
-        for centre, radius in map(_centred, intervals):
+        for centre, radius in map(centred, intervals):
             centres.append(centre)
             size = tf.stop_gradient(tf.abs(centre) + radius)
             radii.append(radius + off * size)
@@ -170,11 +171,7 @@ class Linear:
         """The op without its constant, every coefficient its magnitude."""
         if self._weights:
             return tf.abs(self._magnitude(node, *values))
-        signed = [
-            -value if position in self._falls else value
-            for position, value in zip(node.positions, values, strict=True)
-        ]
-        total = node.run(*signed)
+        total = self._rising(node, values)
         offset = self.offset(node)
         return total if offset is None else total - offset
 
@@ -183,13 +180,18 @@ class Linear:
         if self._weights:
             total = self._absolute(node, *sizes)
             return total + self._sizes(node) if self._offset else total
-        signed = [
-            -value if position in self._falls else value
-            for position, value in zip(node.positions, sizes, strict=True)
-        ]
-        total = node.run(*signed)
+        total = self._rising(node, sizes)
         # The constants may cancel; three times covers that.
         return total + 3 * self._sizes(node) if self._offset else total
+
+    def _rising(self, node, values):
+        """Runs the op as if it fell in none of its inputs."""
+        return node.run(
+            *(
+                -value if position in self._falls else value
+                for position, value in zip(node.positions, values, strict=True)
+            )
+        )
 
     def _sizes(self, node):
         """The magnitudes of its constants, shape `[1, ...]`."""
@@ -227,35 +229,6 @@ class Linear:
             ]
             output = node.run(*values)
         return tape.gradient(output, zeros, output_gradients=rows)
-
-
-class Around(tuple):
-    """An interval, a pair of its ends, that knows its centre and radius.
-
-    A constant that is added next, such as a bias, moves the centre alone.
-    """
-
-    def __new__(cls, centre, radius, spare=True):
-        return super().__new__(cls, (centre - radius, centre + radius))
-
-    def __init__(self, centre, radius, spare=True):
-        """Both of shape `[batch, ...]`.
-
-        Args:
-            centre: The centre.
-            radius: The radius.
-            spare: Whether it has room for the roundings of one more addition.
-        """
-        self.centre, self.radius, self.spare = centre, radius, spare
-
-
-def _centred(interval):
-    """The centre and radius of an interval."""
-    if isinstance(interval, Around):
-        return interval.centre, interval.radius
-    lower, upper = interval
-    centre = (upper + lower) / 2
-    return centre, upper - centre
 
 
 def _of_zeros(node):

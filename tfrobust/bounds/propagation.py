@@ -5,7 +5,7 @@ import math
 import tensorflow as tf
 
 from tfrobust.bounds import rounding
-from tfrobust.bounds.rules import rule
+from tfrobust.bounds.lookup import rule
 
 
 def interval(node, intervals):

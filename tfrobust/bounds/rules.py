@@ -2,14 +2,12 @@
 
 A linear op costs its name; any other op a pair of lines. An op that isn't here
 has no bounds, nor has one with an attribute that its record doesn't name: see
-`Record`.
+`Record`, and `lookup` for who reads the table.
 """
-
-import math
 
 import tensorflow as tf
 
-from tfrobust.bounds import activation, curves, normalization
+from tfrobust.bounds import activation, curves, normalization, terms
 from tfrobust.bounds import examples_apart as apart
 from tfrobust.bounds.activation import Activation
 from tfrobust.bounds.convolutions import Convolution
@@ -20,40 +18,6 @@ from tfrobust.bounds.record import ANY, Record
 
 def _always(node):
     return True
-
-
-def _everything(node):
-    """How many terms a sum may have, forward and backward: all there are."""
-    return sum(given.size for given in node.dependent), node.size
-
-
-def _added(node):
-    """Those of an addition; back to what was broadcast it is a sum."""
-    smallest = min(given.size for given in node.dependent)
-    return len(node.inputs), node.size // max(1, smallest)
-
-
-def _averaged(node):
-    """Those of a sum over some axes."""
-    return node.dependent[0].size // max(1, node.size), 1
-
-
-def _pooled(node):
-    """Those of a sum over windows, which may overlap."""
-    window = math.prod(node.op.get_attr("ksize"))
-    return window, window
-
-
-def _multiplied(node):
-    """Those of a product with a matrix, be it transposed."""
-    longest = max(node.inputs[1].shape[-2:])
-    return longest, longest
-
-
-def _convolved(node):
-    """Those of a convolution of volumes."""
-    *window, channels, filters = node.inputs[1].shape
-    return math.prod(window) * channels, math.prod(window) * filters
 
 
 def _pull_matmul(node, rows):
@@ -84,7 +48,7 @@ def _elementwise(rule, attributes=None):
 
 
 def _sum(**options):
-    return Linear(_added, offset=True, channelwise=_always, **options)
+    return Linear(terms.added, offset=True, channelwise=_always, **options)
 
 
 def _other_layout(node):
@@ -126,8 +90,9 @@ def _one_channel(value):
     return value[0] == value[-1] == 1
 
 
-_SCALED = Linear(_added, weights=True, channelwise=same_channels)
+_SCALED = Linear(terms.added, weights=True, channelwise=same_channels)
 _STEP = _elementwise(Activation(activation.step))
+_AVERAGE = Record(Linear(terms.averaged), apart.reduction, _known("keep_dims"))
 _GRID = Activation(activation.fake_quantization)
 _IMAGES, _VOLUMES = (b"NHWC", b"NCHW"), (b"NDHWC",)
 _CONVOLVED = _known(
@@ -144,9 +109,9 @@ RULES: dict[str, Record] = {
     "Add": _elementwise(_sum()),
     "AddN": Record(_sum(), apart.add_n, _known("N")),
     "AddV2": _elementwise(_sum()),
-    "AvgPool": Record(Linear(_pooled), apart.first, _POOLED),
+    "AvgPool": Record(Linear(terms.pooled), apart.first, _POOLED),
     "BatchMatMulV2": Record(
-        Linear(_multiplied, weights=True),
+        Linear(terms.multiplied, weights=True),
         apart.batch_matmul,
         _known("adj_x adj_y grad_x grad_y"),
     ),
@@ -165,7 +130,7 @@ RULES: dict[str, Record] = {
         caveat=_padded_groups,
     ),
     "Conv3D": Record(
-        Linear(_convolved, weights=True),
+        Linear(terms.convolved, weights=True),
         apart.first,
         _known("strides padding dilations", data_format=_VOLUMES),
     ),
@@ -176,7 +141,9 @@ RULES: dict[str, Record] = {
         _CONVOLVED,
     ),
     "Einsum": Record(
-        Linear(_everything, weights=True), apart.einsum, _known("equation N")
+        Linear(terms.everything, weights=True),
+        apart.einsum,
+        _known("equation N"),
     ),
     "Elu": _elementwise(Activation(curves.elu, free=True, curved=True)),
     "ExpandDims": _moving(apart.expand),
@@ -188,7 +155,7 @@ RULES: dict[str, Record] = {
     "Floor": _STEP,
     "FusedBatchNormV3": Record(
         Linear(
-            _added,
+            terms.added,
             weights=True,
             offset=True,
             channelwise=normalization.channels_last,
@@ -208,7 +175,7 @@ RULES: dict[str, Record] = {
         {"alpha": lambda alpha: 0 <= alpha <= 1},
     ),
     "MatMul": Record(
-        Linear(_multiplied, weights=True, pull=_pull_matmul),
+        Linear(terms.multiplied, weights=True, pull=_pull_matmul),
         apart.matmul,
         _known("transpose_a transpose_b grad_a grad_b"),
     ),
@@ -224,7 +191,9 @@ RULES: dict[str, Record] = {
         ),
     ),
     "Maximum": _elementwise(Activation(activation.maximum, free=True)),
-    "Mean": Record(Linear(_averaged), apart.reduction, _known("keep_dims")),
+    "Mean": Record(
+        Linear(terms.averaged), apart.reduction, _known("keep_dims")
+    ),
     "Minimum": _elementwise(Activation(activation.minimum, free=True)),
     "MirrorPad": _moving(apart.pad, _known("mode")),
     "Mul": _elementwise(_SCALED),
@@ -255,52 +224,8 @@ RULES: dict[str, Record] = {
         ),
     ),
     "Sub": _elementwise(_sum(falls=(1,))),
-    "Sum": Record(Linear(_averaged), apart.reduction, _known("keep_dims")),
+    "Sum": _AVERAGE,
     "Tanh": _elementwise(Activation(curves.tanh, free=True, curved=True)),
     "Transpose": _moving(apart.transpose),
     "Unpack": _moving(apart.unpack, _known("num axis"), None),
 }
-_REMEDIES = {
-    "Cast": "Certify a copy of the network in float32: lower precision has "
-    "rounding errors that no bound accounts for.",
-    "BiasAdd": "Let the layer put channels last (data_format), or use another "
-    "number of filters.",
-    "EagerPyFunc": "Write the layer in TensorFlow ops.",
-    "FusedBatchNormV3": "Call batch normalisation with training=False.",
-    "LogSoftmax": "Return the logits: their order is that of the "
-    "probabilities, and every export of tfrobust has them.",
-    "PyFunc": "Write the layer in TensorFlow ops.",
-    "Softmax": "Return the logits: their order is that of the "
-    "probabilities, and every export of tfrobust has them.",
-}
-
-
-def rule(node):
-    """The rule of a node other than the input, looked up once.
-
-    Raises:
-        NotImplementedError: If there is none.
-    """
-    return node.kept.value("rule", lambda: _rule(node))
-
-
-def problem(node):
-    """Why a node has no bounds, in one sentence; None if it has."""
-    remedy = _REMEDIES.get(
-        node.type,
-        "Replace the layer, or add a rule: tfrobust.verifiers.register_rule.",
-    )
-    if node.type not in RULES:
-        return (
-            f"There is no rule to bound the op {node.type} at {node.name!r}. "
-            f"{remedy}"
-        )
-    why = RULES[node.type].problem(node)
-    return why and f"The op {node.type} at {node.name!r} {why}. {remedy}"
-
-
-def _rule(node):
-    missing = problem(node)
-    if missing:
-        raise NotImplementedError(missing)
-    return RULES[node.type].rule

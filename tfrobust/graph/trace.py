@@ -4,7 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfrobust.graph import sizes
+from tfrobust.graph import random_ops, sizes
 from tfrobust.graph.node import Node, dynamic, rerun
 from tfrobust.hoisting import Kept
 
@@ -100,7 +100,7 @@ class Trace:
                 "The network's output doesn't depend on its input, so there is "
                 "nothing to bound. Does it call NumPy (tf.numpy_function)?"
             )
-        _refuse_random(operations, self.value)
+        random_ops.refuse_before(self.value, operations)
         self.nodes = _ancestors(self.output)
         for node in self.nodes:
             _check_shape(node)
@@ -173,7 +173,7 @@ class _Frame:
             return tensor
         if tensor.ref() not in self.outer:
             op = tensor.op
-            _refuse_random_op(op)
+            random_ops.refuse(op)
             inputs = [self.resolve(given) for given in op.inputs]
             opened = any(i is None for i in inputs)
             outputs = [None] * len(op.outputs) if opened else rerun(op, inputs)
@@ -242,24 +242,3 @@ def _ancestors(output):
             stack.append((node, True))
             stack += [(given, False) for given in reversed(node.dependent)]
     return order
-
-
-def _refuse_random(operations, output):
-    """Refuses a network with a random op among what its output is made of."""
-    inside = set(operations)
-    seen, stack = set(), [output.op]
-    while stack:
-        op = stack.pop()
-        if op in inside and op not in seen:
-            seen.add(op)
-            _refuse_random_op(op)
-            stack += [tensor.op for tensor in op.inputs]
-
-
-def _refuse_random_op(op):
-    if "Random" in op.type or op.type in ("Multinomial", "TruncatedNormal"):
-        raise ValueError(
-            "Bounds need a network whose outputs are a function of its input. "
-            f"Received one with the random op {op.type} at {op.name!r}. Let "
-            "its layer be random only when training=True."
-        )

@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfrobust.backend import register
 from tfrobust.bounds.bounds import Bounds
 from tfrobust.bounds.dense import Dense
-from tfrobust.bounds.rules import rule
+from tfrobust.bounds.lookup import rule
 from tfrobust.verifiers.bounding import Bounding
 
 _DECAY = 0.9, 0.999  # Of Adam's two averages.

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.bounds.rules import RULES, problem
+from tfrobust.bounds.lookup import problem
+from tfrobust.bounds.rules import RULES
 from tfrobust.graph import Trace
 from tfrobust.verifiers.subproblems import compiled
 

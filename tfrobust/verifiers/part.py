@@ -4,8 +4,8 @@ import tensorflow as tf
 
 from tfrobust.bounds import rounding
 from tfrobust.bounds.drifts import Drifts
+from tfrobust.bounds.lookup import rule
 from tfrobust.bounds.propagation import backward, interval
-from tfrobust.bounds.rules import rule
 from tfrobust.threats.rows import flat
 from tfrobust.verifiers.alpha_crown import (
     Watched,
