@@ -4,7 +4,6 @@ import tensorflow as tf
 
 from tfrobust.bounds import rounding
 from tfrobust.bounds.around import Around, centred
-from tfrobust.graph import Node
 
 
 class Linear:
@@ -245,16 +244,3 @@ def _constants(node):
 
 def _magnitude(node, *radii):
     return node.run(*radii, constants=tf.abs)
-
-
-def same_channels(node):
-    """Whether every constant has one value for each channel, or only one."""
-    constants = [i for i in node.inputs if not isinstance(i, Node)]
-    return all(map(_by_channel, constants))
-
-
-def _by_channel(constant):
-    if constant is None or not constant.shape.is_fully_defined():
-        return False
-    count = constant.shape.num_elements()
-    return count == 1 or count == constant.shape[-1]

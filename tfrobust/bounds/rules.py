@@ -10,8 +10,9 @@ import tensorflow as tf
 from tfrobust.bounds import activation, curves, normalization, terms
 from tfrobust.bounds import examples_apart as apart
 from tfrobust.bounds.activation import Activation
+from tfrobust.bounds.channels import same_channels
 from tfrobust.bounds.convolutions import Convolution
-from tfrobust.bounds.linear import Linear, same_channels
+from tfrobust.bounds.linear import Linear
 from tfrobust.bounds.pooling import MaxPool
 from tfrobust.bounds.record import ANY, Record
 

@@ -101,13 +101,14 @@ class Subproblems:
             )
         lower, functions = part.lower(choice)
         point = part.minimizer(functions)
-        found = tf.argmax(self._model(point, training=False), axis=1)
+        label = tf.argmax(row, axis=1, output_type=tf.int32)
+        wrong = errs(self._model(point, training=False), label)
         return (
             lower[:, 0],
             part.next_sign(),
             part.next_feature(functions),
             point,
-            found != tf.argmax(row, axis=1),
+            wrong,
             tf.concat([tf.zeros_like(lower[:, :0]), *map(flat, choice)], 1),
         )
 
@@ -202,6 +203,12 @@ def _halves(signs, box, sign, feature):
             part[side].flat[feature] = np.mean(box.reshape(2, -1)[:, feature])
             halves.append((signs, part))
     return halves
+
+
+def errs(logits, y):
+    """Which labels aren't the largest logit; what isn't finite errs."""
+    found = tf.argmax(logits, axis=1, output_type=tf.int32)
+    return (found != y) | ~tf.reduce_all(tf.math.is_finite(logits), axis=1)
 
 
 def compiled(function, *specs):
