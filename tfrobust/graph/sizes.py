@@ -34,7 +34,7 @@ def everyones(tensor, nodes, outside):
     if None in made:
         return None
     one, two = made
-    if one.dtype == tf.variant:  # A list of tensors, as loops have them.
+    if not one.dtype.is_numpy_compatible:  # A list, as loops have them.
         return None
     if one.shape not in (two.shape, [1, *two.shape[1:]]):
         return None
@@ -80,6 +80,8 @@ def shape(op, index, nodes):
             except (NotImplementedError, tf.errors.OpError):
                 return None
             shapes.append(outputs[index].shape.as_list())
+    if not all(shapes):  # One value for the whole batch.
+        return None
     (first, *one), (second, *two) = shapes
     return tuple(one) if (first, second) == (1, 2) and one == two else None
 
