@@ -6,8 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import losses
-from tfrobust.adversary import Adversary
+from tfrobust.adversary import Adversary, targeted
 from tfrobust.backend import keras
+from tfrobust.objectives import Objective
 
 
 class Plan:
@@ -21,7 +22,7 @@ class Plan:
     """
 
     def __init__(self, loss, objective, adversaries, metrics):
-        if not hasattr(objective, "outcome"):
+        if not isinstance(objective, Objective):
             raise TypeError(
                 "`objective` must be an objective, such as "
                 "tfr.objectives.WorstCase(tfr.attacks.PGD(threat)). "
@@ -99,7 +100,7 @@ def check_adversary(name, adversary):
             f"Received: {name!r} with a schedule for {adversary.schedules()}. "
             "Pass a number, such as threat.replace(epsilon=0.3)."
         )
-    if getattr(adversary, "targeted", False):
+    if targeted(adversary):
         raise ValueError(
             "A targeted attack needs target classes, but `evaluate` has only "
             f"the true ones. Received: {name!r}: {adversary!r}. Call its "
