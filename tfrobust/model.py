@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import backend, checks, files, hoisting, losses
+from tfrobust import augmentation, backend, checks, files, hoisting, losses
 from tfrobust.backend import keras, register
 from tfrobust.objectives import Clean
 from tfrobust.plan import Plan, numbers, results, updated
@@ -81,7 +81,8 @@ class RobustModel(keras.Model):
 
         Raises:
             ValueError: If the loss reads probabilities, or an adversary has a
-                schedule, which leaves open what it should be evaluated at.
+                schedule, which leaves open what it should be evaluated at, or
+                a random layer inside the network moves the image.
             NotImplementedError: In Keras 3 under a strategy of several workers.
         """
         backend.check_strategy(self.distribute_strategy)
@@ -93,6 +94,8 @@ class RobustModel(keras.Model):
             self._plan = Plan(
                 loss, objective or Clean(), adversaries or {}, metrics
             )
+        if self.network.built:
+            self._plan.split(self.network)
         self._plan.recipe = {
             "optimizer": self.optimizer,
             "loss": loss,
@@ -115,10 +118,12 @@ class RobustModel(keras.Model):
 
     def train_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        network, plan = self.network, self._plan
+        plan = self._plan
         if not self.built:
             self(x)
         y = self._checked(x, y)
+        front, network = plan.split(self.network)
+        x = augmentation.augmented(front, x)
         objective = plan.objective.at(self.optimizer.iterations)
         with hoisting.training_step():
             found = objective.search(network, x, y)

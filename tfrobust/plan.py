@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import losses
+from tfrobust import augmentation, losses
 from tfrobust.adversary import Adversary, targeted
 from tfrobust.backend import keras
 from tfrobust.objectives import Objective
@@ -31,6 +31,7 @@ class Plan:
         for name, adversary in adversaries.items():
             check_adversary(name, adversary)
         self.recipe: dict[str, Any] = {}  # All arguments of `compile`.
+        self._split: Any = None
         self.objective = objective.bind(loss)
         self.adversaries = dict(adversaries)
         self.loss = keras.metrics.Mean(name="loss")
@@ -44,6 +45,14 @@ class Plan:
         names = [*adversaries, *([self.trained] if trained else [])]
         shown = self.clean or [_loss_metric(loss)]
         self.worst = {n: [_renamed(m, n) for m in shown] for n in names}
+
+    def split(self, network):
+        """The random layers in front, applied before the attack; the rest."""
+        if self._split is None:
+            attacked = self.objective.adversaries()
+            parts = augmentation.split(network) if attacked else ([], network)
+            self._split = parts
+        return self._split
 
     def metrics(self):
         """Every metric, the loss first."""
