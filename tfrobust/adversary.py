@@ -1,6 +1,7 @@
 """Adversaries: which logits are the worst that a threat allows?"""
 
 import abc
+import math
 from typing import Any
 
 import tensorflow as tf
@@ -95,7 +96,9 @@ class Verifier(Adversary):
         return self.threat.checked(x)
 
     def logits(self, model, point, y, training=False):
-        return -self.margins(model, point, y)
+        margins = self.margins(model, point, y)
+        # A bound of +inf overflowed: it proves as little as NaN.
+        return tf.where(margins < math.inf, -margins, math.nan)
 
 
 def targeted(adversary):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfrobust import augmentation, backend, checks, files, hoisting, losses
 from tfrobust.backend import keras, register
 from tfrobust.objectives import Clean
-from tfrobust.plan import Plan, numbers, results, updated
+from tfrobust.plan import Plan, numbers, results
 from tfrobust.reduction import mean_loss, regularization
 
 
@@ -136,9 +136,9 @@ class RobustModel(keras.Model):
             clean = network(x, training=False)
         backend.minimize(self, total, tape)
         plan.loss.update_state(loss, sample_weight=tf.shape(outcome.losses)[0])
-        shown = [plan.loss, *updated(plan.clean, y, clean)]
+        shown = [plan.loss, *plan.updated(plan.clean, y, clean)]
         if plan.trained and outcome.worst is not None:
-            shown += updated(plan.worst[plan.trained], y, outcome.worst)
+            shown += plan.updated(plan.worst[plan.trained], y, outcome.worst)
         return results(shown)
 
     def test_step(self, data):
@@ -149,9 +149,10 @@ class RobustModel(keras.Model):
         values = losses.per_example(plan.objective.loss, y, clean)
         loss, _ = mean_loss(values, sample_weight)
         plan.loss.update_state(loss, sample_weight=tf.shape(values)[0])
-        updated(plan.clean, y, clean)
+        plan.updated(plan.clean, y, clean)
         for name, adversary in plan.adversaries.items():
-            updated(plan.worst[name], y, adversary(self.network, x, y))
+            worst = adversary(self.network, x, y)
+            plan.updated(plan.worst[name], y, worst)
         return results(plan.shown(testing=True))
 
     def predict_step(self, data):

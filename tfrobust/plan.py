@@ -65,17 +65,17 @@ class Plan:
         worst = [metric for name in names for metric in self.worst[name]]
         return [self.loss, *self.clean, *worst]
 
+    def updated(self, metrics, y, logits):
+        """Returns `metrics` after updating them; no number is ever right."""
+        logits = losses.surely_wrong(self.objective.loss, y, logits)
+        for metric in metrics:
+            metric.update_state(y, logits)
+        return metrics
+
     def threats(self):
         """The threats of every adversary, for checks of the input range."""
         owners = [*self.adversaries.values(), *self.objective.adversaries()]
         return [owner.threat for owner in owners]
-
-
-def updated(metrics, y, logits):
-    """Returns `metrics` after updating them."""
-    for metric in metrics:
-        metric.update_state(y, logits)
-    return metrics
 
 
 def results(metrics):
@@ -136,7 +136,7 @@ def _accuracy(loss):
     """The class of accuracy that fits the loss's labels, or None."""
     if losses.reads_classes(loss):
         return keras.metrics.SparseCategoricalAccuracy
-    if isinstance(loss, keras.losses.CategoricalCrossentropy):
+    if losses.reads_rows(loss):
         return keras.metrics.CategoricalAccuracy
     return None
 

@@ -1,5 +1,7 @@
 """Polyhedral envelope regularization."""
 
+import math
+
 import tensorflow as tf
 
 from tfrobust import checks, losses
@@ -64,5 +66,7 @@ class PER(Objective):
         # A schedule of alpha may begin at 0, where nothing is asked for.
         short = 1 - tf.math.divide_no_nan(distances, self.alpha)
         short = tf.where(self.alpha > 0, tf.nn.relu(short), 0.0)
+        # What is not a number is no distance.
+        short = tf.where(tf.math.is_nan(distances), math.nan, short)
         others = min(self.hyperplanes, distances.shape[-1] - 1)
         return tf.reduce_sum(tf.math.top_k(short, others).values, axis=-1)
