@@ -1,11 +1,10 @@
 """RobustModel: any Keras model of logits, trained against the worst case."""
 
-import contextlib
-
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import augmentation, backend, checks, files, hoisting, losses
+from tfrobust import augmentation, backend, checks, hoisting, losses
+from tfrobust.averaging import Averaging
 from tfrobust.backend import keras, register
 from tfrobust.objectives import Clean
 from tfrobust.plan import Plan, numbers, results
@@ -13,7 +12,7 @@ from tfrobust.reduction import mean_loss, regularization
 
 
 @register
-class RobustModel(keras.Model):
+class RobustModel(Averaging):
     """Wraps a Keras model of logits for robust training and evaluation.
 
     Args:
@@ -67,7 +66,8 @@ class RobustModel(keras.Model):
 
         Args:
             optimizer: A Keras optimizer or its name. With `use_ema=True` the
-                averaged weights are what is evaluated.
+                averaged weights are what is validated and what `fit` ends
+                with.
             loss: A Keras loss on logits, which the objective applies per
                 example; cross entropy of integer labels by default.
             objective: An `Objective`; standard training by default.
@@ -169,44 +169,17 @@ class RobustModel(keras.Model):
         return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
-        """As in Keras, with the averaged weights if the optimizer has them."""
+        """As in Keras; arrays are checked before the first step."""
         self._check(x, y)
         self._testing = True
         try:
-            with self.averaged():
-                return super().evaluate(x, y, *args, **kwargs)
+            return super().evaluate(x, y, *args, **kwargs)
         finally:
             self._testing = False
-
-    def predict(self, *args, **kwargs):
-        """As in Keras, with the averaged weights if the optimizer has them."""
-        with self.averaged():
-            return super().predict(*args, **kwargs)
-
-    @contextlib.contextmanager
-    def averaged(self):
-        """Uses the optimizer's averaged weights (`use_ema`) for a while."""
-        if not backend.has_averages(self):
-            yield
-            return
-        saved = self.get_weights()
-        self.optimizer.finalize_variable_values(self.trainable_variables)
-        try:
-            yield
-        finally:
-            self.set_weights(saved)
 
     def summary(self, *args, **kwargs):
         """Prints the summary of the network."""
         return self.network.summary(*args, **kwargs)
-
-    def save(self, filepath, overwrite=True, **kwargs):
-        """As in Keras, but a local file is written whole or not at all."""
-        files.save_whole(super().save, filepath, overwrite, **kwargs)
-
-    def save_weights(self, filepath, overwrite=True, **kwargs):
-        """As in Keras, but a local file is written whole or not at all."""
-        files.save_whole(super().save_weights, filepath, overwrite, **kwargs)
 
     def get_config(self):
         network = keras.saving.serialize_keras_object(self.network)
@@ -220,7 +193,9 @@ class RobustModel(keras.Model):
         return cls(**{**config, "network": network})
 
     def get_compile_config(self):
-        recipe = self._plan.recipe if hasattr(self, "_plan") else {}
+        if not hasattr(self, "_plan"):
+            return {}
+        recipe = {**self._plan.recipe, "training": self._training}
         return {
             name: keras.saving.serialize_keras_object(value)
             for name, value in recipe.items()
@@ -228,7 +203,9 @@ class RobustModel(keras.Model):
 
     def compile_from_config(self, config):
         if config:
-            self.compile(**keras.saving.deserialize_keras_object(config))
+            recipe = keras.saving.deserialize_keras_object(config)
+            self._training = recipe.pop("training")
+            self.compile(**recipe)
             backend.build_optimizer(self)
 
     def _check(self, x=None, y=None):
