@@ -8,7 +8,7 @@ from tfrobust.averaging import Averaging
 from tfrobust.backend import keras, register
 from tfrobust.objectives import Clean
 from tfrobust.plan import Plan, numbers, results
-from tfrobust.reduction import mean_loss, regularization
+from tfrobust.reduction import mean_loss, penalties
 
 
 @register
@@ -130,12 +130,14 @@ class RobustModel(Averaging):
             with tf.GradientTape() as tape:
                 outcome = objective.outcome(network, x, y, found)
                 loss, share = mean_loss(outcome.losses, sample_weight)
-                total = share + regularization(self)
+                penalty, part = penalties(self)
+                total = share + part
         clean = outcome.clean
         if clean is None:
             clean = network(x, training=False)
         backend.minimize(self, total, tape)
-        plan.loss.update_state(loss, sample_weight=tf.shape(outcome.losses)[0])
+        count = tf.shape(outcome.losses)[0]
+        plan.loss.update_state(loss + penalty, sample_weight=count)
         shown = [plan.loss, *plan.updated(plan.clean, y, clean)]
         if plan.trained and outcome.worst is not None:
             shown += plan.updated(plan.worst[plan.trained], y, outcome.worst)
@@ -148,7 +150,9 @@ class RobustModel(Averaging):
         clean = self.network(x, training=False)
         values = losses.per_example(plan.objective.loss, y, clean)
         loss, _ = mean_loss(values, sample_weight)
-        plan.loss.update_state(loss, sample_weight=tf.shape(values)[0])
+        penalty, _ = penalties(self)
+        count = tf.shape(values)[0]
+        plan.loss.update_state(loss + penalty, sample_weight=count)
         plan.updated(plan.clean, y, clean)
         for name, adversary in plan.adversaries.items():
             worst = adversary(self.network, x, y)
