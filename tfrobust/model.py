@@ -71,9 +71,10 @@ class RobustModel(Averaging):
             loss: A Keras loss on logits, which the objective applies per
                 example; cross entropy of integer labels by default.
             objective: An `Objective`; standard training by default.
-            adversaries: Dictionary of name to `Adversary`, evaluated in
-                `evaluate` and on validation data only. Every metric is
-                computed on the logits of each too: `pgd_accuracy`.
+            adversaries: An `Adversary`, a list of some, named after their
+                kinds (`pgd`, `pgd-2`), or a dictionary of name to adversary;
+                evaluated in `evaluate` and on validation data only. Every
+                metric is computed on the logits of each: `pgd_accuracy`.
             metrics: List of Keras metrics of labels and logits, `["accuracy"]`
                 by default for classification. For other losses without
                 metrics, the adversaries report their loss.
@@ -92,7 +93,7 @@ class RobustModel(Averaging):
         # A plain object: Keras 3 lets a built model track nothing new.
         with self.distribute_strategy.scope():
             self._plan = Plan(
-                loss, objective or Clean(), adversaries or {}, metrics
+                loss, objective or Clean(), adversaries or [], metrics
             )
         if self.network.built:
             self._plan.split(self.network)

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfrobust import augmentation, losses
 from tfrobust.adversary import Adversary, targeted
+from tfrobust.attacks.ensemble import named
 from tfrobust.backend import keras
 from tfrobust.objectives import Objective
 
@@ -17,7 +18,7 @@ class Plan:
     Args:
         loss: A resolved loss on logits.
         objective: The training `Objective`.
-        adversaries: Dictionary of name to `Adversary`, for evaluation.
+        adversaries: As in `compile`: for evaluation.
         metrics: What `compile` was given.
     """
 
@@ -28,12 +29,13 @@ class Plan:
                 "tfr.objectives.WorstCase(tfr.attacks.PGD(threat)). "
                 f"Received: {objective!r}"
             )
+        adversaries = _by_name(adversaries)
         for name, adversary in adversaries.items():
             check_adversary(name, adversary)
         self.recipe: dict[str, Any] = {}  # All arguments of `compile`.
         self._split: Any = None
         self.objective = objective.bind(loss)
-        self.adversaries = dict(adversaries)
+        self.adversaries = adversaries
         self.loss = keras.metrics.Mean(name="loss")
         self.clean = [
             _resolve(metric, loss) for metric in _given(metrics, loss)
@@ -115,6 +117,17 @@ def check_adversary(name, adversary):
             f"the true ones. Received: {name!r}: {adversary!r}. Call its "
             "`perturb` with the targets."
         )
+
+
+def _by_name(adversaries):
+    """Adversaries as a dictionary, named after their kinds if need be."""
+    if isinstance(adversaries, Adversary):
+        adversaries = [adversaries]
+    if isinstance(adversaries, list | tuple):
+        return named(adversaries)
+    if not isinstance(adversaries, dict):
+        return {"adversaries": adversaries}  # Which is refused.
+    return dict(adversaries)
 
 
 def _given(metrics, loss):
