@@ -71,3 +71,23 @@ def test_adversaries_that_cannot_be_evaluated_are_refused(
 ):
     with pytest.raises(error, match=sentence):
         evaluate(model, data, adversaries(threat))
+
+
+def test_adversaries_are_named_by_their_kind_if_they_have_no_names(
+    model, data, threat
+):
+    pgd, fgsm = tfr.attacks.PGD(threat), tfr.attacks.FGSM(threat)
+    for given, names in (
+        (pgd, ["pgd"]),
+        ([pgd, fgsm, pgd], ["pgd", "fgsm", "pgd-2"]),
+    ):
+        report = evaluate(model, data, given)
+        assert [row.name for row in report.rows[1:-1]] == names
+
+
+def test_inputs_and_labels_that_come_apart_are_refused(model, data, pgd):
+    x, y = data
+    with pytest.raises(TypeError, match=r"evaluate\(model, \(x, y\), adv"):
+        tfr.evaluate(model, x, y, pgd)
+    with pytest.raises(TypeError, match="`data` must be a pair"):
+        tfr.certify(model, x, y, tfr.verifiers.IBP(pgd.threat))

@@ -6,6 +6,17 @@ import tensorflow as tf
 from tfrobust import checks
 
 
+def check_pair(data):
+    """Refuses data whose inputs and labels come apart."""
+    dataset = isinstance(data, tf.data.Dataset)
+    if not dataset and not (isinstance(data, (tuple, list)) and len(data) == 2):
+        raise TypeError(
+            "`data` must be a pair of inputs and labels, or a tf.data.Dataset. "
+            f"Received: {type(data).__name__}. Pass both as one argument, in "
+            "parentheses: tfr.evaluate(model, (x, y), adversaries)."
+        )
+
+
 def batches(data, batch_size):
     """Batches of `(x, y)`, and how many there are if that is known.
 

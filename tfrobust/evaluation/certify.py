@@ -2,12 +2,11 @@
 
 import numpy as np
 
-from tfrobust.adversary import Verifier
+from tfrobust.adversary import Verifier, named
 from tfrobust.attacks import PGD
-from tfrobust.attacks.ensemble import named
 from tfrobust.backend import keras
 from tfrobust.evaluation import diagnostics
-from tfrobust.evaluation.batches import labelled
+from tfrobust.evaluation.batches import check_pair, labelled
 from tfrobust.evaluation.judged import judged
 from tfrobust.evaluation.provenance import Provenance
 from tfrobust.evaluation.prover import Prover
@@ -69,6 +68,7 @@ def certify(
     Example:
         `tfr.certify(model, (x, y), tfr.verifiers.ladder(threat))`
     """
+    check_pair(data)
     verifiers = _checked(verifiers)
     threat = verifiers[0].threat
     attack = attack or PGD(threat, steps=40, restarts=2, loss="margin")

@@ -6,12 +6,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks
-from tfrobust.adversary import Attack
+from tfrobust.adversary import Attack, named
 from tfrobust.attacks import AutoAttack, Ensemble, Transfer
 from tfrobust.backend import keras
 from tfrobust.evaluation import diagnostics
 from tfrobust.evaluation.adversaries import check, check_names, described
-from tfrobust.evaluation.batches import batches
+from tfrobust.evaluation.batches import batches, check_pair
 from tfrobust.evaluation.diagnosis import diagnose
 from tfrobust.evaluation.judged import judged
 from tfrobust.evaluation.provenance import Provenance
@@ -53,7 +53,8 @@ def evaluate(
             SavedModel's folder or of a LiteRT file.
         data: A pair of arrays: inputs `[n, ...]` in the threats' valid range
             and integer labels `[n]`; or a batched `tf.data.Dataset` of them.
-        adversaries: Dictionary of name to `Adversary`.
+        adversaries: Dictionary of name to `Adversary`; or one, or a list,
+            named after the classes: `"pgd"`, `"pgd-2"` ...
         batch_size: Number of examples at a time, for arrays.
         curve: Multiples of epsilon for the accuracy-against-epsilon curve of
             each attack, an ensemble's being that of its first component;
@@ -74,6 +75,8 @@ def evaluate(
         ValueError: If inputs, labels or adversaries aren't as expected, or
             `state` belongs to another run.
     """
+    check_pair(data)
+    adversaries = named(adversaries)
     check(adversaries)
     network, weights = judged(model)
     with weights:
