@@ -199,8 +199,9 @@ def test_what_cannot_be_certified_is_refused_in_one_sentence(problem, tmp_path):
         (network, (x + 1, y), crown, "valid range"),
         (network, (x * np.nan, y), crown, "hold no NaN"),
         (network, (x, y + 5), crown, "class labels"),
-        (network, (x, y), [], "must be a verifier"),
-        (network, (x, y), THREAT, "iterable"),
+        (network, (x, y), [], "at least one verifier"),
+        (network, (x, y), [tfr.attacks.PGD(THREAT)], "must be a verifier"),
+        (network, (x, y), THREAT, "dictionary by name"),
     ]:
         with pytest.raises(
             (ValueError, TypeError, NotImplementedError), match=sentence
@@ -213,3 +214,29 @@ def test_what_cannot_be_certified_is_refused_in_one_sentence(problem, tmp_path):
     tf.saved_model.save(module, str(tmp_path), signatures={"other": module.f})
     with pytest.raises(ValueError, match=r"It has: \['other'\]"):
         tfr.certify(tmp_path, (x, y), crown, verbose=0)
+
+
+def test_threats_that_print_alike_are_told_apart(problem):
+    network, x, y = problem
+    wide = np.zeros([1, 2000], np.float32)
+    masks = [wide.copy(), wide.copy()]
+    for at, mask in enumerate(masks, 1000):
+        mask[0, at] = 1
+    one, other = (THREAT.replace(mask=mask) for mask in masks)
+    assert repr(one) == repr(other)
+    verifiers = [tfr.verifiers.IBP(one), tfr.verifiers.CROWN(other)]
+    with pytest.raises(ValueError, match="share one threat, mask and all"):
+        certify(problem, verifiers)
+    # What an attack finds outside of the threat shows nothing.
+    attack = tfr.attacks.PGD(tfr.threats.Linf(0.2))
+    with pytest.raises(ValueError, match="and for 'pgd' Linf"):
+        certify(problem, tfr.verifiers.IBP(THREAT), attack=attack)
+
+
+def test_verifiers_may_have_names_but_none_of_ours(problem):
+    network, x, y = problem
+    report = certify(problem, {"cheap": tfr.verifiers.IBP(THREAT)})
+    assert [row.name for row in report.rows][2:-1] == ["cheap"]
+    for name, sentence in [("clean", "row of every"), ("pgd", "differ from")]:
+        with pytest.raises(ValueError, match=sentence):
+            certify(problem, {name: tfr.verifiers.IBP(THREAT)})

@@ -82,8 +82,10 @@ def attacked(*parts):
     """Rows of attacks: name, adversary, how many stay right, backwards."""
     found = [Row("clean", np.ones(1000, bool))]
     for name, adversary, right, backwards in parts:
-        correct = np.arange(1000) < right
-        found.append(Row(name, correct, adversary, backwards=backwards))
+        row = Row(name, np.arange(1000) < right, adversary)
+        row.backwards, row.gradient_free = backwards, adversary == "Square()"
+        row.ensemble = "aa" if name.startswith("aa: ") else None
+        found.append(row)
     return [*found, Row("worst case", found[-1].correct)]
 
 

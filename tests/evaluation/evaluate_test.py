@@ -282,3 +282,34 @@ def test_names_of_rows_are_told_apart(model, data, threat):
     both = tfr.attacks.Ensemble({"fgsm": fgsm, "far": Far(threat, 0.1)})
     with pytest.raises(ValueError, match=r"Received twice: \['aa: fgsm'\]"):
         evaluate(model, data, {"aa": both, "aa: fgsm": fgsm})
+
+
+def test_a_name_makes_no_component(model, data, threat, pgd):
+    strong = tfr.attacks.FGSM(threat)
+    report = evaluate(model, data, {"pgd": pgd, "pgd: strong": strong})
+    assert {row.ensemble for row in report.rows} == {None}
+    assert "Indented" not in str(report)
+    parts = tfr.attacks.Ensemble({"x": pgd, "y": strong})
+    rows = evaluate(model, data, {"x": pgd, "aa": parts}).rows
+    assert [r.ensemble for r in rows] == [None, None, "aa", "aa", None, None]
+
+
+def test_a_search_by_queries_is_known_whatever_it_is_called(
+    model, data, threat
+):
+    class Query(tfr.Attack):
+        """An attack of the user's whose `repr` begins as that of Square."""
+
+        def __init__(self, threat):
+            self.threat = threat
+
+        def _perturb(self, model, x, y):
+            return x + 0.1 + 0 * sum(tf.gradients(model(x), x))
+
+        def __repr__(self):
+            return "Square("
+
+    row = evaluate(model, data, Query(threat))["query"]
+    assert not row.gradient_free
+    search = tfr.attacks.Restart(tfr.attacks.Square(threat, queries=20), 1)
+    assert evaluate(model, data, search)["restart"].gradient_free

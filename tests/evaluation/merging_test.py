@@ -116,7 +116,9 @@ def test_a_merged_certification_is_that_of_one_process(pgd):
 
 
 def small():
-    row = tfr.evaluation.Row("clean", np.ones(2, bool), "PGD(f at 0x7f00)")
+    row = tfr.evaluation.Row(
+        "clean", np.ones(2, bool), "PGD(f at 0x7f00)", identity="a"
+    )
     info = {"dataset": "digits", "weights_sha256": "a", "data_sha256": "c"}
     info |= {"examples": 2, "started": "2024-01-02", "machine": "x86"}
     worst = dataclasses.replace(row, name="worst case")
@@ -139,7 +141,7 @@ def test_what_differs_among_the_machines_is_listed():
         ("dataset", lambda r: r.info.update(dataset="mnist")),
         ("weights", lambda r: r.info.update(weights_sha256="b")),
         ("epsilon", lambda r: setattr(r.rows[1], "epsilon", 0.2)),
-        ("adversaries", lambda r: setattr(r.rows[0], "adversary", "FGSM()")),
+        ("adversaries", lambda r: setattr(r.rows[0], "identity", "b")),
         ("adversaries", lambda r: setattr(r.rows[0], "name", "pgd")),
         ("certificates", lambda r: r.certificates.update(verdict=[])),
     ],
@@ -154,3 +156,11 @@ def test_reports_on_different_problems_are_not_merged(what, change):
 def test_there_must_be_a_report_to_merge():
     with pytest.raises(ValueError, match="at least one report"):
         merged([])
+
+
+def test_reports_on_adversaries_of_which_nothing_is_known_are_not_merged():
+    parts = [small(), small()]
+    for part in parts:
+        part.rows[0].identity = None
+    with pytest.raises(ValueError, match="told from others.*'clean'"):
+        merged(parts)

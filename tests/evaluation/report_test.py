@@ -8,6 +8,7 @@ import pytest
 
 import tfrobust as tfr
 from tfrobust.evaluation import Check, Report, Row, page
+from tfrobust.evaluation.adversaries import nature
 from tfrobust.evaluation.row import wilson
 
 # The columns of RobustBench's model information, verbatim.
@@ -99,16 +100,16 @@ def test_the_json_begins_with_the_keys_of_robustbench(report):
     }
 
 
-STANDARD = repr(tfr.attacks.AutoAttack(tfr.threats.Linf(0.1)))
+STANDARD = tfr.attacks.AutoAttack(tfr.threats.Linf(0.1))
 
 
 @pytest.mark.parametrize(
     "adversaries, expected",
     [
         ([STANDARD], "25.00"),
-        (["PGD()"], None),
-        ([f"Transfer(attack={STANDARD})"], None),
-        ([STANDARD.replace("'standard'", "'plus'")], None),
+        ([tfr.attacks.PGD(STANDARD.threat)], None),
+        ([tfr.attacks.Transfer(STANDARD, print)], None),
+        ([STANDARD.replace(version="plus")], None),
         # Which of both would it be?
         ([STANDARD, STANDARD], None),
     ],
@@ -117,7 +118,7 @@ def test_the_field_of_autoattack_is_filled_by_its_standard_version_alone(
     report, adversaries, expected
 ):
     report.rows[1:2] = [
-        dataclasses.replace(report.rows[1], name=f"a{n}", adversary=adversary)
+        dataclasses.replace(report.rows[1], name=f"a{n}", **nature(adversary))
         for n, adversary in enumerate(adversaries)
     ]
     assert report.to_dict()["autoattack_acc"] == expected
@@ -239,8 +240,9 @@ def test_a_file_that_is_no_report_is_refused(tmp_path, text):
 
 def test_components_are_indented_and_said_to_be_cumulative(report):
     assert "Indented" not in str(report)
-    report.rows[1].name = "aa: apgd-ce"
-    report.rows.insert(2, dataclasses.replace(report.rows[1], name="aa"))
+    total = dataclasses.replace(report.rows[1], name="aa")
+    report.rows[1].name, report.rows[1].ensemble = "aa: apgd-ce", "aa"
+    report.rows.insert(2, total)
     lines = str(report).splitlines()
     assert lines[3].startswith("| \u00a0\u00a0aa: apgd-ce | 0.1 |")
     assert lines[4].startswith("| aa | 0.1 |")

@@ -5,6 +5,7 @@ import json
 import signal
 import sys
 import textwrap
+import threading
 
 import numpy as np
 import pytest
@@ -183,3 +184,61 @@ def test_what_is_no_state_is_refused_and_kept(model, data, threat, tmp_path):
     with pytest.raises(ValueError, match="must be a file that an evaluation"):
         tfr.evaluate(model, data, adversaries(threat), state=state, verbose=0)
     assert state.read_text() == "Not a state."
+
+
+def test_surrogates_and_losses_belong_to_the_run_wherever_they_are(
+    model, data, threat, tmp_path
+):
+    state = tmp_path / "state.npz"
+
+    def network(scale):
+        layers = [keras.Input((2, 3)), keras.layers.Flatten()]
+        found = keras.Sequential([*layers, keras.layers.Dense(2)])
+        found.set_weights([scale * np.ones([6, 2]), np.zeros(2)])
+        return found
+
+    def evaluate(scale=1.0, factor=1.0):
+        pgd = tfr.attacks.PGD(
+            threat,
+            steps=1,
+            loss=lambda y, logits: factor * tfr.losses.margin(y, logits),
+        )
+        moved = tfr.attacks.Transfer(pgd, network(scale))
+        attacks = {"moved": tfr.attacks.Restart(moved, 2)}
+        options = {"diagnostic_examples": 0, "verbose": 0}
+        tfr.evaluate(model, data, attacks, state=state, **options)
+
+    evaluate()
+    evaluate()
+    for changed in ({"scale": 2.0}, {"factor": -1.0}):
+        with pytest.raises(ValueError, match="which another run wrote"):
+            evaluate(**changed)
+
+
+def test_no_state_is_kept_of_what_may_change_unseen(model, data, threat):
+    held = threading.Lock()
+
+    def loss(y, logits):
+        with held:
+            return tfr.losses.margin(y, logits)
+
+    pgd = tfr.attacks.PGD(threat, steps=1, loss=loss)
+    options = {"diagnostic_examples": 0, "verbose": 0}
+    with pytest.raises(TypeError, match="`state` must be None"):
+        tfr.evaluate(model, data, pgd, state="never.npz", **options)
+    assert tfr.evaluate(model, data, pgd, **options)["pgd"].identity is None
+
+
+def test_multiples_of_epsilon_that_print_alike_are_told_apart(
+    model, data, threat, monkeypatch
+):
+    run, seen = Stage._run, []
+
+    def noted(self, x, y, multiple):
+        seen.append(multiple)
+        return run(self, x, y, multiple)
+
+    monkeypatch.setattr(Stage, "_run", noted)
+    attack, near = tfr.attacks.FGSM(threat), 0.5 + 1e-9
+    tfr.evaluate(model, data, attack, **{**OPTIONS, "curve": (0.5, near)})
+    assert {0.5, near} < set(seen)

@@ -6,7 +6,9 @@ from tfrobust.adversary import Verifier, named
 from tfrobust.attacks import PGD
 from tfrobust.backend import keras
 from tfrobust.evaluation import diagnostics
+from tfrobust.evaluation.adversaries import check, nature
 from tfrobust.evaluation.batches import check_pair, labelled
+from tfrobust.evaluation.identity import identity
 from tfrobust.evaluation.judged import judged
 from tfrobust.evaluation.provenance import Provenance
 from tfrobust.evaluation.prover import Prover
@@ -45,8 +47,9 @@ def certify(
         data: A pair of arrays: inputs `[n, ...]` in the threat's valid range
             and integer labels `[n]`; or a batched `tf.data.Dataset` of them.
         verifiers: A `Verifier`, or several of one threat from cheap to tight,
-            such as `tfr.verifiers.ladder(threat)`.
-        attack: The `Attack`; None takes PGD on the margin, 40 steps, twice.
+            a list or by name, such as `tfr.verifiers.ladder(threat)`.
+        attack: The `Attack`, of the same threat; None takes PGD on the
+            margin, 40 steps, twice.
         memory: How many bytes a batch of bounds may take; batches are as
             large as the estimate of `verifiers.coverage` allows.
         state: A file in which to keep verdicts while it runs, so that a run
@@ -69,33 +72,32 @@ def certify(
         `tfr.certify(model, (x, y), tfr.verifiers.ladder(threat))`
     """
     check_pair(data)
-    verifiers = _checked(verifiers)
-    threat = verifiers[0].threat
-    attack = attack or PGD(threat, steps=40, restarts=2, loss="margin")
+    adversaries = _checked(attack, verifiers)
     network, weights = judged(model)
     with weights:
-        x, y = labelled(data, threat, network)
+        x, y = labelled(data, _threat(adversaries), network)
         source = Provenance(network, name, dataset)
         source.add(x, y)
-        known = State(state, [source.weights(), attack, verifiers])
+        known = State(state, ["certify", source.weights(), adversaries])
         known.check_data(np.arange(len(x)), x, y)
         known.check_model(network, x[:4])
-        run = _Run(network, attack, verifiers, x, y, memory, known)
+        run = _Run(network, adversaries, x, y, memory, known)
         return run.report(source, verbose)
 
 
 class _Run:
     """The stages of one certification: clean, attack, each verifier."""
 
-    def __init__(self, network, attack, verifiers, x, y, memory, state):
+    def __init__(self, network, adversaries, x, y, memory, state):
         shape, self.x, self.y = x.shape[1:], x, y
+        attack, *verifiers = adversaries.items()
         self.clean, self.attacked = (
             Stage(name, Runner(network, adversary, shape), state)
-            for name, adversary in (("clean", None), (_name(attack), attack))
+            for name, adversary in (("clean", None), attack)
         )
         self.provers = [
             Prover(name, verifier, network, shape, memory, state)
-            for name, verifier in named(verifiers).items()
+            for name, verifier in verifiers
         ]
 
     def report(self, source, verbose):
@@ -162,38 +164,47 @@ def _in_parts(run, index, size, verbose):
     return [np.concatenate(some) for some in zip(*parts, strict=False)]
 
 
-def _checked(verifiers):
-    listed = [verifiers] if isinstance(verifiers, Verifier) else list(verifiers)
-    if not listed or not all(isinstance(v, Verifier) for v in listed):
-        raise TypeError(
-            "`verifiers` must be a verifier or a list of them, such as "
-            f"tfr.verifiers.CROWN(threat). Received: {verifiers!r}"
-        )
-    if len({repr(verifier.threat) for verifier in listed}) > 1:
+def _checked(attack, verifiers):
+    """The attack and the verifiers by name, of one threat."""
+    chosen = named(verifiers)
+    for verifier in chosen.values():
+        if not isinstance(verifier, Verifier):
+            raise TypeError(
+                "`verifiers` must be a verifier or a list of them, such as "
+                f"tfr.verifiers.CROWN(threat). Received: {verifier!r}"
+            )
+    if not chosen:
         raise ValueError(
-            "`verifiers` must share one threat. Received: "
-            f"{[verifier.threat for verifier in listed]}"
+            "`verifiers` must hold at least one verifier, such as "
+            "tfr.verifiers.CROWN(threat). Received: none."
         )
-    if listed[0].schedules():
+    threat = _threat(chosen)
+    if attack is None:
+        attack = PGD(threat, steps=40, restarts=2, loss="margin")
+    adversaries = {**named([attack]), **chosen}
+    if len(adversaries) == len(chosen):
         raise ValueError(
-            "`verifiers` need one fixed strength. Received a schedule for "
-            f"{listed[0].schedules()}. Pass a number, such as "
-            "threat.replace(epsilon=0.3)."
+            "Names of `verifiers` must differ from that of the attack. "
+            f"Received: {[*chosen]}. Choose others."
         )
-    return listed
+    check(adversaries)
+    for name, adversary in adversaries.items():
+        if identity(adversary.threat) != identity(threat):
+            raise ValueError(
+                "The attack and the verifiers must share one threat, mask and "
+                f"all. Received: {threat}, and for {name!r} {adversary.threat}."
+            )
+    return adversaries
 
 
-def _name(adversary):
-    return type(adversary).__name__.lower()
+def _threat(adversaries):
+    return next(iter(adversaries.values())).threat
 
 
 def _row(prover, certified):
-    threat = prover.verifier.threat
     return Row(
         prover.name,
         certified,
-        adversary=repr(prover.verifier),
-        order=threat.order,
-        epsilon=float(np.max(threat.epsilon)),
         seconds=prover.seconds(),
+        **nature(prover.verifier),
     )

@@ -117,11 +117,11 @@ def _of_square(rows):
     clean = rows[0].correct
     standing, left, mixed = clean, clean, set()
     for row, after in itertools.pairwise(rows):
-        ensemble = row.ensemble(rows)
-        if row.adversary.startswith("Square("):
+        ensemble = row.ensemble
+        if row.gradient_free:
             # The components after it don't see what it fooled.
             mixed.add(ensemble or row.name)
-            last = after.ensemble(rows) != ensemble or not after.backwards
+            last = after.ensemble != ensemble or not after.backwards
             if last or ensemble is None:
                 left = left & row.correct
         elif row.backwards and (ensemble or row.name) not in mixed:

@@ -10,7 +10,7 @@ from tfrobust.adversary import Attack, named
 from tfrobust.attacks import AutoAttack, Ensemble, Transfer
 from tfrobust.backend import keras
 from tfrobust.evaluation import diagnostics
-from tfrobust.evaluation.adversaries import check, check_names, described
+from tfrobust.evaluation.adversaries import check, check_names
 from tfrobust.evaluation.batches import batches, check_pair
 from tfrobust.evaluation.diagnosis import diagnose
 from tfrobust.evaluation.judged import judged
@@ -81,7 +81,7 @@ def evaluate(
     network, weights = judged(model)
     with weights:
         source = Provenance(network, name, dataset)
-        known = State(state, [source.weights(), described(adversaries)])
+        known = State(state, [source.weights(), adversaries])
         run = _Run(network, adversaries, source, known, diagnostic_examples)
         parts, total = batches(data, batch_size)
         bar = None
@@ -170,16 +170,19 @@ class _Run:
         info = self.source.info(len(worst))
         return Report(rows, curves, found, self._images(rows), info)
 
-    def _stage(self, name, adversary):
+    def _stage(self, name, adversary, ensemble=None):
         runner = Runner(self.network, adversary, self.shape)
-        return Stage(name, runner, self.state)
+        return Stage(name, runner, self.state, ensemble)
 
     def _sequence(self, name, adversary):
         if not isinstance(adversary, (AutoAttack, Ensemble)):
             stages = [self._stage(name, adversary)]
             return Sequence(name, adversary, stages)
         parts = adversary.components(self.classes).items()
-        stages = [self._stage(f"{name}: {part}", a) for part, a in parts]
+        stages = [
+            self._stage(f"{name}: {part}", a, ensemble=name)
+            for part, a in parts
+        ]
         notes = adversary.notes(self.classes)
         return Sequence(name, adversary, stages, notes)
 

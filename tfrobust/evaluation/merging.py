@@ -1,7 +1,6 @@
 """Reports on the shards of a dataset, put together."""
 
 import dataclasses
-import re
 
 import numpy as np
 
@@ -147,10 +146,16 @@ def _identity(report):
         "dataset": report.info["dataset"],
         "weights": report.info["weights_sha256"],
         "epsilon": [row.epsilon for row in report.rows],
-        # Where an object lies in memory is no part of a configuration.
-        "adversaries": [
-            (row.name, re.sub(" at 0x[0-9a-f]+", "", row.adversary))
-            for row in report.rows
-        ],
+        "adversaries": [_adversary(row) for row in report.rows],
         "certificates": list(report.certificates),
     }
+
+
+def _adversary(row):
+    """The name of a row, and what no other adversary shares."""
+    if row.adversary and row.identity is None:
+        raise ValueError(
+            "`reports` must be on adversaries that can be told from others. "
+            f"Received: {row.name!r}, {row.adversary}."
+        )
+    return row.name, row.identity

@@ -89,14 +89,14 @@ def _table(rows):
     body = f"<tr>{body}</tr>"
     for row in rows:
         total = ' class="total"' if row is rows[-1] else ""
-        part = ' class="part"' if row.ensemble(rows) else ""
+        part = ' class="part"' if row.ensemble else ""
         name, *others = (html.escape(cell) for cell in row.cells().values())
         cells = "".join(f"<td>{cell}</td>" for cell in others)
         body += (
             f'<tr{total} title="{html.escape(row.adversary)}">'
             f"<td{part}>{name}</td>{cells}</tr>"
         )
-    ensembles = any(row.ensemble(rows) for row in rows)
+    ensembles = any(row.ensemble for row in rows)
     note = f'<p class="note">{COMPONENTS}</p>' if ensembles else ""
     return f"<table>{body}</table>{note}"
 

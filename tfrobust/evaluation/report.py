@@ -98,11 +98,11 @@ class Report:
         table = [columns, ["---"] * len(columns)]
         for row in self.rows:
             name, *cells = row.cells().values()
-            inner = row.ensemble(self.rows) is not None
+            inner = row.ensemble is not None
             # No-break spaces: Markdown drops others.
             table.append(["\u00a0\u00a0" * inner + name, *cells])
         lines = [f"| {' | '.join(cells)} |" for cells in table]
-        if any(row.ensemble(self.rows) for row in self.rows):
+        if any(row.ensemble for row in self.rows):
             lines += ["", page.COMPONENTS]
         lines += ["", self._verdict(), ""]
         lines += [f"- {c.state}: {c.name}. {c.detail}" for c in self.checks]

@@ -2,13 +2,12 @@
 
 import hashlib
 import pathlib
-import re
-import sys
 import zipfile
 
 import numpy as np
 
 from tfrobust import files
+from tfrobust.evaluation.identity import identity
 
 _MEND = "Choose another file, or delete it."
 _DATA = ("data",)
@@ -19,16 +18,13 @@ class State:
 
     Args:
         path: The file, or None to keep them in memory alone.
-        identity: What must be the same for answers to be used again: values
-            whose `repr` tells all of them.
+        configuration: What must be the same for answers to be used again; see
+            `identity.identity`.
     """
 
-    def __init__(self, path, identity):
+    def __init__(self, path, configuration):
         self._path = None if path is None else pathlib.Path(path)
-        with np.printoptions(threshold=sys.maxsize):
-            # Where an object lies in memory says nothing about it.
-            identity = re.sub(r" at 0x[0-9a-f]+", "", repr(identity))
-        self._key = hashlib.sha256(identity.encode()).hexdigest()
+        self._key = "" if path is None else _key(configuration)
         self._held = {}  # An array with a row an example, by `_key_of`.
         if self._path is not None and self._path.exists():
             self._held = _loaded(self._path)
@@ -106,6 +102,16 @@ class State:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with files.new_file(self._path) as new, open(new, "wb") as file:
                 np.savez(file, key=self._key, **self._held)
+
+
+def _key(value):
+    try:
+        return identity(value)
+    except TypeError as error:
+        raise TypeError(
+            "`state` must be None where adversaries can't be told from others, "
+            f"since they may change. {error}"
+        ) from error
 
 
 def _key_of(stage, name):
