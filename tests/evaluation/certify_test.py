@@ -187,6 +187,62 @@ def test_nan_is_never_a_certificate(problem, monkeypatch):
     monkeypatch.setattr(tfr.verifiers.IBP, "_margins", broken)
     report = certify(problem, tfr.verifiers.IBP(THREAT))
     assert verdicts(report)[0] == "unknown"
+    assert any(r.startswith("finite: ") for r in report.reasons)
+
+
+class Said(tfr.Verifier):
+    """Margins of three classes as they are given."""
+
+    def __init__(self, threat, margins):
+        self.threat, self.given = threat, margins
+
+    def _arguments(self):
+        return {"threat": self.threat, "margins": self.given}
+
+    def margins(self, model, x, y):
+        return tf.tile(tf.constant([self.given]), [tf.shape(x)[0], 1])
+
+
+@pytest.mark.parametrize(
+    "margins, proven, finite",
+    [
+        ([0.0, 0.1, 0.2], True, True),
+        ([0.0, np.inf, 0.2], False, False),
+        ([0.0, np.nan, 0.2], False, False),
+        ([np.nan, 0.1, 0.2], False, False),
+        # What is unbounded, and a tie, are answers that prove nothing.
+        ([0.0, -np.inf, 0.2], False, True),
+        ([0.0, 0.0, 0.2], False, True),
+    ],
+)
+def test_only_positive_numbers_prove_anything(margins, proven, finite):
+    x, y = np.full((4, 3), 0.5, np.float32), np.zeros(4, int)
+
+    def model(x, training=False):
+        return x * tf.constant([1.0, 0.0, 0.0])
+
+    said = Said(tfr.threats.Linf(0.01), margins)
+    options = {"diagnostic_examples": 0, "verbose": 0}
+    for report in (
+        tfr.certify(model, (x, y), said, verbose=0),
+        tfr.evaluate(model, (x, y), {"said": said}, **options),
+    ):
+        assert report["said"].accuracy == proven
+        assert report["said"].finite == finite
+        unsound = [r for r in report.reasons if r.startswith("finite: ")]
+        assert len(unsound) == (not finite)
+
+
+def test_logits_that_are_no_numbers_are_wrong_and_told():
+    def broken(x, training=False):
+        return x * tf.constant([np.inf, 1.0, 0.0])
+
+    data = np.full((4, 3), 0.5, np.float32), np.zeros(4, int)
+    said = Said(THREAT, [0.0, 0.1, 0.2])
+    report = tfr.certify(broken, data, said, verbose=0)
+    assert verdicts(report) == ["falsified"] * 4
+    assert report["clean"].accuracy == 0.0
+    assert "finite: Logits or margins under ['clean']" in report.reasons[0]
 
 
 def test_what_cannot_be_certified_is_refused_in_one_sentence(problem, tmp_path):

@@ -9,6 +9,7 @@ import threading
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfrobust as tfr
 from tfrobust.backend import keras
@@ -242,3 +243,21 @@ def test_multiples_of_epsilon_that_print_alike_are_told_apart(
     attack, near = tfr.attacks.FGSM(threat), 0.5 + 1e-9
     tfr.evaluate(model, data, attack, **{**OPTIONS, "curve": (0.5, near)})
     assert {0.5, near} < set(seen)
+
+
+def test_a_model_without_numbers_is_told_from_others(data, threat, tmp_path):
+    attack = tfr.attacks.FGSM(threat)
+    options = {"diagnostic_examples": 0, "verbose": 0}
+
+    def evaluate(scale):
+        def model(x, training=False):
+            total = tf.reduce_sum(x, [1, 2])
+            return scale * tf.stack([total / 0.0, total], 1)
+
+        state = tmp_path / "state.npz"
+        tfr.evaluate(model, data, attack, state=state, **options)
+
+    evaluate(1.0)
+    evaluate(1.0)
+    with pytest.raises(ValueError, match="belong to this model"):
+        evaluate(2.0)

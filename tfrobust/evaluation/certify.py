@@ -6,7 +6,7 @@ from tfrobust.adversary import Verifier, named
 from tfrobust.attacks import PGD
 from tfrobust.backend import keras
 from tfrobust.evaluation import diagnostics
-from tfrobust.evaluation.adversaries import check, nature
+from tfrobust.evaluation.adversaries import check
 from tfrobust.evaluation.batches import check_pair, labelled
 from tfrobust.evaluation.identity import identity
 from tfrobust.evaluation.judged import judged
@@ -128,8 +128,8 @@ class _Run:
             verdict[todo[wrong]] = FALSIFIED
             proven = todo[least > 0]
             verdict[proven[verdict[proven] == UNKNOWN]] = CERTIFIED
-            rows.append(_row(prover, verdict == CERTIFIED))
-        checked = diagnostics.of_certificates(inside, contradicted)
+            rows.append(prover.row(verdict == CERTIFIED))
+        checked = diagnostics.of_certificates(rows, inside, contradicted)
         worst = Row("worst case", verdict == CERTIFIED)
         worst.epsilon = rows[-1].epsilon
         certificates = {
@@ -199,12 +199,3 @@ def _checked(attack, verifiers):
 
 def _threat(adversaries):
     return next(iter(adversaries.values())).threat
-
-
-def _row(prover, certified):
-    return Row(
-        prover.name,
-        certified,
-        seconds=prover.seconds(),
-        **nature(prover.verifier),
-    )

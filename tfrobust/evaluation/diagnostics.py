@@ -70,7 +70,6 @@ def of_rows(rows):
     clean, *attacked, worst = rows
     standing = worst_case([row for row in rows[:-1] if not row.proven])
     outside = [row.name for row in rows if not row.inside]
-    infinite = [row.name for row in rows if not row.finite]
     beaten = [
         row.name
         for row in attacked
@@ -87,13 +86,7 @@ def of_rows(rows):
             if not outside
             else f"Points of {outside} lie outside their threat.",
         ),
-        Check(
-            "finite",
-            not infinite,
-            "All logits are finite."
-            if not infinite
-            else f"Logits under {infinite} hold NaN or infinity.",
-        ),
+        _finite(rows),
         Check(
             "ordered",
             not beaten,
@@ -110,6 +103,18 @@ def of_rows(rows):
         ),
         *_of_square(rows),
     ]
+
+
+def _finite(rows):
+    infinite = [row.name for row in rows if not row.finite]
+    return Check(
+        "finite",
+        not infinite,
+        "All logits are finite."
+        if not infinite
+        else f"Logits or margins under {infinite} hold NaN or infinity, which "
+        "proves nothing.",
+    )
 
 
 def _of_square(rows):
@@ -155,10 +160,11 @@ def of_curves(curves, adversaries):
     ]
 
 
-def of_certificates(inside, contradicted):
+def of_certificates(rows, inside, contradicted):
     """Checks of a certification.
 
     Args:
+        rows: Those of the clean inputs, the attack and the verifiers.
         inside: Whether each point of the attack lies in the threat.
         contradicted: How many certified examples the attack fooled.
     """
@@ -169,6 +175,7 @@ def of_certificates(inside, contradicted):
             not outside,
             f"{outside} points of the attack lie outside of the threat.",
         ),
+        _finite(rows),
         Check(
             "ordered",
             not contradicted,
