@@ -16,6 +16,7 @@ from tfrobust.evaluation.report import Report, Row
 from tfrobust.evaluation.runner import Runner
 from tfrobust.evaluation.stage import Stage
 from tfrobust.evaluation.state import State
+from tfrobust.evaluation.usefulness import counted, of_answers
 
 CERTIFIED, FALSIFIED, UNKNOWN = "certified", "falsified", "unknown"
 BATCH = 128
@@ -90,6 +91,7 @@ class _Run:
 
     def __init__(self, network, adversaries, x, y, memory, state):
         shape, self.x, self.y = x.shape[1:], x, y
+        self.classes = network(x[:1], training=False).shape[-1]
         attack, *verifiers = adversaries.items()
         self.clean, self.attacked = (
             Stage(name, Runner(network, adversary, shape), state)
@@ -129,7 +131,11 @@ class _Run:
             proven = todo[least > 0]
             verdict[proven[verdict[proven] == UNKNOWN]] = CERTIFIED
             rows.append(prover.row(verdict == CERTIFIED))
-        checked = diagnostics.of_certificates(rows, inside, contradicted)
+        classes = counted(self.y, self.clean.predicted(count), self.classes)
+        checked = [
+            *of_answers(rows[0], classes),
+            *diagnostics.of_certificates(rows, inside, contradicted),
+        ]
         worst = Row("worst case", verdict == CERTIFIED)
         worst.epsilon = rows[-1].epsilon
         certificates = {
@@ -137,7 +143,9 @@ class _Run:
             "margin": [float(m) if np.isfinite(m) else None for m in margin],
         }
         info = source.info(count)
-        return Report([*rows, worst], {}, checked, {}, info, certificates)
+        return Report(
+            [*rows, worst], {}, checked, {}, info, certificates, classes
+        )
 
     def _right(self, stage, index, verbose):
         def run(part):

@@ -21,6 +21,7 @@ from tfrobust.evaluation.sequence import Sequence
 from tfrobust.evaluation.stage import Stage
 from tfrobust.evaluation.state import State
 from tfrobust.evaluation.subject import Subject, has_gradient
+from tfrobust.evaluation.usefulness import counted, of_answers
 
 CURVE = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 
@@ -102,7 +103,7 @@ class _Run:
         self.source, self.state, self.count = source, state, count
         self.clean: Any = None
         self.sequences: list[Any] = []
-        self.x, self.y, self.seen = [], [], 0
+        self.x, self.y, self.labels, self.seen = [], [], [], 0
 
     def begin(self, x, y):
         """Checks a batch; `y` has shape `[batch, 1]`."""
@@ -137,6 +138,7 @@ class _Run:
         for sequence in self.sequences:
             sequence(x, y, index, standing, done)
         self.source.add(x, y)
+        self.labels.append(y)
         room = max(0, self.count - self.seen)
         self.x.append(x[:room])
         self.y.append(y[:room])
@@ -154,7 +156,13 @@ class _Run:
         radii = {row.epsilon for row in rows if row.epsilon is not None}
         epsilon = radii.pop() if len(radii) == 1 else None
         rows.append(Row("worst case", worst, epsilon=epsilon))
+        classes = counted(
+            np.concatenate(self.labels),
+            self.clean.predicted(self.seen),
+            self.classes,
+        )
         curves, found = {}, diagnostics.of_rows(rows)
+        found += of_answers(rows[0], classes)
         found += [
             diagnostics.noted(sequence.name, sentence)
             for sequence in self.sequences
@@ -168,7 +176,8 @@ class _Run:
         else:
             found.append(diagnostics.NOT_RUN)
         info = self.source.info(len(worst))
-        return Report(rows, curves, found, self._images(rows), info)
+        images = self._images(rows)
+        return Report(rows, curves, found, images, info, classes=classes)
 
     def _stage(self, name, adversary, ensemble=None):
         runner = Runner(self.network, adversary, self.shape)

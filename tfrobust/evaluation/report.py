@@ -25,6 +25,8 @@ class Report:
         info: Dataset, versions, seeds, hashes and settings.
         certificates: Verdict and smallest margin of every example, if
             verifiers gave them.
+        classes: How often each class is a label, and is the answer to clean
+            inputs.
     """
 
     rows: list[Row]
@@ -33,6 +35,7 @@ class Report:
     images: dict[str, Any]
     info: dict[str, Any]
     certificates: dict[str, Any] = dataclasses.field(default_factory=dict)
+    classes: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __getitem__(self, name):
         """The `Row` of that name."""
@@ -87,6 +90,7 @@ class Report:
             "checks": [check._asdict() for check in self.checks],
             "info": self.info,
             "certificates": self.certificates,
+            "classes": self.classes,
             "verdicts": {
                 row.name: row.correct.astype(int).tolist() for row in self.rows
             },
@@ -166,6 +170,7 @@ class Report:
             {},
             record["info"],
             record["certificates"],
+            record["classes"],
         )
 
     def _verdict(self):

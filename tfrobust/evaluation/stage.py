@@ -6,7 +6,7 @@ from tfrobust.evaluation.adversaries import nature
 from tfrobust.evaluation.report import Row
 
 PICTURES = 10
-_VERDICTS = ("correct", "norm", "inside", "finite")
+_VERDICTS = ("correct", "norm", "inside", "finite", "predicted")
 _SHOWN = ("point", "predicted", "label")
 
 
@@ -52,6 +52,12 @@ class Stage:
     def inside(self, index):
         """Which of its points are known to lie in the threat."""
         return self._state.take(self._answers, index, "inside", bool)
+
+    def predicted(self, count):
+        """The classes that were answered, shape `[count]`."""
+        return self._state.take(
+            self._answers, np.arange(count), "predicted", np.int64
+        )
 
     def row(self, count, standing=True):
         """The `Row` of the report.
