@@ -42,6 +42,7 @@ def report():
         Row("worst case", worst, epsilon=0.1),
     ]
     info = {"name": "tiny", "architecture": "linear", "dataset": "toy"}
+    info |= {"data_sha256": "0" * 64}
     info |= {"examples": 4, "started": "2024-01-01"}
     passed = Check("finite", True, "All logits are finite.")
     note = Check("enough_examples", False, "4 examples.", critical=False)
@@ -173,6 +174,24 @@ def test_a_suspicious_report_is_marked_with_its_reason_wherever_it_is_read(
     page = (tmp_path / "report" / "report.html").read_text()
     assert "UNRELIABLE" in page
     assert "<li>unbounded: Accuracy 40.0% &lt;everywhere&gt;.</li>" in page
+
+
+def test_a_weak_attack_is_told_wherever_the_report_is_read(report, tmp_path):
+    weak = Check("strength", False, "Use <more>.", False, overstated=0.03)
+    report.checks.append(weak)
+    assert weak.state == "weak"
+    assert report.reliable
+    assert report.recommendations == ["strength: Use <more>."]
+    report.save(tmp_path / "report")
+    assert Report.load(tmp_path / "report").checks[-1] == weak
+    assert "TOO WEAK AN ATTACK: strength: Use <more>." in str(report)
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert '<div class="verdict weak"><b>TOO WEAK AN ATTACK.</b>' in page
+    assert "<li>strength: Use &lt;more&gt;.</li>" in page
+    notes = tfr.compare({"tiny": report}).notes
+    assert notes == ["TOO WEAK AN ATTACK: tiny. strength: Use <more>."]
+    report.checks.append(REASON)
+    assert "TOO WEAK" not in str(report)
 
 
 def test_saving_writes_three_files_and_never_over_older_ones(report, tmp_path):

@@ -61,6 +61,11 @@ class Comparison:
             for name, report in self.reports.items()
             for reason in report.reasons
         ]
+        found += [
+            f"TOO WEAK AN ATTACK: {name}. {reason}"
+            for name, report in self.reports.items()
+            for reason in report.recommendations
+        ]
         return found
 
     def cells(self):

@@ -61,11 +61,20 @@ class Report:
             if check.critical and not check.passed
         ]
 
+    @property
+    def recommendations(self):
+        """What stronger attack to run where the ones that ran were weak."""
+        return [
+            f"{check.name}: {check.detail}"
+            for check in self.checks
+            if check.state == "weak"
+        ]
+
     def to_dict(self):
         """The report as JSON holds it: RobustBench's keys, then ours."""
         clean, worst = self["clean"], self["worst case"]
         standard = [row for row in self.rows if row.standard]
-        notes = [c.detail for c in self.checks if c.state == "note"]
+        told = [c.detail for c in self.checks if c.state in ("note", "weak")]
         return {
             "link": None,
             "name": self.info["name"],
@@ -83,8 +92,9 @@ class Report:
             if len(standard) == 1
             else None,
             "unreliable": not self.reliable,
-            "footnote": " ".join(notes) or None,
+            "footnote": " ".join(told) or None,
             "reasons": self.reasons,
+            "recommendations": self.recommendations,
             "rows": [row.to_dict() for row in self.rows],
             "curves": self.curves,
             "checks": [check._asdict() for check in self.checks],
@@ -174,6 +184,8 @@ class Report:
         )
 
     def _verdict(self):
-        if self.reliable:
-            return "No diagnostic found a reason to distrust these numbers."
-        return "UNRELIABLE: " + " ".join(self.reasons)
+        if not self.reliable:
+            return "UNRELIABLE: " + " ".join(self.reasons)
+        if self.recommendations:
+            return "TOO WEAK AN ATTACK: " + " ".join(self.recommendations)
+        return "No diagnostic found a reason to distrust these numbers."
