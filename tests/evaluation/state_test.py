@@ -1,6 +1,7 @@
 """An evaluation that is killed goes on; one that changed is refused."""
 
 import contextlib
+import io
 import json
 import signal
 import sys
@@ -14,6 +15,7 @@ import tensorflow as tf
 import tfrobust as tfr
 from tfrobust.backend import keras
 from tfrobust.evaluation.stage import Stage
+from tfrobust.evaluation.state import State, _loaded
 
 OPTIONS = {"diagnostic_examples": 12, "curve": (0.5, 1.0), "verbose": 0}
 
@@ -179,12 +181,64 @@ def test_another_model_other_data_or_attacks_are_refused(
     evaluate(data=(np.concatenate([x, moved]), np.concatenate([y, y])))
 
 
-def test_what_is_no_state_is_refused_and_kept(model, data, threat, tmp_path):
+def archive(**arrays):
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    return content.getvalue()
+
+
+def array():
+    content = io.BytesIO()
+    np.save(content, np.zeros(3))
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content, sentence",
+    [
+        (b"", "must be a file that an evaluation"),
+        (b"Not a state.", "must be a file that an evaluation"),
+        (array(), "must be a file that an evaluation"),
+        (archive(a=np.array([{}])), "must be a file that an evaluation"),
+        (archive(a=np.zeros(3)), "its seal is missing"),
+    ],
+)
+def test_what_is_no_state_is_refused_and_kept(
+    model, data, threat, tmp_path, content, sentence
+):
     state = tmp_path / "notes.txt"
-    state.write_text("Not a state.")
-    with pytest.raises(ValueError, match="must be a file that an evaluation"):
+    state.write_bytes(content)
+    with pytest.raises(ValueError, match=sentence) as raised:
         tfr.evaluate(model, data, adversaries(threat), state=state, verbose=0)
-    assert state.read_text() == "Not a state."
+    assert len(str(raised.value).splitlines()) == 1
+    assert state.read_bytes() == content
+
+
+def test_damage_of_a_state_is_seen_wherever_it_is(tmp_path):
+    path, rng = tmp_path / "state.npz", np.random.default_rng(0)
+    state = State(path, "run")
+    state.put(("pgd",), np.arange(9), {"correct": rng.uniform(size=9) < 0.5})
+    state.save()
+    whole, expected = path.read_bytes(), _loaded(path)
+    refused = 0
+    for at in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << rng.integers(8)
+        path.write_bytes(bytes(damaged))
+        try:
+            found = _loaded(path)
+        except ValueError as error:
+            refused += "Choose another file" in str(error)
+        else:
+            # What no number depends on may change: dates, say.
+            assert found.keys() == expected.keys()
+            for key, held in expected.items():
+                np.testing.assert_array_equal(found[key], held)
+    assert refused > len(whole) / 2
+    for length in range(0, len(whole), 7):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match="can't be read as one"):
+            _loaded(path)
 
 
 def test_surrogates_and_losses_belong_to_the_run_wherever_they_are(

@@ -70,5 +70,6 @@ def check(adversaries):
             raise ValueError(
                 "An evaluation needs an epsilon that does not depend on the "
                 f"example. Received: {name!r} with one for each of "
-                f"{len(adversary.threat.epsilon)} examples."
+                f"{len(adversary.threat.epsilon)} examples. One for each "
+                "feature has the shape (1, features); or use tfr.threats.Box."
             )

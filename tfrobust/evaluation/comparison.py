@@ -9,7 +9,7 @@ import string
 import numpy as np
 
 from tfrobust import files
-from tfrobust.evaluation import page, plot
+from tfrobust.evaluation import markdown, page, plot
 from tfrobust.evaluation.report import Report
 from tfrobust.evaluation.row import Row
 
@@ -95,13 +95,10 @@ class Comparison:
 
     def to_markdown(self):
         """The table and the notes as Markdown."""
-        cells = self.cells()
-        columns = list(next(iter(cells.values())))
-        table = [columns, ["---"] * len(columns)]
-        table += [list(row.values()) for row in cells.values()]
-        lines = [f"| {' | '.join(texts)} |" for texts in table]
+        cells = list(self.cells().values())
+        lines = markdown.table([list(cells[0]), *(r.values() for r in cells)])
         if self.notes:
-            lines += ["", *(f"- {note}" for note in self.notes)]
+            lines += ["", *markdown.bullets(self.notes)]
         return "\n".join(lines) + "\n"
 
     def to_html(self):

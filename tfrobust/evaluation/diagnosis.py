@@ -191,7 +191,8 @@ def other_loss(subject):
 
 def strength(subject):
     """Stronger attacks on the same gradient must find next to nothing more."""
-    found, steps = float(np.mean(subject.missed)), 5 * subject.attack.steps
+    found, steps = float(np.mean(subject.missed)), subject.attack.steps
+    steps *= 5 if subject.fooled(subject.longer) > POINT else 1
     return Check(
         "strength",
         found <= POINT,
@@ -199,7 +200,7 @@ def strength(subject):
         f"{found:.1%} that no attack did: accuracies are too high by at least "
         f"as much. Recommended: tfr.attacks.PGD(threat, steps={steps}, "
         'loss="margin", restarts=5), or AutoAttack(threat). Above '
-        f"{TOO_WEAK:.0%} nothing else here counts.",
+        f"{TOO_WEAK:.0%} the report is unreliable.",
         critical=found > TOO_WEAK,
         overstated=found,
     )

@@ -87,7 +87,7 @@ def evaluate(
         parts, total = batches(data, batch_size)
         bar = None
         for x, y in parts:
-            x, y = run.begin(np.asarray(x), np.reshape(y, [len(y), -1]))
+            x, y = run.begin(x, y)
             bar = bar or keras.utils.Progbar(
                 total and total * run.parts(), verbose=verbose
             )

@@ -6,7 +6,8 @@ import pathlib
 from typing import Any
 
 from tfrobust import files
-from tfrobust.evaluation import page
+from tfrobust.evaluation import markdown, page
+from tfrobust.evaluation import record as record_of_reports
 from tfrobust.evaluation.diagnostics import Check
 from tfrobust.evaluation.row import Row
 
@@ -108,18 +109,19 @@ class Report:
 
     def to_markdown(self):
         """The table, the verdict and the diagnostics as Markdown."""
-        columns = list(self.rows[0].cells())
-        table = [columns, ["---"] * len(columns)]
+        table = [list(self.rows[0].cells())]
         for row in self.rows:
             name, *cells = row.cells().values()
             inner = row.ensemble is not None
             # No-break spaces: Markdown drops others.
             table.append(["\u00a0\u00a0" * inner + name, *cells])
-        lines = [f"| {' | '.join(cells)} |" for cells in table]
+        lines = markdown.table(table)
         if any(row.ensemble for row in self.rows):
             lines += ["", page.COMPONENTS]
-        lines += ["", self._verdict(), ""]
-        lines += [f"- {c.state}: {c.name}. {c.detail}" for c in self.checks]
+        lines += ["", markdown.plain(self._verdict()), ""]
+        lines += markdown.bullets(
+            f"{c.state}: {c.name}. {c.detail}" for c in self.checks
+        )
         return "\n".join(lines) + "\n"
 
     def __str__(self):
@@ -159,8 +161,9 @@ class Report:
                 f"{folder}, where there is no report.json."
             )
         try:
-            return cls.from_dict(json.loads(path.read_text()))
-        except (KeyError, TypeError, ValueError) as error:
+            text = path.read_text()
+            return cls.from_dict(json.loads(text, parse_constant=_refuse))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 "`folder` must be one that `Report.save` wrote. Received: "
                 f"{folder}, whose report.json is damaged or of another version "
@@ -169,8 +172,14 @@ class Report:
 
     @classmethod
     def from_dict(cls, record):
-        """The report of what `to_dict` returned, without its pictures."""
-        return cls(
+        """The report of what `to_dict` returned, without its pictures.
+
+        Raises:
+            KeyError: If something is missing.
+            ValueError: If it isn't what `to_dict` returns.
+        """
+        record_of_reports.check(record)
+        report = cls(
             [
                 Row.from_dict(row, record["verdicts"][row["name"]])
                 for row in record["rows"]
@@ -182,6 +191,13 @@ class Report:
             record["certificates"],
             record["classes"],
         )
+        said = report.to_dict()
+        for key in said.keys() | record.keys():
+            if key not in said or said[key] != record[key]:
+                raise ValueError(
+                    f"what it says of {key!r} contradicts the rest"
+                )
+        return report
 
     def _verdict(self):
         if not self.reliable:
@@ -189,3 +205,7 @@ class Report:
         if self.recommendations:
             return "TOO WEAK AN ATTACK: " + " ".join(self.recommendations)
         return "No diagnostic found a reason to distrust these numbers."
+
+
+def _refuse(constant):
+    raise ValueError(f"{constant} is no number")

@@ -2,7 +2,6 @@
 
 import hashlib
 import pathlib
-import zipfile
 
 import numpy as np
 
@@ -98,7 +97,8 @@ class State:
         if self._path is not None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with files.new_file(self._path) as new, open(new, "wb") as file:
-                np.savez(file, key=self._key, **self._held)
+                held = {"key": self._key, **self._held}
+                np.savez(file, seal=_seal(held), **held)
 
 
 def _key(value):
@@ -128,13 +128,23 @@ def _key_of(stage, name):
 
 def _loaded(path):
     try:
-        with np.load(path) as stored:
-            return dict(stored)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        with open(path, "rb") as file, np.load(file) as stored:
+            held = dict(stored)
+        if str(held.pop("seal", "")) != _seal(held):
+            raise ValueError("its seal is missing or another's")
+        return held
+    # Damage shows in as many ways as there are parts of a file.
+    except Exception as error:
         raise ValueError(
             f"`state` must be a file that an evaluation wrote. Received: "
-            f"{path}, which can't be read as one ({error}). {_MEND}"
+            f"{path}, which can't be read as one ({type(error).__name__}: "
+            f"{error}). {_MEND}"
         ) from error
+
+
+def _seal(held):
+    """A hash of everything: an archive may lose an array unnoticed."""
+    return identity({name: np.asarray(part) for name, part in held.items()})
 
 
 def _grown(rows, count):
