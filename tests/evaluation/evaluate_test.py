@@ -313,3 +313,25 @@ def test_a_search_by_queries_is_known_whatever_it_is_called(
     assert not row.gradient_free
     search = tfr.attacks.Restart(tfr.attacks.Square(threat, queries=20), 1)
     assert evaluate(model, data, search)["restart"].gradient_free
+
+
+def test_an_ensemble_goes_as_far_as_its_farthest_part(model, data, threat):
+    for lengths in ((0.02, 0.05), (0.05, 0.02)):
+        parts = [Far(threat, length) for length in lengths]
+        report = evaluate(model, data, {"aa": tfr.attacks.Ensemble(parts)})
+        assert report["aa"].largest_norm == pytest.approx(0.05, rel=1e-3)
+
+
+def test_a_tie_counts_for_the_first_class_clean_and_attacked(threat):
+    def tied(x, training=False):
+        return tf.zeros([tf.shape(x)[0], 2]) * x[:, :1]
+
+    data = np.full((6, 2), 0.5, np.float32), np.arange(6) % 2
+    fgsm = tfr.attacks.FGSM(threat)
+    pair = tfr.attacks.Ensemble({"a": fgsm, "b": Far(threat, 0.1)})
+    report = evaluate(tied, data, {"aa": pair, "exact": Exact(threat)})
+    first = [True, False] * 3
+    for name in ("clean", "aa: a", "aa: b", "aa"):
+        assert report[name].correct.tolist() == first
+    # Each part runs on all that still stand.
+    assert [report[f"aa: {name}"].forwards for name in "ab"] == [3 * 2, 3]

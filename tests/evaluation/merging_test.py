@@ -78,6 +78,13 @@ def test_a_merged_evaluation_is_that_of_one_process(
     assert found.info["data_sha256"] is None
     assert merged(parts).images is parts[0].images
     assert merged([whole]).to_dict() == whole.to_dict()
+    # The largest is that of the whole, wherever it is.
+    for number in range(len(parts)):
+        far = [loaded(one) for one in parts]
+        far[number].rows[1].largest_norm = 0.25
+        assert merged(far).rows[1].largest_norm == 0.25
+        far[number].rows[1].finite = False
+        assert not merged(far).rows[1].finite
     # What is wrong with one shard is wrong with the whole.
     bad = loaded(parts[1])
     bad.rows[1].inside = False
