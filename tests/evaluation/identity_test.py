@@ -138,7 +138,8 @@ def test_what_nothing_is_known_of_is_refused():
     held = functools.partial(print, threading.Lock())
     with pytest.raises(TypeError, match="of which nothing is known"):
         identity(held)
-    assert identified(held) is None
+    for unknown in (held, tf.data.Dataset.range(3), np.array([{}])):
+        assert identified(unknown) is None
     assert identified(PGD(LINF)) == identity(PGD(LINF))
 
 

@@ -97,7 +97,11 @@ def _dictionary(value):
 
 
 def _array(value):
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    # Of graphs and of datasets, tensors hold nothing to be read.
+    except (NotImplementedError, tf.errors.OpError) as error:
+        raise TypeError(f"Tensors must hold numbers: {value!r}") from error
     if array.dtype.hasobject:
         raise TypeError(f"Arrays must hold numbers. Received: {value!r}")
     return ["array", array.dtype.name, str(array.shape), array.tobytes()]
