@@ -71,6 +71,15 @@ class Report:
             if check.state == "weak"
         ]
 
+    @property
+    def verdict(self):
+        """How far to believe the numbers, in a sentence and its reasons."""
+        if not self.reliable:
+            return "UNRELIABLE: " + " ".join(self.reasons)
+        if self.recommendations:
+            return "TOO WEAK AN ATTACK: " + " ".join(self.recommendations)
+        return "No diagnostic found a reason to distrust these numbers."
+
     def to_dict(self):
         """The report as JSON holds it: RobustBench's keys, then ours."""
         clean, worst = self["clean"], self["worst case"]
@@ -118,7 +127,7 @@ class Report:
         lines = markdown.table(table)
         if any(row.ensemble for row in self.rows):
             lines += ["", page.COMPONENTS]
-        lines += ["", markdown.plain(self._verdict()), ""]
+        lines += ["", markdown.plain(self.verdict), ""]
         lines += markdown.bullets(
             f"{c.state}: {c.name}. {c.detail}" for c in self.checks
         )
@@ -198,13 +207,6 @@ class Report:
                     f"what it says of {key!r} contradicts the rest"
                 )
         return report
-
-    def _verdict(self):
-        if not self.reliable:
-            return "UNRELIABLE: " + " ".join(self.reasons)
-        if self.recommendations:
-            return "TOO WEAK AN ATTACK: " + " ".join(self.recommendations)
-        return "No diagnostic found a reason to distrust these numbers."
 
 
 def _refuse(constant):
