@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust.attacks.standing import choose, on_standing, while_standing
+from tfrobust.attacks.standing import (
+    choose,
+    on_standing,
+    while_standing,
+    worse,
+)
 from tfrobust.backend import keras
 from tfrobust.threats import Linf
 
@@ -137,3 +142,11 @@ def test_rows_are_chosen_in_every_tensor_of_a_nest():
     rows, values = choose(mask, new, old)
     np.testing.assert_array_equal(rows, [[1, 1, 1], [0, 0, 0]])
     np.testing.assert_array_equal(values, [1, 0])
+
+
+def test_of_two_equal_losses_the_first_is_kept():
+    first = tf.zeros([3, 2]), tf.constant([1.0, 2.0, -np.inf])
+    second = tf.ones([3, 2]), tf.constant([1.0, 3.0, -np.inf])
+    points, losses = worse(second, first)
+    np.testing.assert_array_equal(points[:, 0], [0, 1, 0])
+    np.testing.assert_array_equal(losses, [1.0, 3.0, -np.inf])

@@ -86,6 +86,7 @@ def coverage(model, verifier=None, shape=None):
     Raises:
         ValueError: If the shape isn't known.
     """
+    model = getattr(model, "network", model)  # Of a `RobustModel`.
     shape = tuple(shape or (getattr(model, "input_shape", None) or ())[1:])
     if not shape or None in shape:
         raise ValueError(
