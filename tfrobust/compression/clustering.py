@@ -1,6 +1,6 @@
 """From a network to one whose weights share few values."""
 
-from tfrobust.compression.cloning import clone, leaves
+from tfrobust.compression.cloning import clone, duplicate, leaves
 from tfrobust.compression.tfmot import named, takes_network, tfmot
 
 
@@ -9,7 +9,8 @@ def cluster(model, clusters, preserve_sparsity=False, per_channel=False):
     """Returns a copy in which each kernel has few values, trained by `fit`.
 
     The values are trained, and each weight takes the nearest. `strip` makes
-    stock layers of the result. Cluster a trained network.
+    stock layers of the result. Cluster a trained network. Frozen layers stay as
+    they are.
 
     Args:
         model: A built functional or Sequential model, or a `RobustModel`.
@@ -30,9 +31,11 @@ def cluster(model, clusters, preserve_sparsity=False, per_channel=False):
             f"Received: clusters={clusters}"
         )
     tools = tfmot().clustering.keras
-    copy = clone(model, lambda layer: None)
+    copy = duplicate(model)
     wrappers, refused = {}, []
     for layer in leaves(copy):
+        if not layer.trainable:
+            continue
         try:
             wrapper = tools.cluster_weights(
                 layer,

@@ -2,7 +2,8 @@
 
 import math
 
-from tfrobust.compression.cloning import clone, leaves
+from tfrobust.compression.cloning import clone, duplicate, leaves
+from tfrobust.compression.comparison import compare
 from tfrobust.compression.tfmot import named, takes_network, tfmot
 
 
@@ -31,7 +32,7 @@ def prune(
         block_size: Height and width of the blocks of a matrix that are pruned
             together, for Dense layers.
         block_pooling: What a block is ranked by, `"AVG"` or `"MAX"`.
-        layers: Names of the layers to prune; None for all.
+        layers: Names of the layers to prune; None for all but frozen ones.
 
     Raises:
         NotImplementedError: If layers cannot be pruned; all are listed.
@@ -59,7 +60,7 @@ def prune(
         "block_size": block_size,
         "block_pooling_type": block_pooling,
     }
-    copy = clone(model, lambda layer: None)
+    copy = duplicate(model)
     chosen = _chosen(leaves(copy), layers)
     wrappers = {}
     for layer in chosen:
@@ -71,7 +72,9 @@ def prune(
             wrappers[layer] = wrapper
     _check_kernels(chosen, wrappers, layers)
     _check_shapes(wrappers, m_by_n, block_size)
-    return clone(copy, wrappers.get)
+    pruned = clone(copy, wrappers.get)
+    compare(model, pruned)
+    return pruned
 
 
 def _check_arguments(schedule, m_by_n, block_size, block_pooling):
@@ -118,9 +121,9 @@ def _pair(numbers):
 
 
 def _chosen(layers, names):
-    """The layers of these names, or all."""
+    """The layers of these names, or all that are trained."""
     if names is None:
-        return layers
+        return [layer for layer in layers if layer.trainable]
     unknown = sorted(set(names) - {layer.name for layer in layers})
     if unknown:
         raise ValueError(

@@ -4,7 +4,7 @@ import warnings
 
 from tfrobust.backend import keras
 from tfrobust.compression.calibration import calibrate
-from tfrobust.compression.cloning import leaves
+from tfrobust.compression.cloning import OPERATIONS, leaves
 from tfrobust.compression.tfmot import named, takes_network, tfmot
 
 
@@ -73,6 +73,8 @@ _KERNELS = ("Conv2D", "DepthwiseConv2D", "Dense")
 
 def _check_layers(model, layers):
     """Refuses what TF-MOT stumbles over before it reads its registry."""
+    operations = [x for x in layers if type(x).__name__ in OPERATIONS]
+    _check_refused(operations)
     nested = [x for x in model.layers if isinstance(x, keras.Model)]
     wrapped = [x for x in layers if isinstance(x, keras.layers.Wrapper)]
     if nested or wrapped:
