@@ -36,6 +36,11 @@ class RobustModel(keras.Model):
         model.fit(x, y, validation_data=(x_val, y_val))
     """
 
+    # What rooms above know of files: functions of a configuration to the scope
+    # that it is loaded under, and of a network and a path that may refuse.
+    load_scopes: list = []
+    save_checks: list = []
+
     def __init__(self, network, name="robust_model", **kwargs):
         super().__init__(name=name, **kwargs)
         backend.check_network(network)
@@ -196,6 +201,8 @@ class RobustModel(keras.Model):
 
     def save(self, filepath, overwrite=True, **kwargs):
         """As in Keras, but a local file is written whole or not at all."""
+        for check in self.save_checks:
+            check(self.network, str(filepath))
         files.save_whole(super().save, filepath, overwrite, **kwargs)
 
     def save_weights(self, filepath, overwrite=True, **kwargs):
@@ -208,9 +215,12 @@ class RobustModel(keras.Model):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        network = keras.saving.deserialize_keras_object(
-            config["network"], custom_objects=custom_objects
-        )
+        with contextlib.ExitStack() as stack:
+            for scope in cls.load_scopes:
+                stack.enter_context(scope(config))
+            network = keras.saving.deserialize_keras_object(
+                config["network"], custom_objects=custom_objects
+            )
         return cls(**{**config, "network": network})
 
     def get_compile_config(self):

@@ -28,7 +28,8 @@ def quantize(
     Prune, cluster, train and strip first. Afterwards save the network, not the
     `RobustModel`, as `.h5` or with `save_format="tf"`, and load it under
     `tfr.compression.scope()`; or `save_weights` for the same network quantised
-    again. tf_keras fails to load `.keras` files of quantised layers. Loaded
+    again. tf_keras fails to load `.keras` files of quantised layers, so a
+    `RobustModel` of them refuses to write one. Loaded
     `.h5` files and folders compute the same, but no longer preserve zeros or
     clusters when they are trained.
 

@@ -67,3 +67,29 @@ def checked_network(model):
 def named(layers):
     """Names layers and their types, for sentences."""
     return ", ".join(f"{x.name} ({type(x).__name__})" for x in layers)
+
+
+def chosen(layers, names):
+    """The layers of these names, or all that are trained."""
+    if names is None:
+        return [layer for layer in layers if layer.trainable]
+    unknown = sorted(set(names) - {layer.name for layer in layers})
+    if unknown:
+        raise ValueError(
+            "`layers` must name layers of the model. Received also: "
+            f"{', '.join(unknown)}"
+        )
+    return [layer for layer in layers if layer.name in names]
+
+
+def has_other_kernels(layer, reached):
+    """Whether a layer trains kernels that are not among the ones reached.
+
+    TF-MOT leaves depthwise kernels as they are, and says nothing.
+    """
+    biases = [getattr(x, "bias", None) for x in layer._flatten_layers()]
+    known = {id(weight) for weight in (*reached, *biases)}
+    return any(
+        len(weight.shape) > 1 and id(weight) not in known
+        for weight in layer.trainable_weights
+    )
