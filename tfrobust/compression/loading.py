@@ -2,8 +2,7 @@
 
 import contextlib
 
-from tfrobust.compression.cloning import leaves
-from tfrobust.compression.tfmot import tfmot
+from tfrobust.compression.tfmot import is_quantized, tfmot
 from tfrobust.model import RobustModel
 
 
@@ -51,10 +50,7 @@ def _modules(config):
 
 def _check_saved(network, path):
     """Refuses to write what could not be read."""
-    layers = leaves(network) if hasattr(network, "layers") else []
-    if path.endswith(".keras") and any(
-        hasattr(layer, "quantize_config") for layer in layers
-    ):
+    if path.endswith(".keras") and is_quantized(network):
         raise ValueError(
             "tf_keras cannot load .keras files of quantised layers, so none is "
             f"written. Received: {path}. Save model.network as .h5 or with "

@@ -4,7 +4,7 @@ import functools
 import importlib
 
 from tfrobust.backend import NAME, is_foreign_model
-from tfrobust.compression.cloning import check
+from tfrobust.compression.cloning import check, leaves
 from tfrobust.model import RobustModel
 
 
@@ -93,3 +93,9 @@ def has_other_kernels(layer, reached):
         len(weight.shape) > 1 and id(weight) not in known
         for weight in layer.trainable_weights
     )
+
+
+def is_quantized(network):
+    """Whether layers of a network are quantised; it needs no TF-MOT."""
+    layers = leaves(network) if hasattr(network, "layers") else []
+    return any(hasattr(layer, "quantize_config") for layer in layers)
