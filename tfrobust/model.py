@@ -35,6 +35,11 @@ class RobustModel(Averaging):
         model.fit(x, y, validation_data=(x_val, y_val))
     """
 
+    # What rooms above know of files: functions of a configuration to the scope
+    # that it is loaded under, and of a network and a path that may refuse.
+    load_scopes: list = []
+    save_checks: list = []
+
     def __init__(self, network, name="robust_model", **kwargs):
         super().__init__(name=name, **kwargs)
         backend.check_network(network)
@@ -186,15 +191,24 @@ class RobustModel(Averaging):
         """Prints the summary of the network."""
         return self.network.summary(*args, **kwargs)
 
+    def save(self, filepath, overwrite=True, **kwargs):
+        """As in Keras, but whole or not at all, and only what can be loaded."""
+        for check in self.save_checks:
+            check(self.network, str(filepath))
+        super().save(filepath, overwrite, **kwargs)
+
     def get_config(self):
         network = keras.saving.serialize_keras_object(self.network)
         return {"name": self.name, "network": network}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        network = keras.saving.deserialize_keras_object(
-            config["network"], custom_objects=custom_objects
-        )
+        with contextlib.ExitStack() as stack:
+            for scope in cls.load_scopes:
+                stack.enter_context(scope(config))
+            network = keras.saving.deserialize_keras_object(
+                config["network"], custom_objects=custom_objects
+            )
         return cls(**{**config, "network": network})
 
     def get_compile_config(self):
