@@ -1,4 +1,6 @@
 import errno
+import hashlib
+import json
 import os
 import pathlib
 import stat
@@ -151,3 +153,59 @@ def test_a_failure_while_writing_keeps_the_old_file(tmp_path):
         new.write_text("ne")
         raise OSError(errno.ENOSPC, "No space left on device")
     assert contents(tmp_path) == {"file.txt": "old"}
+
+
+def with_card(path, names):
+    """Writes files and the card that lists them."""
+    for name in names:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (path.parent / name).write_text(name)
+    hashes = {n: hashlib.sha256(n.encode()).hexdigest() for n in names}
+    card = path if path.name == files.CARD else f"{path}.json"
+    pathlib.Path(card).write_text(json.dumps({"sha256": hashes}))
+
+
+def test_the_card_of_a_file_stands_beside_it_and_of_a_folder_in_it(tmp_path):
+    path = tmp_path / "model.tflite"
+    assert files.card_of(path) == tmp_path / "model.tflite.json"
+    assert files.card_of(str(tmp_path)) == tmp_path / "robustness_card.json"
+
+
+def test_what_is_as_it_was_written_or_has_no_card_passes(tmp_path):
+    path = tmp_path / "model.tflite"
+    with_card(path, ["model.tflite"])
+    with_card(tmp_path / "1" / files.CARD, ["one.pb", "two.pb"])
+    for name in ("model.tflite", "model.tflite.json"):
+        renamed = name.replace("model", "phone")
+        (tmp_path / renamed).write_bytes((tmp_path / name).read_bytes())
+    (tmp_path / "foreign.tflite").write_text("of unknown origin")
+    for name in ("model.tflite", "1", "phone.tflite", "foreign.tflite"):
+        files.check_hash(tmp_path / name)
+    (tmp_path / "foreign.tflite.json").write_text('{"labels": []}')
+    files.check_hash(tmp_path / "foreign.tflite")
+
+
+@pytest.mark.parametrize("name", ["one.pb", "two.pb", files.CARD])
+def test_a_flipped_bit_in_any_exported_file_or_its_card_is_refused(
+    tmp_path, name
+):
+    with_card(tmp_path / files.CARD, ["one.pb", "two.pb"])
+    content = (tmp_path / name).read_bytes()
+    for place in {0, len(content) // 2, len(content) - 1}:
+        changed = bytearray(content)
+        changed[place] ^= 1
+        (tmp_path / name).write_bytes(changed)
+        with pytest.raises(ValueError, match="Export it again"):
+            files.check_hash(tmp_path)
+
+
+def test_a_file_unlike_its_card_is_refused_and_so_is_a_missing_one(tmp_path):
+    path = tmp_path / "model.tflite"
+    with_card(path, ["model.tflite"])
+    path.write_text("another model")
+    with pytest.raises(ValueError, match="Received others for: model.tflite"):
+        files.check_hash(path)
+    with_card(tmp_path / files.CARD, ["one.pb", "two.pb"])
+    (tmp_path / "two.pb").unlink()
+    with pytest.raises(ValueError, match="can't be compared.*FileNotFound"):
+        files.check_hash(tmp_path)

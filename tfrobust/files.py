@@ -1,10 +1,14 @@
 """Files and folders that appear whole or not at all."""
 
 import contextlib
+import hashlib
+import json
 import os
 import pathlib
 import shutil
 import tempfile
+
+CARD = "robustness_card.json"  # The card of an exported folder lies in it.
 
 
 @contextlib.contextmanager
@@ -59,6 +63,52 @@ def save_whole(save, path, overwrite, **kwargs):
         return save(path, overwrite, **kwargs)
     with new_file(path) as whole:
         return save(str(whole), **kwargs)
+
+
+def card_of(path):
+    """Where the card of an exported file or folder is."""
+    path = pathlib.Path(path)
+    return path / CARD if path.is_dir() else path.with_name(f"{path.name}.json")
+
+
+def sha256(path):
+    """The hash of a file's contents."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def check_hash(path):
+    """Refuses an exported file or folder that isn't as it was written.
+
+    Its card lists the SHA-256 of each file. What has no card, or one of
+    somebody else's, passes: nothing is known of it.
+
+    Args:
+        path: A LiteRT file, or the folder of a SavedModel.
+
+    Raises:
+        ValueError: If a file or the card is damaged, or a file is missing.
+    """
+    path, card = pathlib.Path(path), card_of(path)
+    if not card.is_file():
+        return
+    try:
+        listed = json.loads(card.read_text()).get("sha256", {})
+        folder = path if path.is_dir() else path.parent
+        if listed and path.is_file():  # It may have another name by now.
+            listed = {path.name: [*listed.values()][0]}
+        found = {name: sha256(folder / name) for name in listed}
+    except (AttributeError, OSError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"What was exported to {path} can't be compared with its card, "
+            f"{card} ({type(error).__name__}: {error}). Export it again."
+        ) from error
+    damaged = [name for name in listed if found[name] != listed[name]]
+    if damaged:
+        raise ValueError(
+            f"What was exported to {path} must have the hashes that its card, "
+            f"{card}, lists. Received others for: {', '.join(damaged)}. Export "
+            "it again, or remove the card if the files are not its own."
+        )
 
 
 def _refuse(path, overwrite):

@@ -1,14 +1,11 @@
 """The robustness card: what an artefact is, and what is known of it."""
 
-import hashlib
 import json
 
 import numpy as np
 
 from tfrobust import files
 from tfrobust.evaluation.provenance import Provenance
-
-NAME = "robustness_card.json"
 
 
 def of_folder(folder, network, served, verifier, found, report):
@@ -33,7 +30,8 @@ def of_folder(folder, network, served, verifier, found, report):
         "kernels": _kernels(served.network.kernels),
         "bytes": sum(path.stat().st_size for path in listed),
         "sha256": {
-            path.relative_to(folder).as_posix(): _hash(path) for path in listed
+            path.relative_to(folder).as_posix(): files.sha256(path)
+            for path in listed
         },
         "artefact": found,
         "report": report.to_dict() if report else None,
@@ -46,7 +44,7 @@ def of_file(path, network, format, found, report):
         **_about(network),
         "format": f"LiteRT {format}",
         "bytes": path.stat().st_size,
-        "sha256": {path.name: _hash(path)},
+        "sha256": {path.name: files.sha256(path)},
         "artefact": found,
         "report": report.to_dict() if report else None,
     }
@@ -89,7 +87,3 @@ def _kernels(kernels):
         }
         for kernel in kernels
     ]
-
-
-def _hash(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()

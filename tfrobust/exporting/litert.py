@@ -99,7 +99,7 @@ def export_litert(
             clean, worst = attacked(copy, model, attack, data, model, tolerance)
             found = card.accuracies(clean, worst, attack)
         about = card.of_file(new, network, format, found, report)
-    card.write(path.with_name(path.name + ".json"), about)
+    card.write(files.card_of(path), about)
     return path
 
 

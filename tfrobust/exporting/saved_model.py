@@ -98,7 +98,7 @@ def export(
         requests = {name: {input_name: example} for name in signatures}
         warm_up.write(new / "assets.extra", path.parent.name, requests)
         about = card.of_folder(new, network, served, certify, found, report)
-        card.write(new / card.NAME, about)
+        card.write(files.card_of(new), about)
     server_files.write(path.parent)
     return path
 
