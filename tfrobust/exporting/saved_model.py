@@ -39,7 +39,14 @@ def export(
     `certify` gives the `class`, whether it is `certified` for every input of
     the threat, the smallest certified `margin` to another class, and
     `epsilon`; `predict_or_abstain` gives the `class`, or -1 where it isn't
-    certified. Both refuse a batch with inputs outside the valid range.
+    certified. Both refuse, row by row, what is out of the threat's valid range
+    or NaN, and logits or margins that aren't finite: such a row is of class -1
+    and not `certified`, with `margin` -inf, and its neighbours are answered.
+    `serving_default` guards no values.
+
+    Requests of another shape than the input's are an error. Empty ones get
+    empty answers; of `serving_default` as far as TensorFlow's kernels bear
+    them, which convolutions on some CPUs don't: then that is an error.
 
     Kernels of signs and zeros are stored as positions and signs, and unpacked
     once when the model is loaded. Beside the model are the requests that warm
