@@ -86,8 +86,7 @@ def export_litert(
     check_name(input_name)
     check_report(report)
     spec = tf.TensorSpec(input_shape(model), tf.float32, name=input_name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with weights, files.new_file(path) as new:
+    with weights, files.new_file(path, overwrite=False) as new:
         network = stock(model)
         new.write_bytes(_converted(network, spec, format, calibration))
         x = probes(spec) if calibration is None else calibration[:8]
@@ -99,7 +98,7 @@ def export_litert(
             clean, worst = attacked(copy, model, attack, data, model, tolerance)
             found = card.accuracies(clean, worst, attack)
         about = card.of_file(new, network, format, found, report)
-    card.write(files.card_of(path), about)
+        card.write(files.card_of(new), about)
     return path
 
 
