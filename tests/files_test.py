@@ -50,6 +50,17 @@ def test_a_failure_while_filling_leaves_nothing(tmp_path, failure):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_failure_leaves_no_parents_either_unless_others_use_them(tmp_path):
+    for kind in (files.new_folder, files.new_file):
+        with pytest.raises(ValueError), kind(tmp_path / "a" / "b" / "it"):
+            raise ValueError
+        assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ValueError), files.new_file(tmp_path / "a" / "b" / "it"):
+        (tmp_path / "a" / "theirs").write_text("theirs")
+        raise ValueError
+    assert contents(tmp_path) == {"a/theirs": "theirs"}
+
+
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
 def test_a_failure_while_overwriting_keeps_the_old_folder(
     tmp_path, old, failure

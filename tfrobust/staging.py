@@ -24,12 +24,13 @@ def staging(path):
     """Yields an empty folder on the disk of `path`, and removes it in the end.
 
     First it removes those for `path` that killed processes left, and makes the
-    parents of `path`.
+    parents of `path`; if its block fails, they go too.
 
     Raises:
         NotADirectoryError: If a parent of `path` is a file.
     """
     parent, prefix = path.parent, f".{path.name}-"
+    made = [place for place in path.parents if not place.exists()]
     try:
         parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
@@ -50,8 +51,13 @@ def staging(path):
             new = room / "new"
             new.mkdir()
             yield new
-        finally:
+        except BaseException:
             _remove(room, path)
+            with contextlib.suppress(OSError):  # Others may be at work there.
+                for place in made:
+                    place.rmdir()
+            raise
+        _remove(room, path)
 
 
 @contextlib.contextmanager

@@ -17,9 +17,8 @@ from tfrobust.exporting.attacked import attacked
 from tfrobust.exporting.comparison import check_equal, probes
 from tfrobust.exporting.convolved_dense import ConvolvedDense
 from tfrobust.exporting.problem import (
-    check_name,
     check_report,
-    input_shape,
+    input_spec,
     resolved,
     stock,
 )
@@ -82,10 +81,9 @@ def export_litert(
     if isinstance(model, RobustModel):
         model, weights = model.network, model.averaged()
     backend.check_network(model)
-    attack = resolved(None, data, attack)
-    check_name(input_name)
     check_report(report)
-    spec = tf.TensorSpec(input_shape(model), tf.float32, name=input_name)
+    spec = input_spec(model, input_name)
+    attack, data = resolved(model, spec, None, data, attack)
     with weights, files.new_file(path, overwrite=False) as new:
         network = stock(model)
         new.write_bytes(_converted(network, spec, format, calibration))
