@@ -1,5 +1,7 @@
 """RobustModel: any Keras model of logits, trained against the worst case."""
 
+import contextlib
+
 import numpy as np
 import tensorflow as tf
 

@@ -18,9 +18,8 @@ from tfrobust.exporting.attacked import attacked
 from tfrobust.exporting.comparison import check_equal, probes
 from tfrobust.exporting.convolved_dense import ConvolvedDense
 from tfrobust.exporting.problem import (
-    check_name,
     check_report,
-    input_shape,
+    input_spec,
     resolved,
     stock,
 )
@@ -83,12 +82,10 @@ def export_litert(
     if isinstance(model, RobustModel):
         model, weights = model.network, model.averaged()
     backend.check_network(model)
-    attack = resolved(None, data, attack)
-    check_name(input_name)
     check_report(report)
-    spec = tf.TensorSpec(input_shape(model), tf.float32, name=input_name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with weights, files.new_file(path) as new:
+    spec = input_spec(model, input_name)
+    attack, data = resolved(model, spec, None, data, attack)
+    with weights, files.new_file(path, overwrite=False) as new:
         network = stock(model)
         new.write_bytes(_converted(network, spec, format, calibration))
         x = probes(spec) if calibration is None else calibration[:8]
@@ -100,7 +97,7 @@ def export_litert(
             clean, worst = attacked(copy, model, attack, data, model, tolerance)
             found = card.accuracies(clean, worst, attack)
         about = card.of_file(new, network, format, found, report)
-    card.write(files.card_of(path), about)
+        card.write(files.card_of(new), about)
     return path
 
 
