@@ -225,7 +225,7 @@ BAD = {
     "nan": (np.where(X > 0.5, X, np.nan), Y, "hold no NaN"),
     "integers": ((255 * X).astype(np.uint8), Y, "floating point.*uint8"),
     "one-hot": (X, np.eye(3)[Y], "integer class labels.*argmax"),
-    "lengths": (X, Y[:5], "shape"),
+    "lengths": (X, Y[:5], "same length"),
 }
 
 

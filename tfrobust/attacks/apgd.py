@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfrobust import checks, losses, streams
 from tfrobust.adversary import Attack
+from tfrobust.attacks import severity
 from tfrobust.attacks.boundary import wrong_classes
 from tfrobust.attacks.climb import Climb
 from tfrobust.attacks.momentum_rule import MomentumRule
@@ -204,14 +205,23 @@ class APGD(Attack):
         if self.targets:
             y, target = labels
             return losses.targeted_dlr(y, target, logits)
-        return losses.per_example(losses.get(self.loss), labels[0], logits)
+        if self.averages > 1:  # The mean of the odds is another's loss.
+            loss = losses.get(self.loss)
+            return losses.per_example(loss, labels[0], logits)
+        return severity.ascended(self.loss, labels[0], logits)
 
     def _judged(self, labels, loss, logits, inside=True):
-        """The losses, infinite where the model errs: nothing is worse."""
-        if not self.early_stop:
-            return loss
-        errs = (losses.margin(labels[0], logits) > 0) & inside
-        return tf.where(errs, math.inf, loss)
+        """The losses, infinite at what is over: nothing is worse.
+
+        A point outside of the threat never is, however large its loss.
+        """
+        over = False
+        if self.early_stop:
+            over = losses.margin(labels[0], logits) > 0
+        found = severity.judged(loss, logits, over)
+        largest = severity.judged(loss, logits)
+        largest = tf.minimum(largest, loss.dtype.max)
+        return tf.where(inside, found, largest)
 
 
 def _scaled(threat, x, factor):

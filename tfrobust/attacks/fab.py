@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from tfrobust import checks, losses, streams
 from tfrobust.adversary import Attack
-from tfrobust.attacks import boundary, hyperplane
+from tfrobust.attacks import boundary, hyperplane, severity
 from tfrobust.attacks.standing import choose, while_standing
 from tfrobust.backend import register
 from tfrobust.gradients import input_gradient
@@ -116,7 +116,7 @@ class FAB(Attack):
     def _search(self, model, x, y, done):
         """Makes all runs, each on the examples that aren't done."""
         # The gradient isn't used, but that none reaches x is reported here.
-        lead, logits, _ = input_gradient(
+        _, logits, _ = input_gradient(
             model, x, lambda logits: losses.margin(y, logits)
         )
         y, logits = losses.class_labels(y, logits)
@@ -136,6 +136,7 @@ class FAB(Attack):
             distance = tf.minimum(length, distance)
             return nearest, distance, ~done(threat, x, nearest, distance)
 
+        lead = severity.lead(y, logits)
         distance = tf.where(lead > 0, 0.0, float("inf"))
         nearest, distance, _ = while_standing(
             run,
@@ -163,7 +164,7 @@ class FAB(Attack):
         free = spread(free, x)
 
         def lead(point):
-            return losses.margin(y, self.logits(model, point, y))
+            return severity.lead(y, self.logits(model, point, y))
 
         def linearised(point):
             if self.targets:
@@ -207,9 +208,12 @@ class FAB(Attack):
         alpha = tf.math.divide_no_nan(near, near + far)
         alpha = tf.minimum(alpha, self.alpha_max)
         # Written in moves from x: a feature that isn't moved stays exactly.
-        delta = (1 - alpha) * (delta + self.overshoot * here)
-        delta += alpha * self.overshoot * there
-        point = x + tf.reshape(delta, tf.shape(x))
+        moved = (1 - alpha) * (delta + self.overshoot * here)
+        moved += alpha * self.overshoot * there
+        # Where the lead is no number, nothing tells where to go.
+        fine = tf.reduce_all(tf.math.is_finite(moved), axis=1, keepdims=True)
+        moved = tf.where(fine, moved, delta)
+        point = x + tf.reshape(moved, tf.shape(x))
         point = tf.clip_by_value(point, threat.low, threat.high)
         return tf.ensure_shape(point, x.shape)
 
@@ -217,7 +221,9 @@ class FAB(Attack):
         """Moves a misclassified point back to the boundary by the secant."""
 
         def step(inner, inner_lead, outer, outer_lead):
-            share = tf.math.divide_no_nan(outer_lead, outer_lead - inner_lead)
+            # As if it were large where the model gives no number.
+            high = tf.minimum(outer_lead, 1e30)
+            share = tf.math.divide_no_nan(high, high - inner_lead)
             # On the zero of the secant rounding would decide the class.
             middle = outer + column(0.9 * share, x) * (inner - outer)
             middle_lead = lead(middle)

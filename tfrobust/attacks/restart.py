@@ -2,8 +2,9 @@
 
 import tensorflow as tf
 
-from tfrobust import checks, losses, streams
+from tfrobust import checks, streams
 from tfrobust.adversary import Attack
+from tfrobust.attacks import severity
 from tfrobust.attacks.ensemble import mean_logits, tried
 from tfrobust.backend import register
 
@@ -58,6 +59,6 @@ class Restart(Attack):
         return tf.while_loop(
             lambda number, point, margin: tf.reduce_any(margin <= 0),
             run,
-            (0, x, losses.margin(y, logits)),
+            (0, x, severity.lead(y, logits)),
             maximum_iterations=self.restarts,
         )[1]

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfrobust import checks, losses, streams
 from tfrobust.adversary import Attack
-from tfrobust.attacks import square_moves, windows
+from tfrobust.attacks import severity, square_moves, windows
 from tfrobust.attacks.standing import on_standing, while_standing, worse
 from tfrobust.backend import register
 
@@ -116,8 +116,8 @@ class Square(Attack):
 
     def _judged(self, y, logits):
         """The loss of each example, infinite where the model errs."""
-        values = losses.per_example(losses.get(self.loss), y, logits)
-        return tf.where(losses.margin(y, logits) > 0, math.inf, values)
+        values = severity.ascended(self.loss, y, logits)
+        return severity.judged(values, logits, losses.margin(y, logits) > 0)
 
     def _run(self, judged, seed, threat, x, y, ends, keys):
         """Searches from one start; returns images and their losses."""
