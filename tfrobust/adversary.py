@@ -31,7 +31,7 @@ class Adversary(Configurable, abc.ABC):
 
     def against(self, threat):
         """Returns a copy that answers for another threat, parts included."""
-        return self.replace(**_against(vars(self), threat))
+        return self._replace(**_against(vars(self), threat))
 
     @abc.abstractmethod
     def search(self, model, x, y):
@@ -74,7 +74,7 @@ class Attack(Adversary):
         return tf.cast(model(point, training=training), tf.float32)
 
     def at(self, step):
-        return super().at(step).replace(step=step)
+        return super().at(step)._replace(step=step)
 
     @abc.abstractmethod
     def _perturb(self, model, x, y):
@@ -96,6 +96,14 @@ class Verifier(Adversary):
 
     def logits(self, model, point, y, training=False):
         return -self.margins(model, point, y)
+
+
+def targeted(adversary):
+    """Whether it, or a part of it, reads labels as classes to reach."""
+    return getattr(adversary, "targeted", False) or any(
+        isinstance(part, Adversary) and targeted(part)
+        for part in tf.nest.flatten(vars(adversary))
+    )
 
 
 def _against(parts, threat):

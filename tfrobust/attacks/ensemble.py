@@ -80,7 +80,7 @@ class Ensemble(Attack):
         found = x, severity.lead(y, logits)
         for attack in self.attacks.values():
             found = tried(
-                attack.replace(step=self.step),
+                attack._replace(step=self.step),
                 model,
                 found,
                 x,
