@@ -225,7 +225,7 @@ class APGD(Attack):
 
 
 def _scaled(threat, x, factor):
-    return threat._replace(epsilon=factor * threat.radius(x))
+    return threat._replace(epsilon=factor * threat.radii(x))
 
 
 def _mean(measure, count):

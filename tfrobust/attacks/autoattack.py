@@ -38,8 +38,7 @@ class AutoAttack(Attack):
     range. An ensemble of other attacks, or of other budgets, is an `Ensemble`.
 
     Args:
-        threat: The set to search, a `Threat`; with one epsilon for all
-            features, unless the version is `"rand"`.
+        threat: The set to search, a `Threat`.
         version: `"standard"`, `"plus"`, `"rand"` for models that are random
             themselves, or `"custom"`.
         attacks: Names of the attacks of `"custom"`, in their order.
@@ -82,7 +81,7 @@ class AutoAttack(Attack):
             )
         self.threat, self.version, self.attacks = threat, version, attacks
         self.averages, self.seed = averages, seed
-        self.components(classes=10)  # They check the threat.
+        self.components(classes=10)  # They check the rest.
 
     def components(self, classes):
         """Returns the attacks by name, for a model of so many classes."""

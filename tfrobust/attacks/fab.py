@@ -25,7 +25,8 @@ class FAB(Attack):
     of summation may classify them right again: read the logits, not the norm.
 
     Args:
-        threat: The set to search, a `Threat` of one epsilon for all features.
+        threat: The set to search, a `Threat`. If it has an epsilon for each
+            feature, moves are measured in these.
         steps: Number of linearisations in a run, at least 1.
         restarts: Number of runs, of which the nearest point is kept. The
             first starts at x, the others at random, at most half as far from
@@ -46,8 +47,7 @@ class FAB(Attack):
         y: Integer labels, shape `[batch]`.
 
     Raises:
-        ValueError: If an argument is out of its range, the threat has an
-            epsilon for each feature, or no gradient reaches the model's input.
+        ValueError: If an argument is out of range or no gradient reaches x.
 
     Example:
         `tfr.attacks.FAB(tfr.threats.L2(0.5), targets=9)`
@@ -75,13 +75,6 @@ class FAB(Attack):
         )
         checks.argument(overshoot >= 1, "overshoot", "be at least 1", overshoot)
         checks.argument(0 < backward < 1, "backward", "lie in (0, 1)", backward)
-        shape = getattr(threat.epsilon, "shape", ())
-        checks.argument(
-            len(shape) <= 1,
-            "threat",
-            "have one epsilon, or one for each example",
-            f"epsilon of shape {tuple(shape)}",
-        )
         self.threat = threat
         self.steps, self.restarts, self.targets = steps, restarts, targets
         self.alpha_max, self.overshoot = alpha_max, overshoot
@@ -153,15 +146,13 @@ class FAB(Attack):
     def _drawn(self, x, distance, seed):
         """Draws a point at most half as far from x as the nearest so far."""
         move = self.threat.sample(x, seed) - x
-        length = self.threat.norm(x, x + move)
+        length = self._length(x, x + move, self._units(x))
         share = tf.minimum(tf.math.divide_no_nan(distance, length), 1.0) / 2
         return x + column(share, x) * move
 
     def _run(self, model, x, y, target, point):
         """Returns the nearest misclassified point of one run, and its norm."""
-        order, mask = self.threat.order, self.threat.mask
-        free = tf.cast(True if mask is None else mask > 0, tf.float32)
-        free = spread(free, x)
+        order, units = self.threat.order, self._units(x)
 
         def lead(point):
             return severity.lead(y, self.logits(model, point, y))
@@ -169,39 +160,55 @@ class FAB(Attack):
         def linearised(point):
             if self.targets:
                 return boundary.towards(target, model, point, y)
-            return boundary.nearest(order, free, model, point, y)
+            return boundary.nearest(order, units, model, point, y)
 
         def step(point, nearest, distance):
             value, gradient = linearised(point)
-            point = self._move(x, point, value, free * gradient)
-            wrong, length = lead(point) > 0, self.threat.norm(x, point)
+            point = self._move(x, point, value, gradient, units)
+            wrong, length = lead(point) > 0, self._length(x, point, units)
             closer = wrong & (length < distance)
             nearest = choose(closer, point, nearest)
             distance = tf.where(closer, length, distance)
             back = x + self.backward * (point - x)
             return choose(wrong, back, point), nearest, distance
 
-        distance = tf.fill(tf.shape(x)[:1], float("inf"))
         _, nearest, _ = tf.while_loop(
             lambda *_: True,
             step,
-            (point, x, distance),
+            (point, x, tf.fill(tf.shape(x)[:1], float("inf"))),
             maximum_iterations=self.steps,
         )
-        return self._sharpened(x, nearest, lead)
+        point, fallen = self._sharpened(x, nearest, lead)
+        distance = self._length(x, point, units)
+        return point, tf.where(fallen, distance, float("inf"))
 
-    def _move(self, x, point, lead, gradient):
+    def _units(self, x):
+        """What a feature's moves are measured in, 0 if it has none, as rows."""
+        if len(getattr(self.threat.epsilon, "shape", ())) > 1:
+            return flat(self.threat.radii(x))
+        mask = self.threat.mask
+        return spread(tf.cast(True if mask is None else mask > 0, x.dtype), x)
+
+    def _length(self, x, point, units):
+        moves = tf.math.divide_no_nan(flat(point - x), units)
+        return self.threat.norm(tf.zeros_like(moves), moves)
+
+    def _move(self, x, point, lead, gradient, units):
         """Moves across the linearised boundary, with a bias towards x."""
-        threat, delta = self.threat, flat(point - x)
+        threat, gradient = self.threat, gradient * units
+        delta = tf.math.divide_no_nan(flat(point - x), units)
         there = tf.reduce_sum(gradient * delta, axis=1, keepdims=True) - lead
         # The projections of the point and of x are found together.
         centre = tf.concat([flat(point), flat(x)], axis=0)
+        down = tf.minimum(threat.low - centre, 0.0)
+        up = tf.maximum(threat.high - centre, 0.0)
+        both = tf.tile(units, [2, 1])
         moves = hyperplane.shortest_move(
             threat.order,
             tf.tile(gradient, [2, 1]),
             tf.concat([-lead, there], axis=0),
-            tf.minimum(threat.low - centre, 0.0),
-            tf.maximum(threat.high - centre, 0.0),
+            tf.math.divide_no_nan(down, both),
+            tf.math.divide_no_nan(up, both),
         )
         lengths = tf.norm(moves, threat.order, axis=1, keepdims=True)
         (here, there), (near, far) = tf.split(moves, 2), tf.split(lengths, 2)
@@ -213,7 +220,7 @@ class FAB(Attack):
         # Where the lead is no number, nothing tells where to go.
         fine = tf.reduce_all(tf.math.is_finite(moved), axis=1, keepdims=True)
         moved = tf.where(fine, moved, delta)
-        point = x + tf.reshape(moved, tf.shape(x))
+        point = x + tf.reshape(moved * units, tf.shape(x))
         point = tf.clip_by_value(point, threat.low, threat.high)
         return tf.ensure_shape(point, x.shape)
 
@@ -221,8 +228,7 @@ class FAB(Attack):
         """Moves a misclassified point back to the boundary by the secant."""
 
         def step(inner, inner_lead, outer, outer_lead):
-            # As if it were large where the model gives no number.
-            high = tf.minimum(outer_lead, 1e30)
+            high = tf.minimum(outer_lead, 1e30)  # Were it infinite: large.
             share = tf.math.divide_no_nan(high, high - inner_lead)
             # On the zero of the secant rounding would decide the class.
             middle = outer + column(0.9 * share, x) * (inner - outer)
@@ -241,5 +247,4 @@ class FAB(Attack):
             (x, lead(x), point, lead(point)),
             maximum_iterations=3,
         )
-        distance = self.threat.norm(x, point)
-        return point, tf.where(value > 0, distance, float("inf"))
+        return point, value > 0

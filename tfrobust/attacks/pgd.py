@@ -123,7 +123,10 @@ class PGD(Attack):
     def _start(self, x, seed):
         if self.random_start == 0:
             return x
-        return x + self.random_start * (self.threat.sample(x, seed) - x)
+        move = self.threat.sample(x, seed) - x
+        # Rounding may lead out of the range.
+        box = self.threat.box(x)
+        return tf.clip_by_value(x + self.random_start * move, *box)
 
     def _climb(self, model, x, y, start, found):
         """Returns a point, and its loss if `best`, from one start."""

@@ -70,7 +70,7 @@ class SparseRule(NamedTuple):
 
     def step(self, threat, x, point, gradient, first):
         """Returns the next iterate and the rule."""
-        reach = threat.radius(x)
+        reach = threat.radii(x)
         gain = flat(tf.abs(gradient) * reach)
         free = tf.where(_stopped(threat, x, point, gradient), 0.0, gain)
         # Once nothing can move of what is largest, the next one does.

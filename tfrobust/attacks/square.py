@@ -155,7 +155,7 @@ def _as_images(x, threat):
     """
     batch = tf.shape(x)[0]
     shape = tf.shape(x) if x.shape.rank == 4 else [batch, 1, -1, 1]
-    epsilon = tf.reshape(threat.radius(x), shape)
+    epsilon = tf.reshape(threat.radii(x), shape)
     return tf.reshape(x, shape), threat._replace(epsilon=epsilon, mask=None)
 
 

@@ -89,7 +89,7 @@ class Threat(Configurable, abc.ABC):
         lower = tf.maximum(x - epsilon, self.low)
         return lower, tf.minimum(x + epsilon, self.high)
 
-    def radius(self, x):
+    def radii(self, x):
         """How far each feature may move, were there no range; of x's shape."""
         boundless = self._replace(low=-np.inf, high=np.inf)
         return boundless.box(tf.zeros_like(x))[1]
