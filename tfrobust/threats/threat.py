@@ -63,7 +63,7 @@ class Threat(Configurable, abc.ABC):
             step_size: Length of the step as a fraction of epsilon.
         """
         radius = self._epsilon(x) * step_size
-        return perturbed + self._steepest(perturbed, gradient, radius)
+        return perturbed + self._steepest(x, perturbed, gradient, radius)
 
     def project(self, x, perturbed, box=None):
         """Returns the nearest point of the set in the Euclidean distance.
@@ -191,7 +191,7 @@ class Threat(Configurable, abc.ABC):
         """Draws uniformly from the unit ball, in the shape of x."""
 
     @abc.abstractmethod
-    def _steepest(self, perturbed, gradient, radius):
+    def _steepest(self, x, perturbed, gradient, radius):
         """The maximiser of <d, gradient> over |d / radius| <= 1, in range.
 
         What the range cuts short, this leaves long.
