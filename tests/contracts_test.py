@@ -95,6 +95,14 @@ ATTACKS = {
         attacks.PGD(threat, 2, **options), steps=3
     ),
 }
+VERIFIERS = {
+    "ibp": verifiers.IBP,
+    "crown-ibp": verifiers.CROWNIBP,
+    "crown": verifiers.CROWN,
+    "fast-lin": verifiers.FastLin,
+    "alpha-crown": functools.partial(verifiers.AlphaCROWN, steps=2),
+    "polyhedral": verifiers.PolyhedralEnvelope,
+}
 LINF = threats.Linf(0.4, LOW, HIGH)
 PGD = attacks.PGD(LINF, steps=1)
 OBJECTIVES = {
@@ -195,13 +203,39 @@ def values(loss, model, points):
 
 
 @pytest.fixture(scope="module")
-def found(network):
-    """Points of the attack of one name in the threat of another, as NumPy."""
+def networks(network):
+    """Networks by name, each of which another relaxation bounds."""
+    layers = keras.layers
+    keras.utils.set_random_seed(2)
+    dense = keras.Sequential(
+        [
+            keras.Input((3, 2)),
+            layers.Flatten(),
+            layers.Dense(6, activation="relu"),
+            layers.Dense(5, activation="relu"),
+            layers.Dense(3),
+        ]
+    )
+    convolved = keras.Sequential(
+        [
+            keras.Input((3, 2)),
+            layers.Reshape((3, 2, 1)),
+            layers.Conv2D(3, 2, padding="same", activation="relu"),
+            layers.Flatten(),
+            layers.Dense(3),
+        ]
+    )
+    return {"tanh": network, "dense": dense, "convolved": convolved}
+
+
+@pytest.fixture(scope="module")
+def found(networks):
+    """Points of attacks in threats on networks, all by name, as NumPy."""
 
     @functools.cache
-    def found(attack, threat):
+    def found(attack, threat, network="tanh"):
         made = ATTACKS[attack](ATTACKED[threat], seed=2)
-        return made.perturb(network, X, Y).numpy()
+        return made.perturb(networks[network], X, Y).numpy()
 
     return found
 
@@ -218,6 +252,37 @@ def test_every_point_of_an_attack_is_in_its_threat(found, threat, attack):
     check_inside(threat, points)
     if attack != "fab":  # It returns x where it found no success inside.
         assert np.array_equal(points, X) == (np.max(scales(threat)) == 0)
+
+
+@pytest.mark.parametrize("name", ["tanh", "dense", "convolved"])
+@every_attacked
+def test_no_attack_loses_more_than_any_verifier_allows(
+    networks, found, threat, name
+):
+    model, over = networks[name], ATTACKED[threat]
+    kinds = dict(VERIFIERS)
+    if np.ndim(over.epsilon) > 1:
+        del kinds["polyhedral"]  # Its distances need one unit.
+    lost = [
+        leads(model(found(attack, threat, name), training=False))
+        for attack in (ATTACKS if name == "tanh" else KINDS)
+        if attack != "minimum-norm" or np.ndim(over.epsilon) < 2
+    ]
+    size = 1 + np.max(np.abs(lost))
+    for verifier in kinds.values():
+        bounds = -verifier(over).margins(model, X, Y).numpy()
+        assert np.all(np.isfinite(bounds))
+        for lead in lost:
+            assert np.all(lead <= bounds + 2e-6 * size)
+            for loss in (losses.cross_entropy, losses.margin):
+                attacked, bounded = loss(Y, lead), loss(Y, bounds)
+                assert np.all(attacked <= bounded + 2e-6 * size)
+
+
+def leads(logits):
+    """By how much each logit exceeds that of the label."""
+    logits = np.asarray(logits, np.float64)
+    return logits - logits[np.arange(len(Y)), Y][:, np.newaxis]
 
 
 @every_threat
