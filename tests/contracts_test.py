@@ -434,6 +434,90 @@ def test_an_objective_is_traced_once_however_its_schedules_move(
     assert len(traces) == 1
 
 
+WRONG = {
+    attacks.PGD: {
+        "steps": (0, 2.5, "3", True, np.nan),
+        "step_size": (0, -1, np.nan, np.inf, "0.1"),
+        "random_start": (-0.1, 1.1, np.nan),
+        "restarts": (0, 1.5),
+        "momentum": (-1, np.nan),
+        "threat": (0.1, PGD),
+    },
+    attacks.FGSM: {"step_size": (0, -1), "random_start": (2,)},
+    attacks.APGD: {
+        "steps": (0, 2.5),
+        "restarts": (0,),
+        "averages": (0, 0.5),
+        "targets": (-1, 1.5),
+        "rho": (-0.1, np.nan),
+    },
+    attacks.FAB: {
+        "steps": (0, 2.5),
+        "restarts": (0,),
+        "targets": (-1,),
+        "alpha_max": (1.1, np.nan),
+        "overshoot": (0.5, np.inf),
+        "backward": (0, 1),
+    },
+    attacks.Square: {
+        "queries": (0, 2.5),
+        "initial_fraction": (0, 1.5, np.nan),
+        "restarts": (0,),
+        "overdraw": (0.5, np.nan),
+    },
+    attacks.AutoAttack: {"averages": (0, 1.5), "version": ("best",)},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        (kind, name, value)
+        for kind, arguments in WRONG.items()
+        for name, values in arguments.items()
+        for value in values
+    ],
+)
+def test_an_impossible_argument_is_refused_also_by_replace(kind, name, value):
+    sentence = f"`{name}` must .*Received: {name}="
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        kind(**{"threat": LINF, name: value})
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        kind(LINF).replace(**{name: value})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: attacks.Restart(LINF, 2),
+        lambda: attacks.Restart(PGD, 2).replace(attack=LINF),
+        lambda: attacks.MinimumNorm(verifiers.IBP(LINF)),
+        lambda: attacks.Transfer(LINF, surrogate),
+    ],
+)
+def test_what_needs_an_attack_takes_nothing_else(make):
+    sentence = "`attack` must be an Attack, such as .*PGD.*Received: attack="
+    with pytest.raises(TypeError, match=sentence):
+        make()
+
+
+@pytest.mark.parametrize("parts", [LINF, PGD, None, 3])
+def test_an_ensemble_is_made_of_attacks_by_name_or_in_a_list(parts):
+    with pytest.raises(TypeError, match="`attacks` must be a dict, such as"):
+        attacks.Ensemble(parts)
+
+
+@pytest.mark.parametrize("count", [0, 1.5, -1])
+def test_how_often_composites_run_is_a_whole_number(count):
+    for make in (
+        lambda: attacks.Restart(PGD, count),
+        lambda: attacks.MinimumNorm(PGD, count),
+        lambda: attacks.Ensemble([PGD], count),
+    ):
+        with pytest.raises(ValueError, match="must be at least 1 and whole"):
+            make()
+
+
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: type(row).__name__)
 def test_a_configuration_comes_back_also_through_json(row):
     config = keras.saving.serialize_keras_object(row)

@@ -224,10 +224,13 @@ def test_averages_cancel_the_noise_of_a_random_model():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"steps": 0}, "`steps` must be at least 1. Received: steps=0"),
+        (
+            {"steps": 0},
+            "`steps` must be at least 1 and whole. Received: steps=0",
+        ),
         ({"restarts": 0}, "`restarts` must be at least 1"),
         ({"averages": 0}, "`averages` must be at least 1"),
-        ({"targets": -1}, "`targets` must not be negative"),
+        ({"targets": -1}, "`targets` must be at least 0"),
         ({"rho": 1.5}, r"`rho` must lie in \[0, 1\]"),
         ({"targets": 3, "loss": "dlr"}, "`loss` must keep its default"),
         ({"loss": "binary_crossentropy"}, "`loss` must read logits"),

@@ -247,9 +247,12 @@ def test_what_has_fallen_is_not_attacked_again():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"steps": 0}, "`steps` must be at least 1. Received: steps=0"),
+        (
+            {"steps": 0},
+            "`steps` must be at least 1 and whole. Received: steps=0",
+        ),
         ({"restarts": 0}, "`restarts` must be at least 1"),
-        ({"targets": -1}, "`targets` must not be negative"),
+        ({"targets": -1}, "`targets` must be at least 0"),
         ({"alpha_max": 1.5}, r"`alpha_max` must lie in \[0, 1\]"),
         ({"alpha_max": np.nan}, r"`alpha_max` must lie in \[0, 1\]"),
         ({"overshoot": 0.9}, "`overshoot` must be at least 1"),

@@ -17,6 +17,7 @@ from tfrobust.attacks.sparse_rule import SparseRule
 from tfrobust.attacks.standing import on_standing, while_standing, worse
 from tfrobust.backend import register
 from tfrobust.gradients import input_gradient
+from tfrobust.threats import Threat
 
 
 class _Plan(NamedTuple):
@@ -88,11 +89,12 @@ class APGD(Attack):
         early_stop=True,
         seed=0,
     ):
+        checks.kind(threat, Threat, "threat", "tfr.threats.Linf(8 / 255)")
         counts = {"steps": steps, "restarts": restarts, "averages": averages}
         for name, value in counts.items():
-            checks.argument(value >= 1, name, "be at least 1", value)
-        checks.argument(targets >= 0, "targets", "not be negative", targets)
-        checks.argument(0 <= rho <= 1, "rho", "lie in [0, 1]", rho)
+            checks.count(value, name)
+        checks.count(targets, "targets", least=0)
+        checks.number(rho, "rho", 0, 1)
         checks.argument(
             not targets or loss == "cross_entropy",
             "loss",

@@ -38,8 +38,11 @@ class Ensemble(Attack):
     """
 
     def __init__(self, attacks, averages=1):
-        if not isinstance(attacks, dict):
+        if isinstance(attacks, list | tuple):
             attacks = named(attacks)
+        checks.kind(
+            attacks, dict, "attacks", '{"pgd": tfr.attacks.PGD(threat)}'
+        )
         if not attacks:
             raise ValueError("`attacks` must hold at least one attack.")
         for name, attack in attacks.items():
@@ -49,10 +52,7 @@ class Ensemble(Attack):
                     '{"pgd": tfr.attacks.PGD(threat)}. '
                     f"Received: {name!r}: {attack!r}"
                 )
-        if averages < 1:
-            raise ValueError(
-                f"`averages` must be at least 1. Received: averages={averages}"
-            )
+        checks.count(averages, "averages")
         self.attacks, self.averages = attacks, averages
         for name, attack in attacks.items():
             if not _same(attack.threat, self.threat):

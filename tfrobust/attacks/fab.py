@@ -8,6 +8,7 @@ from tfrobust.attacks import boundary, hyperplane, severity
 from tfrobust.attacks.standing import choose, while_standing
 from tfrobust.backend import register
 from tfrobust.gradients import input_gradient
+from tfrobust.threats import Threat
 from tfrobust.threats.rows import column, flat, spread
 
 
@@ -67,13 +68,12 @@ class FAB(Attack):
         backward=0.9,
         seed=0,
     ):
-        checks.argument(steps >= 1, "steps", "be at least 1", steps)
-        checks.argument(restarts >= 1, "restarts", "be at least 1", restarts)
-        checks.argument(targets >= 0, "targets", "not be negative", targets)
-        checks.argument(
-            0 <= alpha_max <= 1, "alpha_max", "lie in [0, 1]", alpha_max
-        )
-        checks.argument(overshoot >= 1, "overshoot", "be at least 1", overshoot)
+        checks.kind(threat, Threat, "threat", "tfr.threats.Linf(8 / 255)")
+        checks.count(steps, "steps")
+        checks.count(restarts, "restarts")
+        checks.count(targets, "targets", least=0)
+        checks.number(alpha_max, "alpha_max", 0, 1)
+        checks.number(overshoot, "overshoot", 1)
         checks.argument(0 < backward < 1, "backward", "lie in (0, 1)", backward)
         self.threat = threat
         self.steps, self.restarts, self.targets = steps, restarts, targets

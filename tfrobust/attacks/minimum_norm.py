@@ -41,10 +41,8 @@ class MinimumNorm(Attack):
     """
 
     def __init__(self, attack, steps=10):
-        if steps < 1:
-            raise ValueError(
-                f"`steps` must be at least 1. Received: steps={steps}"
-            )
+        checks.kind(attack, Attack, "attack", "tfr.attacks.PGD(threat)")
+        checks.count(steps, "steps")
         shape = getattr(attack.threat.epsilon, "shape", ())
         if len(shape) > 1:
             raise ValueError(

@@ -15,6 +15,7 @@ from tfrobust.attacks.standing import (
 )
 from tfrobust.backend import register
 from tfrobust.gradients import input_gradient
+from tfrobust.threats import Threat
 
 
 @register
@@ -75,16 +76,13 @@ class PGD(Attack):
         early_stop=False,
         seed=0,
     ):
-        checks.argument(steps >= 1, "steps", "be at least 1", steps)
+        checks.kind(threat, Threat, "threat", "tfr.threats.Linf(8 / 255)")
+        checks.count(steps, "steps")
+        checks.number(step_size, "step_size")
         checks.argument(step_size > 0, "step_size", "be positive", step_size)
-        checks.argument(
-            0 <= random_start <= 1,
-            "random_start",
-            "lie in [0, 1]",
-            random_start,
-        )
-        checks.argument(restarts >= 1, "restarts", "be at least 1", restarts)
-        checks.argument(momentum >= 0, "momentum", "not be negative", momentum)
+        checks.number(random_start, "random_start", 0, 1)
+        checks.count(restarts, "restarts")
+        checks.number(momentum, "momentum", 0)
         checks.argument(
             best or restarts == 1, "restarts", "be 1 if best=False", restarts
         )

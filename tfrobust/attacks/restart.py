@@ -35,10 +35,8 @@ class Restart(Attack):
     """
 
     def __init__(self, attack, restarts):
-        if restarts < 1:
-            raise ValueError(
-                f"`restarts` must be at least 1. Received: restarts={restarts}"
-            )
+        checks.kind(attack, Attack, "attack", "tfr.attacks.PGD(threat)")
+        checks.count(restarts, "restarts")
         self.attack, self.restarts = attack, restarts
 
     @property

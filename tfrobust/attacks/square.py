@@ -9,6 +9,7 @@ from tfrobust.adversary import Attack
 from tfrobust.attacks import severity, square_moves, windows
 from tfrobust.attacks.standing import on_standing, while_standing, worse
 from tfrobust.backend import register
+from tfrobust.threats import Threat
 
 
 @register
@@ -69,17 +70,17 @@ class Square(Attack):
         overdraw=2.0,
         seed=0,
     ):
-        for name, value in {"queries": queries, "restarts": restarts}.items():
-            if value < 1:
-                raise ValueError(
-                    f"`{name}` must be at least 1. Received: {name}={value}"
-                )
-        if not 0 < initial_fraction <= 1:
-            raise ValueError(
-                "`initial_fraction` must lie in (0, 1]. "
-                f"Received: initial_fraction={initial_fraction}"
-            )
-        checks.argument(overdraw >= 1, "overdraw", "be at least 1", overdraw)
+        checks.kind(threat, Threat, "threat", "tfr.threats.Linf(8 / 255)")
+        checks.count(queries, "queries")
+        checks.count(restarts, "restarts")
+        checks.number(initial_fraction, "initial_fraction")
+        checks.argument(
+            0 < initial_fraction <= 1,
+            "initial_fraction",
+            "lie in (0, 1]",
+            initial_fraction,
+        )
+        checks.number(overdraw, "overdraw", 1)
         losses.get(loss)
         self.threat, self.queries = threat, queries
         self.initial_fraction, self.restarts = initial_fraction, restarts

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfrobust import streams
+from tfrobust import checks, streams
 from tfrobust.backend import register
 from tfrobust.threats.rows import bisect, column, flat, normalized
 from tfrobust.threats.threat import Threat
@@ -44,10 +44,8 @@ class L1(Threat):
 
     def __init__(self, epsilon, low=0.0, high=1.0, mask=None, features=None):
         super().__init__(epsilon, low, high, mask)
-        if features is not None and features < 1:
-            raise ValueError(
-                f"`features` must be at least 1. Received: features={features}"
-            )
+        if features is not None:
+            checks.count(features, "features")
         self.features = features
 
     def contains(self, x, perturbed, tolerance=1e-5):
