@@ -187,6 +187,25 @@ def test_it_comes_back_from_its_configuration_with_its_parts():
     assert "'long': PGD(threat=Linf(epsilon=0.2" in repr(again)
 
 
+def test_of_equal_margins_the_first_point_is_kept():
+    def blind(x, training=False):
+        return x[:, :1] * [0.0, 0.0] + [[1.0, 0.0]]
+
+    x, y = np.full((4, 3), 0.5, np.float32), np.zeros(4, int)
+    found = Ensemble([PGD(LINF), PGD(LINF, seed=1)]).perturb(blind, x, y)
+    np.testing.assert_array_equal(found, x)
+
+
+def test_equal_logits_are_no_error_yet():
+    x, y = np.full((4, 3), 0.5, np.float32), np.zeros(4, int)
+
+    def tied(x, training=False):
+        return tf.stack([0 * x[:, 0], tf.abs(x[:, 0] - 0.5)], axis=1)
+
+    found = Ensemble([PGD(LINF)]).perturb(tied, x, y)
+    assert np.all(tied(found)[:, 1] > 0)
+
+
 @pytest.mark.parametrize(
     ("attacks", "sentence"),
     [

@@ -186,12 +186,15 @@ def test_the_network_is_read_in_inference_mode():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"steps": 0}, "`steps` must be at least 1. Received: steps=0"),
+        (
+            {"steps": 0},
+            "`steps` must be at least 1 and whole. Received: steps=0",
+        ),
         ({"step_size": 0.0}, "`step_size` must be positive"),
         ({"step_size": np.nan}, "`step_size` must be positive"),
         ({"random_start": -0.1}, r"`random_start` must lie in \[0, 1\]"),
         ({"restarts": 0}, "`restarts` must be at least 1"),
-        ({"momentum": -1.0}, "`momentum` must not be negative"),
+        ({"momentum": -1.0}, "`momentum` must be at least 0"),
         ({"restarts": 2, "best": False}, "`restarts` must be 1 if best=False"),
         ({"loss": "binary_crossentropy"}, "`loss` must read logits"),
     ],
@@ -225,7 +228,7 @@ BAD = {
     "nan": (np.where(X > 0.5, X, np.nan), Y, "hold no NaN"),
     "integers": ((255 * X).astype(np.uint8), Y, "floating point.*uint8"),
     "one-hot": (X, np.eye(3)[Y], "integer class labels.*argmax"),
-    "lengths": (X, Y[:5], "shape"),
+    "lengths": (X, Y[:5], "same length"),
 }
 
 

@@ -144,9 +144,9 @@ def test_rows_are_chosen_in_every_tensor_of_a_nest():
     np.testing.assert_array_equal(values, [1, 0])
 
 
-def test_of_two_equal_losses_the_first_is_kept():
-    first = tf.zeros([3, 2]), tf.constant([1.0, 2.0, -np.inf])
-    second = tf.ones([3, 2]), tf.constant([1.0, 3.0, -np.inf])
-    points, losses = worse(second, first)
-    np.testing.assert_array_equal(points[:, 0], [0, 1, 0])
-    np.testing.assert_array_equal(losses, [1.0, 3.0, -np.inf])
+def test_of_equal_losses_the_first_found_is_kept():
+    losses = tf.constant([1.0, 2.0, 1.0, -np.inf, np.inf])
+    old = tf.zeros([5, 2]), tf.constant([1.0, 1.0, 2.0, -np.inf, np.inf])
+    points, kept = worse((tf.ones([5, 2]), losses), old)
+    np.testing.assert_array_equal(points[:, 0], [0, 1, 0, 0, 0])
+    np.testing.assert_array_equal(kept, [1, 2, 2, -np.inf, np.inf])

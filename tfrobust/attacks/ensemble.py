@@ -2,8 +2,9 @@
 
 import tensorflow as tf
 
-from tfrobust import checks, losses
+from tfrobust import checks
 from tfrobust.adversary import Attack, named
+from tfrobust.attacks import severity
 from tfrobust.attacks.standing import choose, on_standing
 from tfrobust.backend import register
 
@@ -47,10 +48,7 @@ class Ensemble(Attack):
                     '{"pgd": tfr.attacks.PGD(threat)}. '
                     f"Received: {name!r}: {attack!r}"
                 )
-        if averages < 1:
-            raise ValueError(
-                f"`averages` must be at least 1. Received: averages={averages}"
-            )
+        checks.count(averages, "averages")
         self.attacks, self.averages = attacks, averages
         for name, attack in attacks.items():
             if not _same(attack.threat, self.threat):
@@ -75,7 +73,7 @@ class Ensemble(Attack):
     def _perturb(self, model, x, y):
         logits = mean_logits(model, x, self.averages)
         y = checks.labels(y, logits)
-        found = x, losses.margin(y, logits)
+        found = x, severity.lead(y, logits)
         for attack in self.attacks.values():
             found = tried(
                 attack._replace(step=self.step),
@@ -106,7 +104,7 @@ def tried(attack, model, found, x, y, averages=1):
 
     def run(found, threat, x, y):
         point = attack.against(threat)._perturb(model, x, y)
-        margin = losses.margin(y, mean_logits(model, point, averages))
+        margin = severity.lead(y, mean_logits(model, point, averages))
         return choose(margin > found[1], (point, margin), found)
 
     return on_standing(run, found[1] <= 0, found, attack.threat, x, y)

@@ -39,7 +39,7 @@ class MomentumRule(NamedTuple):
             direction = streams.normal(x, seed)
         length = threat.norm(tf.zeros_like(x), direction)
         unit = tf.math.divide_no_nan(direction, column(length, x))
-        return tf.clip_by_value(x + threat.radius(x) * unit, *threat.box(x))
+        return tf.clip_by_value(x + threat.radii(x) * unit, *threat.box(x))
 
     @staticmethod
     def checkpoints(steps):
