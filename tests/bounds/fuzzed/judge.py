@@ -47,7 +47,7 @@ class Verdict(NamedTuple):
     """What came of one verifier.
 
     Attributes:
-        outcome: "bounded", "refused" or "violated".
+        outcome: "bounded", "refused", "nan" or "violated".
         violation: The `Violation`; None if there is none.
         reason: The sentence of a refusal.
     """
@@ -156,10 +156,10 @@ def held(name, margins, truth, problem, network):
         text += ", a certificate contradicted" if certified else ""
         return _violated(kind, name, text)
     if np.any(rival & np.isnan(margins) & np.isfinite(seen)):
-        return _violated("nan", name, str(problem.threat))
+        return Verdict("nan")  # It proves nothing.
     if name in SEARCHES:
         return Verdict("bounded")
-    if network.affine and truth.apart and np.isinf(problem.order):
+    if network.affine and truth.apart and problem.exact:
         slack = np.max((seen - margins)[rival])
         if slack > 1e-3 * (1 + np.max(np.abs(seen[rival]))):
             text = f"slack {slack:.3g} of {np.max(np.abs(seen[rival])):.3g}"

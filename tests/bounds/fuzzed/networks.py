@@ -15,6 +15,7 @@ BATCH = 3
 # Values larger than that, or more of them, say little.
 LARGEST, MOST = 1e5, 200
 _SHARES = {"linear": 0.45, "curve": 0.25, "move": 0.2, "join": 0.1}
+_STRANGE = "refused", "mixing"
 
 
 class Spec(NamedTuple):
@@ -105,13 +106,15 @@ class Network:
 
 
 def drawn(seed):
-    """The `Spec` of a seed."""
+    """The `Spec` of a seed: every third time of one step, all in turn."""
+    if seed % 3 == 0:
+        return alone(seed // 3)
     rng = np.random.default_rng([seed, 1])
     shape = SHAPES[rng.integers(len(SHAPES))]
     shares = list(_SHARES.values())
     kinds = list(rng.choice(list(_SHARES), rng.integers(1, 7), p=shares))
     if rng.random() < 0.3:  # One strange step is enough.
-        strange = rng.choice(["refused", "mixing"])
+        strange = rng.choice(_STRANGE)
         kinds.insert(rng.integers(len(kinds) + 1), strange)
     steps = []
     for kind in kinds:
@@ -123,6 +126,28 @@ def drawn(seed):
     classes = int(rng.choice([2, 3, 3, 3, 10]))
     call = "function" if rng.random() < 0.15 else "plain"
     return Spec(shape, tuple(steps), classes, call)
+
+
+def alone(number):
+    """A network of one step between others, all steps in turn.
+
+    Its shape is one to which the step applies, if there is any.
+    """
+    names = sorted(STEPS, key=lambda name: KINDS[name] in _STRANGE)
+    usual = [name for name in names if KINDS[name] not in _STRANGE]
+    names += 3 * usual  # What is refused needs fewer draws.
+    name = names[number % len(names)]
+    rng = np.random.default_rng([number, 9])
+    for k in rng.permutation(len(SHAPES)):
+        steps = [(name, int(rng.integers(2**31)))]
+        if rng.random() < 0.6:
+            steps += [("dense", int(rng.integers(2**31))), ("relu", 0)]
+        if rng.random() < 0.4:
+            steps.insert(0, (str(rng.choice(["relu", "sigmoid"])), 0))
+        spec = Spec(SHAPES[k], tuple(steps))
+        if any(taken == name for taken, _ in Network(spec).taken):
+            break
+    return spec
 
 
 def _head(x, classes, seed):

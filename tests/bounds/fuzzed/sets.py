@@ -34,6 +34,12 @@ class Problem(NamedTuple):
     low: float
     high: float
 
+    @property
+    def exact(self):
+        """Whether a step along the gradient is the worst of a linear one."""
+        reach = np.max(np.abs(self.x)) + np.max(self.radius)
+        return np.isinf(self.order) or reach <= min(-self.low, self.high)
+
     def holds(self, point, example):
         """Whether a point is in an example's set, but for rounding."""
         x = self.x[example].astype(np.float64)
