@@ -97,9 +97,12 @@ def _margins(name, network, problem):
 
 
 def _runs_in_a_graph(network, x):
+    """Whether it does for a batch of any size, which no engine can help."""
+    anything = tf.TensorSpec([None, *x.shape[1:]], tf.float32)
+    graph = tf.function(network, autograph=False, input_signature=[anything])
     try:
-        tf.function(network, autograph=False)(x)
-    except (tf.errors.OpError, ValueError):
+        graph(x)
+    except (tf.errors.OpError, ValueError, TypeError):
         return False
     return True
 

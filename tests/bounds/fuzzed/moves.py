@@ -35,11 +35,12 @@ def reshape(draw, x):
     shapes += [[k, size // k, 1] for k in (2, 3, 4) if size % k == 0]
     shapes += [[2, 2, size // 4]] * 2 if size % 4 == 0 else []
     shape = draw.pick("shape", shapes)
-    how = draw.pick("batch", ["-1", "static", "shape"])
+    how = draw.pick("batch", ["-1", "-1", "shape", "shape", "static"])
+    static = x.shape[0]
 
     def run(x):
-        batch = {"-1": -1, "static": x.shape[0], "shape": tf.shape(x)[0]}[how]
-        return tf.reshape(x, [-1 if batch is None else batch, *shape])
+        batch = {"-1": -1, "static": static, "shape": tf.shape(x)[0]}[how]
+        return tf.reshape(x, [batch, *shape])
 
     return run
 
@@ -81,7 +82,10 @@ def _constant_of(draw, x, axis, length=1):
     value = draw.normal("constant", draw.pick("of", [shape, [1, *shape[1:]]]))
 
     def build(x):
-        return tf.broadcast_to(like(x, value), [x.shape[0] or 1, *shape[1:]])
+        constant = like(x, value)
+        if len(value) == 1:
+            return tf.broadcast_to(constant, [tf.shape(x)[0], *shape[1:]])
+        return constant  # It fits this batch alone.
 
     return build
 

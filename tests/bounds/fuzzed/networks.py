@@ -6,12 +6,11 @@ import numpy as np
 import tensorflow as tf
 
 from tests.bounds.fuzzed import curves, layered, linear, moves, strange
-from tests.bounds.fuzzed.steps import KINDS, STEPS, Draw, Unfit, like
+from tests.bounds.fuzzed.steps import BATCH, KINDS, STEPS, Draw, Unfit, like
 
 MODULES = curves, layered, linear, moves, strange
 SHAPES = (1,), (2,), (3,), (5,), (3, 4), (4, 3), (2, 2), (4, 4, 2), (3, 5, 2)
 SHAPES += ((4, 4, 4), (1, 4, 4), (3, 3, 2, 2), (3,), (5,), (4, 4, 1), (2, 4, 4))
-BATCH = 3
 # Values larger than that, or more of them, say little.
 LARGEST, MOST = 1e5, 200
 _SHARES = {"linear": 0.45, "curve": 0.25, "move": 0.2, "join": 0.1}
@@ -47,11 +46,11 @@ class Network:
         description: A line for each of them.
     """
 
-    def __init__(self, spec, batch=BATCH):
+    def __init__(self, spec):
         self.spec, self.taken, self.description = spec, [], []
         self._functions = []
         rng = np.random.default_rng(0)
-        x = rng.uniform(-0.2, 1, (batch, *spec.shape)).astype(np.float32)
+        x = rng.uniform(-0.2, 1, (BATCH, *spec.shape)).astype(np.float32)
         x = tf.constant(x)
         for name, seed in spec.steps:
             x = self._take(name, seed, x)

@@ -9,6 +9,7 @@ and can lose one of them without the others changing more than they must.
 import numpy as np
 import tensorflow as tf
 
+BATCH = 3  # Of the batch for which steps are drawn.
 STEPS: dict = {}
 KINDS: dict = {}
 

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tests.bounds.fuzzed.steps import like, need, step
+from tests.bounds.fuzzed.steps import BATCH, like, need, step
 
 _MIXING = {
     "batch mean": lambda x: x - tf.reduce_mean(x, 0, keepdims=True),
@@ -17,13 +17,13 @@ _MIXING = {
     "batch rolled": lambda x: tf.roll(x, 1, 0),
     "batch cumulated": lambda x: tf.cumsum(x, 0),
     "batch gathered": lambda x: tf.gather(x, [1, 0, 0]),
-    "batch split": lambda x: tf.concat(tf.split(x, x.shape[0], 0)[::-1], 0),
-    "batch unstacked": lambda x: tf.stack(tf.unstack(x)[::-1]),
-    "first stacked": lambda x: tf.stack([x[0]] * x.shape[0]),
+    "batch split": lambda x: tf.concat(tf.split(x, BATCH, 0)[::-1], 0),
+    "batch unstacked": lambda x: tf.stack(tf.unstack(x, BATCH)[::-1]),
+    "first stacked": lambda x: tf.stack([x[0]] * BATCH),
     "batch concatenated": lambda x: tf.concat([x[1:], x[:1]], 0),
     "constant before": lambda x: tf.concat([tf.ones_like(x[:1]), x], 0)[:-1],
     "batch sliced": lambda x: tf.slice(
-        tf.concat([x, x], 0), [1] + [0] * (x.shape.rank - 1), x.shape
+        tf.concat([x, x], 0), [1] + [0] * (x.shape.rank - 1), tf.shape(x)
     ),
     "softmax over batch": lambda x: tf.nn.softmax(x, 0),
     "gram": lambda x: tf.matmul(tf.matmul(x, x, transpose_b=True), x),
@@ -32,7 +32,7 @@ _MIXING = {
         [1, 0, *range(2, x.shape.rank)],
     ),
     "reshaped": lambda x: tf.reshape(
-        tf.transpose(tf.reshape(x, [-1, x.shape[0]])), x.shape
+        tf.transpose(tf.reshape(x, [-1, BATCH])), tf.shape(x)
     ),
     "reshaped and summed": lambda x: (
         x + tf.reduce_sum(tf.reshape(x, [1, -1]), 1)
@@ -43,7 +43,9 @@ _MIXING = {
     ),
     "batch in space": lambda x: tf.transpose(
         tf.nn.conv1d(
-            tf.transpose(tf.reshape(x, [1, x.shape[0], -1]), [0, 1, 2]),
+            tf.transpose(
+                tf.reshape(x, [1, BATCH, int(np.prod(x.shape[1:]))]), [0, 1, 2]
+            ),
             tf.ones([3, int(np.prod(x.shape[1:])), 2], x.dtype),
             1,
             "SAME",
@@ -106,8 +108,10 @@ _PLAIN = {
     "rank": lambda x: x * tf.cast(tf.rank(x), x.dtype),
     "size": lambda x: x * tf.cast(tf.size(x), x.dtype) / 10,
     "one hot": lambda x: tf.one_hot(tf.argmax(x, 1), 3, dtype=x.dtype),
-    "broadcast to": lambda x: tf.broadcast_to(x[..., :1], [*x.shape[:-1], 3]),
-    "broadcast batch": lambda x: tf.broadcast_to(x[:1], x.shape),
+    "broadcast to": lambda x: tf.broadcast_to(
+        x[..., :1], [tf.shape(x)[0], *x.shape[1:-1], 3]
+    ),
+    "broadcast batch": lambda x: tf.broadcast_to(x[:1], tf.shape(x)),
     "no nan": lambda x: tf.math.divide_no_nan(x, like(x, 2.0)),
     "multiply no nan": lambda x: tf.math.multiply_no_nan(x, like(x, 2.0)),
     "two to one": lambda x: (
@@ -141,23 +145,23 @@ _PLAIN = {
     "transposed convolution": lambda x: tf.nn.conv2d_transpose(
         x,
         tf.ones([2, 2, 1, x.shape[-1]], x.dtype),
-        [x.shape[0], 2 * x.shape[1], 2 * x.shape[2], 1],
+        [tf.shape(x)[0], 2 * x.shape[1], 2 * x.shape[2], 1],
         2,
     ),
     "image as kernel": lambda x: tf.nn.conv2d(
-        tf.ones([x.shape[0], 4, 4, x.shape[2]], x.dtype), x, 1, "SAME"
+        tf.ones([BATCH, 4, 4, x.shape[2]], x.dtype), x, 1, "SAME"
     ),
     "diagonal": lambda x: tf.linalg.diag(x),
     "tensordot": lambda x: tf.tensordot(
         x, tf.ones([x.shape[-1], 2], x.dtype), 1
     ),
     "matrix set diagonal": lambda x: tf.linalg.set_diag(
-        x, tf.zeros(x.shape[:-1], x.dtype)
+        x, tf.zeros(tf.shape(x)[:-1], x.dtype)
     ),
     "scatter": lambda x: tf.tensor_scatter_nd_update(
         x, [[0]], tf.zeros([1, *x.shape[1:]], x.dtype)
     ),
-    "random": lambda x: x + tf.random.uniform(x.shape, dtype=x.dtype),
+    "random": lambda x: x + tf.random.uniform(tf.shape(x), dtype=x.dtype),
     "dropout": lambda x: tf.nn.dropout(x, 0.3),
     "nothing": lambda x: 0 * x,
     "inf": lambda x: tf.maximum(x, like(x, -np.inf)),
