@@ -47,7 +47,7 @@ class Truth:
         one = np.stack([self._run(p, tf.float32) for p in points])
         return np.allclose(together, one, 1e-4, 1e-4, equal_nan=True)
 
-    def _run(self, x, dtype):
+    def _run(self, x, dtype=tf.float64):
         return np.asarray(self.network(tf.constant(x, dtype)), np.float64)
 
     def _stacked(self, points, dtype):
@@ -123,11 +123,30 @@ class Truth:
                 total = tf.reduce_sum(signs * logits)
             gradient = tape.gradient(total, x)
         except (tf.errors.OpError, ValueError, TypeError, LookupError):
-            return None
-        if gradient is None:
-            return None
+            gradient = None
+        if gradient is None:  # TensorFlow has none for it.
+            return self._differences(points, rival)
         logits = np.asarray(logits).reshape(*points.shape[:2], -1)
         return np.asarray(gradient).reshape(points.shape), logits
+
+    def _differences(self, points, rival):
+        """The same from what small moves of each feature change."""
+        size = points[0, 0].size
+        step = 1e-3 * self.problem.radius.reshape(len(self.problem.x), size)
+        near = points.reshape(*points.shape[:2], 1, size).astype(np.float64)
+        near = near + step[:, None] * np.eye(size)[None]
+        try:
+            logits = self._run(points.reshape(-1, *points.shape[2:]))
+            moved = self._run(near.reshape(-1, *points.shape[2:]))
+        except (tf.errors.OpError, ValueError, TypeError):
+            return None
+        logits = logits.reshape(*points.shape[:2], 1, -1)
+        moved = moved.reshape(*near.shape[:3], -1) - logits
+        y = np.broadcast_to(self.problem.y, rival.shape)
+        rise = np.take_along_axis(moved, y[..., None, None], -1)
+        rise -= np.take_along_axis(moved, rival[..., None, None], -1)
+        rise = rise[..., 0] / np.maximum(step, 1e-30)
+        return rise.reshape(points.shape), logits[..., 0, :]
 
     def _reread(self):
         """Reads the worst points again, in the batch and alone."""
