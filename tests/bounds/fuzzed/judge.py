@@ -91,17 +91,24 @@ def _margins(name, network, problem):
         verdict = _refusal(name, error)
     except Exception as error:
         verdict = _crash(name, error)
-    if verdict.violation and not _runs_in_a_graph(network, problem.x):
+    if verdict.violation and not _runs_in_a_graph(
+        network, problem.x, name in SEARCHES
+    ):
         verdict = Verdict("refused", reason="Its network has no graph.")
     return None, problem, verdict
 
 
-def _runs_in_a_graph(network, x):
-    """Whether it does for a batch of any size, which no engine can help."""
+def _runs_in_a_graph(network, x, alone):
+    """Whether it does for an open batch, and if need be one example alone.
+
+    What doesn't is no engine's fault.
+    """
     anything = tf.TensorSpec([None, *x.shape[1:]], tf.float32)
     graph = tf.function(network, autograph=False, input_signature=[anything])
     try:
         graph(x)
+        if alone:
+            graph(x[:1])
     except (tf.errors.OpError, ValueError, TypeError):
         return False
     return True
