@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from tests.bounds.fuzzed.linear import _arranged, _spatial, _window
 from tests.bounds.fuzzed.steps import in_float32, laid_out, like, need, step
+from tests.bounds.fuzzed.windows import arranged, spatial, window
 
 _PLAIN = {
     "relu": tf.nn.relu,
@@ -82,7 +82,7 @@ def fake_quantization(draw, x):
 def max_pooling(draw, x):
     need(x.shape.rank == 4)
     layout = draw.pick("data_format", ["NHWC", "NHWC", "NCHW"])
-    size, strides, padding = _window(draw, _spatial(x, layout))
+    size, strides, padding = window(draw, spatial(x, layout))
     op = draw.pick("op", ["MaxPool"] * 4 + ["MaxPoolV2", "channels"])
     if op == "channels":
         need(x.shape[-1] % 2 == 0)
@@ -93,13 +93,13 @@ def max_pooling(draw, x):
     def run(x, layout):
         given = dict(
             input=x,
-            ksize=_arranged(size, layout, 1),
-            strides=_arranged(strides, layout, 1),
+            ksize=arranged(size, layout, 1),
+            strides=arranged(strides, layout, 1),
             padding=padding if isinstance(padding, str) else "EXPLICIT",
             data_format=layout,
         )
         if not isinstance(padding, str):
-            pads = _arranged(padding, layout, [0, 0])
+            pads = arranged(padding, layout, [0, 0])
             given["explicit_paddings"] = sum(pads, [])
         return getattr(tf.raw_ops, op)(**given)
 
@@ -109,5 +109,5 @@ def max_pooling(draw, x):
 @step("curve")
 def max_pooling_3d(draw, x):
     need(x.shape.rank == 5)
-    size, strides, padding = _window(draw, x.shape[1:4], pads=False)
+    size, strides, padding = window(draw, x.shape[1:4], pads=False)
     return lambda x: tf.nn.max_pool(x, [1, *size, 1], [1, *strides, 1], padding)

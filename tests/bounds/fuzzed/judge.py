@@ -165,7 +165,7 @@ def held(name, margins, truth, problem, network):
         )
         text += ", a certificate contradicted" if certified else ""
         return _violated(kind, name, text)
-    if np.any(rival & np.isnan(margins) & np.isfinite(seen)):
+    if np.any(rival & np.isnan(margins)):
         return Verdict("nan")  # It proves nothing.
     if name in SEARCHES:
         return Verdict("bounded")

@@ -4,10 +4,6 @@ import numpy as np
 import tensorflow as tf
 
 from tests.bounds.fuzzed.steps import (
-    channels,
-    first_last,
-    laid_out,
-    last_first,
     like,
     need,
     step,
@@ -123,137 +119,6 @@ def einsum(draw, x):
     return run
 
 
-def _window(draw, sizes, pads=True):
-    """Sizes, strides and padding of a window over an image."""
-    size = [min(n, int(draw.pick("size", [1, 2, 3]))) for n in sizes]
-    strides = [int(draw.pick("stride", [1, 1, 2])) for _ in sizes]
-    kinds = ["SAME", "VALID"] + (["EXPLICIT"] if pads else [])
-    padding = draw.pick("padding", kinds)
-    if padding == "EXPLICIT":
-        padding = [[int(draw.pick("pad", [0, 1])) for _ in "ab"] for _ in sizes]
-    return size, strides, padding
-
-
-def _arranged(values, layout, empty):
-    """Values of the axes of an image, in a layout with batch and channels."""
-    spatial = iter(values)
-    return [empty if c in "NC" else next(spatial) for c in layout]
-
-
-def _padding(padding, layout):
-    if isinstance(padding, str):
-        return padding
-    return _arranged(padding, layout, [0, 0])
-
-
-def _spatial(x, layout):
-    return [n for n, c in zip(x.shape, layout, strict=True) if c not in "NC"]
-
-
-@step("linear")
-def convolution(draw, x):
-    need(x.shape.rank == 4)
-    layout = draw.pick("data_format", ["NHWC", "NHWC", "NCHW"])
-    size, strides, padding = _window(draw, _spatial(x, layout))
-    dilations = [1, 1]
-    if strides == [1, 1] and draw.chance("dilated", 0.3):
-        dilations = [int(draw.pick("dilation", [1, 2])) for _ in "ab"]
-    depth = channels(x, layout)
-    groups = 2 if depth % 2 == 0 and draw.chance("grouped", 0.2) else 1
-    outputs = int(draw.pick("filters", [2, 4]))
-    kernel = draw.weights((*size, depth // groups, outputs))
-    kernel *= np.float32(np.sqrt(outputs) / 2)
-
-    def run(x, layout):
-        return tf.nn.conv2d(
-            x,
-            like(x, kernel),
-            _arranged(strides, layout, 1),
-            _padding(padding, layout),
-            layout,
-            _arranged(dilations, layout, 1),
-        )
-
-    return laid_out(run, layout)
-
-
-@step("linear")
-def depthwise(draw, x):
-    need(x.shape.rank == 4)
-    layout = draw.pick("data_format", ["NHWC", "NHWC", "NCHW"])
-    size, strides, padding = _window(draw, _spatial(x, layout))
-    strides = [strides[0]] * 2
-    dilations = [1, 1]
-    if strides == [1, 1] and draw.chance("dilated", 0.3):
-        dilations = [int(draw.pick("dilation", [1, 2])) for _ in "ab"]
-    multiplier = int(draw.pick("multiplier", [1, 2]))
-    kernel = draw.normal("kernel", (*size, channels(x, layout), multiplier))
-
-    def run(x, layout):
-        y = tf.nn.depthwise_conv2d(
-            x,
-            like(x, kernel),
-            _arranged(strides, layout, 1),
-            _padding(padding, layout),
-            layout,
-            dilations,
-        )
-        # TensorFlow aborts the process where a graph adds a bias to that.
-        return y if isinstance(padding, str) else -y
-
-    return laid_out(run, layout)
-
-
-@step("linear")
-def convolution_3d(draw, x):
-    need(x.shape.rank == 5)
-    layout = draw.pick("data_format", ["NDHWC", "NDHWC", "NCDHW"])
-    size, strides, padding = _window(draw, _spatial(x, layout), pads=False)
-    kernel = draw.weights((*size, channels(x, layout), 2))
-
-    def run(x, layout):
-        return tf.nn.conv3d(
-            x, like(x, kernel), _arranged(strides, layout, 1), padding, layout
-        )
-
-    return laid_out(run, layout)
-
-
-@step("linear")
-def convolution_1d(draw, x):
-    need(x.shape.rank == 3)
-    layout = draw.pick("data_format", ["NWC", "NCW"])
-    size, strides, padding = _window(draw, _spatial(x, layout), pads=False)
-    dilation = int(draw.pick("dilation", [1, 1, 2])) if strides == [1] else 1
-    kernel = draw.weights((*size, channels(x, layout), 2))
-
-    def run(x, layout):
-        return tf.nn.conv1d(
-            x, like(x, kernel), strides[0], padding, layout, dilation
-        )
-
-    return laid_out(run, layout)
-
-
-@step("linear")
-def average_pooling(draw, x):
-    need(x.shape.rank in (4, 5))
-    layout = {4: ["NHWC", "NHWC", "NCHW"], 5: ["NDHWC"]}[x.shape.rank]
-    layout = draw.pick("data_format", layout)
-    size, strides, padding = _window(draw, _spatial(x, layout), pads=False)
-
-    def run(x, layout):
-        return tf.nn.avg_pool(
-            x,
-            _arranged(size, layout, 1),
-            _arranged(strides, layout, 1),
-            padding,
-            layout,
-        )
-
-    return laid_out(run, layout)
-
-
 @step("linear")
 def bias_add(draw, x):
     need(x.shape.rank >= 2)
@@ -265,58 +130,6 @@ def bias_add(draw, x):
         return lambda x: tf.raw_ops.BiasAddV1(value=x, bias=like(x, bias))
     return lambda x: tf.raw_ops.BiasAdd(
         value=x, bias=like(x, bias), data_format=layout
-    )
-
-
-@step("linear")
-def fused_batch_norm(draw, x):
-    need(x.shape.rank == 4)
-    op = draw.pick("op", ["V3", "V3", "V2", ""])
-    layout = draw.pick("data_format", ["NHWC", "NHWC", "NCHW"])
-    training = draw.chance("is_training", 0.3)
-    epsilon = draw.pick("epsilon", [1e-3, 0.1])
-    shape = (channels(x, layout),)
-    scale, offset = draw.normal("scale", shape), draw.normal("offset", shape)
-    mean, variance = draw.normal("mean", shape), draw.positive("var", shape)
-
-    def fused(x):
-        return getattr(tf.raw_ops, f"FusedBatchNorm{op}")(
-            x=x,
-            scale=scale,
-            offset=offset,
-            mean=np.zeros(0, np.float32) if training else mean,
-            variance=np.zeros(0, np.float32) if training else variance,
-            epsilon=epsilon,
-            is_training=training,
-            data_format=layout,
-        ).y
-
-    def run(x):
-        if x.dtype == tf.float32:
-            return fused(x)
-        x = first_last(x) if layout == "NCHW" else x
-        m, v = like(x, mean), like(x, variance)
-        if training:
-            m, v = tf.nn.moments(x, [0, 1, 2])
-        y = tf.nn.batch_normalization(
-            x, m, v, like(x, offset), like(x, scale), float(np.float32(epsilon))
-        )
-        return last_first(y) if layout == "NCHW" else y
-
-    return run
-
-
-@step("linear")
-def normalization(draw, x):
-    axis = int(draw.pick("axis", list(range(1, x.shape.rank))))
-    shape = [1] * x.shape.rank
-    shape[axis] = x.shape[axis]
-    if draw.chance("rank 1", 0.3) and axis == x.shape.rank - 1:
-        shape = shape[-1:]
-    mean, variance = draw.normal("mean", shape), draw.positive("var", shape)
-    shift, scale = draw.normal("shift", shape), draw.normal("scale", shape)
-    return lambda x: tf.nn.batch_normalization(
-        x, like(x, mean), like(x, variance), like(x, shift), like(x, scale), 0.1
     )
 
 
@@ -386,3 +199,19 @@ def reduction(draw, x):
 @step("linear")
 def negative(draw, x):
     return tf.negative
+
+
+@step("linear")
+def far_away(draw, x):
+    """There and back again, for which float32 has no room."""
+    far = np.float32(draw.pick("far", [2.0**10, 1e5, 2.0**20]))
+    how = draw.pick("how", ["constant", "multiple", "scaled"])
+
+    def run(x):
+        if how == "constant":
+            return (x + like(x, far)) - like(x, far)
+        if how == "multiple":
+            return tf.add_n([x, far * x, -far * x])
+        return ((x * 64 + like(x, far)) - like(x, far)) / like(x, 64.0)
+
+    return run

@@ -1,4 +1,4 @@
-"""Steps that move values, or join them with constants and one another."""
+"""Steps that move values."""
 
 import numpy as np
 import tensorflow as tf
@@ -6,7 +6,7 @@ import tensorflow as tf
 from tests.bounds.fuzzed.steps import laid_out, like, need, step
 
 
-def _axis(draw, x, more=0, batch=0.0):
+def axis_of(draw, x, more=0, batch=0.0):
     """An axis of x, negative half of the time; the batch's if need be."""
     rank = x.shape.rank + more
     axis = int(draw.pick("axis", list(range(1, rank))))
@@ -48,7 +48,7 @@ def reshape(draw, x):
 @step("move")
 def expand_dims(draw, x):
     need(x.shape.rank < 5)
-    axis = _axis(draw, x, 1)
+    axis = axis_of(draw, x, 1)
     return lambda x: tf.expand_dims(x, axis)
 
 
@@ -75,50 +75,10 @@ def pad(draw, x):
     return lambda x: tf.pad(x, pads, mode, like(x, value))
 
 
-def _constant_of(draw, x, axis, length=1):
-    """A constant to join x with along an axis."""
-    shape = list(x.shape)
-    shape[axis] = length
-    value = draw.normal("constant", draw.pick("of", [shape, [1, *shape[1:]]]))
-
-    def build(x):
-        constant = like(x, value)
-        if len(value) == 1:
-            return tf.broadcast_to(constant, [tf.shape(x)[0], *shape[1:]])
-        return constant  # It fits this batch alone.
-
-    return build
-
-
-@step("join")
-def concat_constant(draw, x):
-    axis = _axis(draw, x)
-    order = draw.pick("order", ["cx", "xc", "xcx", "cxc"])
-    build = _constant_of(draw, x, axis, int(draw.pick("length", [1, 2])))
-
-    def run(x):
-        return tf.concat([x if o == "x" else build(x) for o in order], axis)
-
-    return run
-
-
-@step("join")
-def stack_constant(draw, x):
-    need(x.shape.rank < 5)
-    axis = _axis(draw, x, 1)
-    order = draw.pick("order", ["cx", "xc", "xx", "xcx"])
-    build = _constant_of(draw, x, 0, x.shape[0])
-
-    def run(x):
-        return tf.stack([x if o == "x" else build(x) for o in order], axis)
-
-    return run
-
-
 @step("move")
 def unstack(draw, x):
     need(x.shape.rank > 2)
-    axis = _axis(draw, x)
+    axis = axis_of(draw, x)
     need(x.shape[axis] <= 4)
     order = draw.pick("then", ["reversed", "first", "sum", "concat"])
 
@@ -135,7 +95,7 @@ def unstack(draw, x):
 
 @step("move")
 def split(draw, x):
-    axis = _axis(draw, x)
+    axis = axis_of(draw, x)
     length = x.shape[axis]
     need(length >= 2)
     sizes = 2
@@ -218,50 +178,3 @@ def same(draw, x):
         "check": lambda x: tf.debugging.check_numerics(x, "bad"),
         "cond": lambda x: tf.identity_n([x, 2 * x])[1],
     }[how]
-
-
-@step("join")
-def straight_through(draw, x):
-    """A function whose gradient isn't its own."""
-
-    @tf.custom_gradient
-    def run(x):
-        return tf.sign(x) * like(x, 0.5), lambda g: g
-
-    return run
-
-
-@step("join")
-def residual(draw, x):
-    """Two values that depend on the input, one of them through a branch."""
-    n = x.shape[-1]
-    kernel = draw.weights((n, n))
-    inner = draw.pick("inner", [tf.nn.relu, tf.tanh, tf.identity, tf.negative])
-    op = draw.pick(
-        "op",
-        "AddV2 Sub Mul Maximum Minimum RealDiv AddN concat stack "
-        "SquaredDifference matmul mean sum one".split(),
-    )
-
-    def run(x):
-        y = inner(tf.tensordot(x, like(x, kernel), 1))
-        y.set_shape(x.shape)
-        if op == "AddN":
-            return tf.add_n([x, y, x])
-        if op == "concat":
-            return tf.concat([x, y], -1)
-        if op == "stack":
-            return tf.stack([x, y, x], 1)
-        if op == "matmul":
-            return tf.matmul(x, y, transpose_b=True)
-        if op == "mean":
-            return x + tf.reduce_mean(y, -1, keepdims=True)
-        if op == "sum":  # Broadcasts against features, if there are as many.
-            return x + tf.reduce_sum(y, -1)
-        if op == "one":
-            return y[..., :1] - x
-        if op == "RealDiv":
-            return x / (tf.abs(y) + 1)
-        return getattr(tf.raw_ops, op)(x=x, y=y)
-
-    return run

@@ -5,15 +5,26 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tests.bounds.fuzzed import curves, layered, linear, moves, strange
+from tests.bounds.fuzzed import (
+    curves,
+    joins,
+    layered,
+    linear,
+    moves,
+    normalizations,
+    strange,
+    windows,
+)
 from tests.bounds.fuzzed.steps import BATCH, KINDS, STEPS, Draw, Unfit, like
 
-MODULES = curves, layered, linear, moves, strange
+MODULES = curves, joins, layered, linear, moves, normalizations, strange
+MODULES += (windows,)
 SHAPES = (1,), (2,), (3,), (5,), (3, 4), (4, 3), (2, 2), (4, 4, 2), (3, 5, 2)
 SHAPES += ((4, 4, 4), (1, 4, 4), (3, 3, 2, 2), (3,), (5,), (4, 4, 1), (2, 4, 4))
 # Values larger than that, or more of them, say little.
 LARGEST, MOST = 1e5, 200
 _SHARES = {"linear": 0.45, "curve": 0.25, "move": 0.2, "join": 0.1}
+_NOT_AFFINE = "arithmetic", "far_away", "one_feature_broadcast_up", "same"
 _STRANGE = "refused", "mixing"
 
 
@@ -72,8 +83,7 @@ class Network:
     def affine(self):
         """Whether only linear steps were taken, and none is strange."""
         return all(
-            KINDS[name] in ("linear", "move")
-            and name not in ("arithmetic", "one_feature_broadcast_up", "same")
+            KINDS[name] in ("linear", "move") and name not in _NOT_AFFINE
             for name, _ in self.taken
         )
 
@@ -91,7 +101,7 @@ class Network:
             return x
         except (IndexError, NotImplementedError, ZeroDivisionError):
             return x
-        fits = y.dtype == x.dtype and 2 <= y.shape.rank <= 5
+        fits = y.dtype == x.dtype and 1 <= y.shape.rank <= 5
         fits = fits and y.shape[0] == x.shape[0]
         size = int(np.prod(y.shape[1:]))
         if not fits or not 0 < size <= MOST:

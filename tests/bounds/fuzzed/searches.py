@@ -5,6 +5,7 @@ has none.
 """
 
 import numpy as np
+import tensorflow as tf
 
 import tfrobust as tfr
 from tfrobust import verifiers
@@ -67,6 +68,22 @@ def certify(network, problem):
     return _claimed(certain, network.spec.classes, problem), problem
 
 
+def in_a_graph(network, problem):
+    """The margins of CROWN inside a graph, for a batch of any size."""
+    verifier = verifiers.CROWN(problem.threat)
+    given = tf.TensorSpec([None, *problem.x.shape[1:]], tf.float32)
+
+    @tf.function(
+        autograph=False,
+        input_signature=[given, tf.TensorSpec([None], tf.int64)],
+    )
+    def margins(x, y):
+        return verifier.margins(network, x, y)
+
+    found = margins(problem.x, problem.y.astype(np.int64))
+    return np.asarray(found, np.float64), problem
+
+
 def _claimed(certain, classes, problem):
     claimed = np.where(certain[:, None], LEAST, -np.inf)
     claimed = np.repeat(claimed, classes, 1)
@@ -80,4 +97,5 @@ SEARCHES = {
     "certified_radius": certified_radius,
     "certified_radius of envelopes": envelope_radius,
     "certify": certify,
+    "in a graph": in_a_graph,
 }

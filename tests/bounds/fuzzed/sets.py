@@ -11,6 +11,7 @@ import numpy as np
 from tfrobust import threats
 
 KINDS = "linf", "linf", "l2", "l1", "box"
+RANGES = (0.0, 1.0), (0.0, 1.0), (-1.0, 1.0), (-9.0, 9.0), (0.0, 255.0)
 
 
 class Problem(NamedTuple):
@@ -76,14 +77,12 @@ class Problem(NamedTuple):
 def drawn(seed, shape, classes, batch=3):
     """The `Problem` of a seed."""
     rng = np.random.default_rng([seed, 2])
-    low, high = [(0.0, 1.0), (0.0, 1.0), (-1.0, 1.0), (-9.0, 9.0)][
-        rng.integers(4)
-    ]
+    low, high = RANGES[rng.integers(len(RANGES))]
     x = rng.uniform(-0.2, 1.2, (batch, *shape)).astype(np.float32)
-    x = np.clip(x, low, high)
+    x = np.clip(x, low, high) * np.float32(255 if high == 255 else 1)
     y = rng.integers(0, classes, batch)
     kind = KINDS[rng.integers(len(KINDS))]
-    epsilon = float(rng.choice([0.0, 1 / 64, 1 / 8, 1 / 8, 1 / 2, 0.1]))
+    epsilon = float(rng.choice([0.0, 1e-6, 1 / 64, 1 / 8, 1 / 8, 1 / 2, 0.1]))
     mask = None
     if rng.random() < 0.15:
         mask = (rng.random(shape) < 0.6).astype(np.float32)

@@ -61,6 +61,10 @@ for _name, _function in _MIXING.items():
     step("mixing", _name)(lambda draw, x, function=_function: function)
 
 
+def _of_each(x):
+    return tf.reduce_sum(x, list(range(1, x.shape.rank)))
+
+
 _PLAIN = {
     "abs": tf.abs,
     "square": tf.square,
@@ -151,6 +155,21 @@ _PLAIN = {
     "image as kernel": lambda x: tf.nn.conv2d(
         tf.ones([BATCH, 4, 4, x.shape[2]], x.dtype), x, 1, "SAME"
     ),
+    "statistics": lambda x: (
+        x
+        + tf.raw_ops.FusedBatchNormV3(
+            x=x,
+            scale=tf.ones(x.shape[-1]),
+            offset=tf.ones(x.shape[-1]),
+            mean=tf.ones(x.shape[-1]),
+            variance=tf.ones(x.shape[-1]),
+            is_training=False,
+        ).batch_mean
+    ),
+    "value of one": lambda x: (
+        x + tf.reduce_sum(x, list(range(1, len(x.shape))))[..., 0]
+    ),
+    "sums of each": lambda x: tf.reduce_sum(x, list(range(1, len(x.shape)))),
     "diagonal": lambda x: tf.linalg.diag(x),
     "tensordot": lambda x: tf.tensordot(
         x, tf.ones([x.shape[-1], 2], x.dtype), 1
@@ -176,6 +195,7 @@ _OF_IMAGES = {
     "dilation",
     "transposed convolution",
     "image as kernel",
+    "statistics",
 }
 
 

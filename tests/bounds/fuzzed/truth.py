@@ -72,8 +72,11 @@ class Truth:
     def _take(self, logits, points, where, examples=slice(None)):
         y = self.problem.y[examples]
         true = np.take_along_axis(logits, y[None, :, None], -1)
-        margins = true - logits
-        best = np.argmin(np.where(np.isnan(margins), np.inf, margins), 0)
+        with np.errstate(invalid="ignore"):
+            margins = true - logits
+        # What isn't a number wins against nothing.
+        margins = np.where(np.isnan(margins), -np.inf, margins)
+        best = np.argmin(margins, 0)
         margins = np.take_along_axis(margins, best[None], 0)[0]
         smaller = margins < self.smallest[examples]
         picked = np.moveaxis(points, 1, 0)
