@@ -138,14 +138,6 @@ def named(adversaries):
     return found
 
 
-def targeted(adversary):
-    """Whether it, or a part of it, reads labels as classes to reach."""
-    return getattr(adversary, "targeted", False) or any(
-        isinstance(part, Adversary) and targeted(part)
-        for part in tf.nest.flatten(vars(adversary))
-    )
-
-
 def _against(parts, threat):
     """Named parts, with the threat of each replaced."""
     new = dict(parts)
