@@ -4,6 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfrobust import checks
 from tfrobust.backend import register
 from tfrobust.bounds.bounds import Bounds
 from tfrobust.bounds.dense import Dense
@@ -41,15 +42,10 @@ class AlphaCROWN(Bounding):
 
     def __init__(self, threat, steps=20, learning_rate=0.25, intersect=True):
         super().__init__(threat)
-        if steps < 1:
-            raise ValueError(
-                f"`steps` must be at least 1. Received: steps={steps}"
-            )
-        if not learning_rate > 0:
-            raise ValueError(
-                "`learning_rate` must be positive. Received: "
-                f"learning_rate={learning_rate}"
-            )
+        checks.count(steps, "steps")
+        checks.argument(
+            learning_rate > 0, "learning_rate", "be positive", learning_rate
+        )
         self.steps, self.learning_rate = steps, learning_rate
         self.intersect = intersect
 
