@@ -105,8 +105,10 @@ class Linear:
             for drift, pair in zip(drifts, intervals, strict=True)
         ]
         total = off * self._total(node, sums)
-        if self._offset:  # All of it is summed once more for every function.
-            total += rounding.share(node.size) * self._sizes(node)
+        if self._offset:
+            # All of it is summed up for each function, also in the parts of
+            # which functions of single values remember to be the sum.
+            total += 4 * rounding.share(node.size) * self._sizes(node)
         return tf.stop_gradient(total + rounding.TINY)
 
     def offset(self, node):

@@ -1,5 +1,6 @@
 """Maximum pooling."""
 
+import math
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -42,6 +43,9 @@ class MaxPool:
         largest = node.run(upper)
         # All values are summed up for each function.
         largest += rounding.share(node.size) * rounding.size(largest, largest)
+        # A value that leads several windows gets the sum of their functions.
+        windows = math.prod(node.op.get_attr("ksize"))
+        moved += rounding.spare(lower, upper, windows)
         return _Chosen(node, lower, largest, tf.cast(alone, tf.float32), moved)
 
 
@@ -64,8 +68,9 @@ class _Chosen(NamedTuple):
         constant = falls.dot(self.largest * (1 - self.alone))
         kept = found.rows - falls.rows * (1 - found.read(self.alone))
         rows = _spread(node, found.read(self.lower), kept)
-        pulled = found.replaced(rows)
-        return pulled, constant - pulled.magnitude(self.moved)
+        magnitudes = _spread(node, found.read(self.lower), tf.abs(kept))
+        off = found.replaced(magnitudes).magnitude(self.moved)
+        return found.replaced(rows), constant - tf.stop_gradient(off)
 
 
 def _spread(node, values, rows):

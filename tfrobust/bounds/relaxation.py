@@ -33,14 +33,15 @@ class Relaxation(NamedTuple):
             0.0 if part is None else part
             for part in (self.lower_intercept, self.upper_intercept)
         )
-        # All values of the activation are summed up for each function.
+        # All values of the activation are summed up for each function. Both
+        # slopes take part wherever a coefficient is negative: see `pull`.
         summed = 2 * rounding.share(node.size) * (tf.abs(below) + tf.abs(above))
-        down, up = (
-            tf.stop_gradient((1 + 1e-3) * tf.abs(slope) * moved + summed)
-            for slope in (self.lower_slope, self.upper_slope)
+        steepest = tf.maximum(
+            tf.abs(self.lower_slope), tf.abs(self.upper_slope)
         )
+        apart = tf.stop_gradient((1 + 1e-3) * steepest * moved + summed)
         return self._replace(
-            lower_intercept=below - down, upper_intercept=above + up
+            lower_intercept=below - apart, upper_intercept=above + apart
         )
 
     def pull(self, functions):
