@@ -68,7 +68,7 @@ def test_more_neurons_take_more_memory():
         (lambda x: x - tf.reduce_mean(x, 0), "mixes the examples"),
         (lambda x: tf.transpose(tf.matmul(x, x, False, True)), "op MatMul"),
         (lambda x: tf.cast(tf.cast(x, tf.float16), tf.float32), "in float32"),
-        (lambda x: tf.nn.leaky_relu(x, 1.5), "slope in"),
+        (lambda x: tf.nn.leaky_relu(x, 1.5), "no rule for alpha=1.5"),
     ],
 )
 def test_an_op_without_a_rule_is_named_with_a_remedy(function, sentence):

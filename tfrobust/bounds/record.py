@@ -50,11 +50,15 @@ class Record:
                 "mixes the examples of a batch, or reads constants of unknown "
                 "shape, so that no example can be bounded by itself"
             )
-        products = self.rule.linear and self.rule.product
-        if len(node.dependent) > 1 and (products or not self.rule.linear):
+        if len(node.dependent) > 1 and not self.rule.linear:
             return (
                 "reads two values that depend on the input; one must be a "
                 "constant"
+            )
+        if len(node.dependent) > 1 and self.rule.product:
+            return (
+                "reads two values that depend on the input: their product "
+                "isn't linear"
             )
         return self.caveat(node)
 
