@@ -59,6 +59,27 @@ def test_it_answers_the_largest_loss_seen_even_if_that_is_at_x():
     np.testing.assert_array_equal(found, x)
 
 
+class Shift(Attack):
+    """Moves along the line, so that no loss changes."""
+
+    def __init__(self, threat):
+        self.threat = threat
+
+    def _perturb(self, model, x, y):
+        return x + [0.125, -0.125]
+
+
+def test_a_tie_still_stands_and_of_equal_losses_the_first_is_kept():
+    tied = np.full((1, 2), 0.5, np.float32)  # On the line: both logits are 0.
+    push, first = Push(LINF, 0.1), np.zeros(1, int)
+    found = Ensemble([Shift(LINF), push]).perturb(line, tied, first)
+    assert push.sizes == [1]
+    np.testing.assert_allclose(found, tied + 0.1, atol=1e-6)
+    for x in (tied, tied - 0.25):
+        found = Ensemble([Shift(LINF)]).perturb(line, x, first)
+        np.testing.assert_array_equal(found, x)
+
+
 def test_when_all_have_fallen_nothing_runs():
     push = Push(LINF, 0.2)
     x = np.full((2, 2), 0.45, np.float32)

@@ -303,6 +303,17 @@ def test_an_early_stop_keeps_who_is_fooled(restarts, targeted):
     assert np.all(Linf(0.05).contains(x, stopped))
 
 
+@pytest.mark.parametrize("targeted", [False, True])
+def test_a_tie_does_not_stop_the_search(targeted):
+    def line(x, training=False):
+        return tf.stack([1 - tf.reduce_sum(x, 1), 0 * x[:, 0]], axis=1)
+
+    x, y = np.full((1, 2), 0.5, np.float32), np.full(1, int(targeted))
+    options = {"random_start": 0, "early_stop": True, "steps": 2}
+    attack = PGD(Linf(0.1), targeted=targeted, **options)
+    assert np.argmax(line(attack.perturb(line, x, y)), axis=1) == 1
+
+
 def test_what_is_fooled_is_not_computed_any_more():
     sizes = []
 

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from tfrobust import checks
-from tfrobust.adversary import Attack
+from tfrobust.adversary import Attack, named
 from tfrobust.attacks import severity
 from tfrobust.attacks.standing import choose, on_standing
 from tfrobust.backend import register
@@ -38,11 +38,7 @@ class Ensemble(Attack):
     """
 
     def __init__(self, attacks, averages=1):
-        if isinstance(attacks, list | tuple):
-            attacks = named(attacks)
-        checks.kind(
-            attacks, dict, "attacks", '{"pgd": tfr.attacks.PGD(threat)}'
-        )
+        attacks = named(attacks)
         if not attacks:
             raise ValueError("`attacks` must hold at least one attack.")
         for name, attack in attacks.items():
@@ -129,17 +125,6 @@ def mean_logits(model, x, count=1):
             maximum_iterations=count - 1,
         )
     return total / count
-
-
-def named(adversaries):
-    """Names adversaries after their classes, and counts those of one class."""
-    found = {}
-    for adversary in adversaries:
-        name, number = type(adversary).__name__.lower(), 1
-        while (unique := f"{name}-{number}" if number > 1 else name) in found:
-            number += 1
-        found[unique] = adversary
-    return found
 
 
 def _same(threat, other):

@@ -1,6 +1,5 @@
 """The robustness card: what an artefact is, and what is known of it."""
 
-import hashlib
 import json
 
 import numpy as np
@@ -8,7 +7,12 @@ import numpy as np
 from tfrobust import files
 from tfrobust.evaluation.provenance import Provenance
 
-NAME = "robustness_card.json"
+# What the signatures with a certificate do with what can't have one.
+REFUSALS = (
+    "An input out of the valid range or NaN, and logits or margins that aren't "
+    "finite, are answered with class -1, certified false and margin -inf, row "
+    "by row. serving_default guards no values."
+)
 
 
 def of_folder(folder, network, served, verifier, found, report):
@@ -30,10 +34,12 @@ def of_folder(folder, network, served, verifier, found, report):
         "verifier": repr(verifier) if verifier else None,
         "threat": repr(threat) if threat else None,
         "epsilon": float(np.max(threat.epsilon)) if threat else None,
+        "refusals": REFUSALS if threat else None,
         "kernels": _kernels(served.network.kernels),
         "bytes": sum(path.stat().st_size for path in listed),
         "sha256": {
-            path.relative_to(folder).as_posix(): _hash(path) for path in listed
+            path.relative_to(folder).as_posix(): files.sha256(path)
+            for path in listed
         },
         "artefact": found,
         "report": report.to_dict() if report else None,
@@ -46,7 +52,7 @@ def of_file(path, network, format, found, report):
         **_about(network),
         "format": f"LiteRT {format}",
         "bytes": path.stat().st_size,
-        "sha256": {path.name: _hash(path)},
+        "sha256": {path.name: files.sha256(path)},
         "artefact": found,
         "report": report.to_dict() if report else None,
     }
@@ -89,7 +95,3 @@ def _kernels(kernels):
         }
         for kernel in kernels
     ]
-
-
-def _hash(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()
