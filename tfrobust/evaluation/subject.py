@@ -5,11 +5,10 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks import FGSM, PGD, Transfer
+from tfrobust.attacks import FGSM, PGD, Transfer, severity
 from tfrobust.evaluation.diagnostics import TOO_WEAK
 from tfrobust.evaluation.runner import Runner
 from tfrobust.gradients import input_gradient
-from tfrobust.losses import cross_entropy
 
 
 class Subject:
@@ -107,10 +106,10 @@ class Subject:
         return float(np.mean(left))
 
     def gradient(self, x):
-        """Input gradients of the cross entropy, as rows."""
+        """Input gradients of what attacks on cross entropy ascend, as rows."""
 
         def loss(logits):
-            return cross_entropy(self.y, logits)
+            return severity.odds(self.y, logits)
 
         x = tf.constant(x)
         gradient = input_gradient(self.differentiable, x, loss)[2]
