@@ -79,7 +79,7 @@ def drawn(seed, shape, classes, batch=3):
     rng = np.random.default_rng([seed, 2])
     low, high = RANGES[rng.integers(len(RANGES))]
     x = rng.uniform(-0.2, 1.2, (batch, *shape)).astype(np.float32)
-    x = np.clip(x, low, high) * np.float32(255 if high == 255 else 1)
+    x = np.clip(x * np.float32(255 if high == 255 else 1), low, high)
     y = rng.integers(0, classes, batch)
     kind = KINDS[rng.integers(len(KINDS))]
     epsilon = float(rng.choice([0.0, 1e-6, 1 / 64, 1 / 8, 1 / 8, 1 / 2, 0.1]))

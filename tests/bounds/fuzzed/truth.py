@@ -1,7 +1,8 @@
 """The smallest margins that a network is seen to have over a threat.
 
 They are upper bounds on the truth, and every one of them is the network's at a
-point of the threat: in float32 in a batch, in float32 alone, or in float64.
+point of the threat: in float32 in a batch, at another place in it, in float32
+alone, or in float64.
 """
 
 import numpy as np
@@ -156,7 +157,11 @@ class Truth:
         points = np.moveaxis(self.points, 1, 0)
         points = np.concatenate([points, self.problem.x[None]])
         for worst in points:
-            self._take(self._run(worst, tf.float32)[None], worst[None], "batch")
+            logits = self._run(worst, tf.float32)
+            self._take(logits[None], worst[None], "batch")
+        # Of any example the same must hold at another place in the batch.
+        logits = self._run(np.roll(worst, 1, 0), tf.float32)
+        self._take(np.roll(logits, -1, 0)[None], worst[None], "another place")
         for k in range(len(self.problem.x)):
             one = slice(k, k + 1)
             # The most dangerous rival alone.
