@@ -18,8 +18,8 @@ def drawn(*shape):
     return tf.constant(RNG.normal(size=shape), "float32")
 
 
-def rows(start, size):
-    window = Window((3, 3), (2, 2), start, size)
+def rows(start, size, stride=(2, 2)):
+    window = Window((3, 3), stride, start, size)
     places = tf.constant([[0, 0, 0], [0, 2, 1], [1, 1, 2], [1, 2, 2]])
     tensor = drawn(2, 4, *size, SHAPE[-1])
     return Rows(tensor, Examples(tf.constant([0, 0, 1, 1])), window, places)
@@ -32,6 +32,25 @@ def test_windows_of_different_sizes_add_up_as_whole_images_do():
     np.testing.assert_allclose(
         total.dense(SHAPE).tensor,
         narrow.dense(SHAPE).tensor + wide.dense(SHAPE).tensor,
+        atol=1e-6,
+    )
+
+
+def test_windows_of_different_strides_add_up_as_whole_images_do():
+    near, far = rows((0, 0), (3, 2), (1, 1)), rows((0, 0), (2, 2))
+    for one, other in ((near, far), (far, near)):
+        np.testing.assert_allclose(
+            one.plus(other, SHAPE).dense(SHAPE).tensor,
+            near.dense(SHAPE).tensor + far.dense(SHAPE).tensor,
+            atol=1e-6,
+        )
+    near, far = (
+        Patches(drawn(1, 3, 3, 2, *w.window.size, SHAPE[-1]), w.window)
+        for w in (near, far)
+    )
+    np.testing.assert_allclose(
+        near.plus(far, SHAPE).tensor,
+        near.dense(SHAPE).tensor + far.dense(SHAPE).tensor,
         atol=1e-6,
     )
 

@@ -77,6 +77,18 @@ def residual():
     return keras.Model(inputs, layers.Dense(CLASSES)(x))
 
 
+def strided():
+    """Two ways that meet at a grid to which they took different strides."""
+    inputs = keras.Input(IMAGE)
+    x = layers.Conv2D(3, 3, padding="same", activation="relu")(inputs)
+    a = layers.Conv2D(4, 1, 2, padding="same")(x)
+    b = layers.Conv2D(4, 4)(x)
+    x = layers.ReLU()(layers.Add()([a, b]))
+    x = layers.Conv2D(3, 2, padding="same", activation="relu")(x)
+    x = layers.Conv2D(3, 2, padding="same", activation="relu")(x)
+    return keras.Model(inputs, layers.Dense(CLASSES)(layers.Flatten()(x)))
+
+
 def shifted():
     """A shortcut that is traced before what it goes around."""
     inputs = keras.Input(VECTOR)
@@ -200,6 +212,7 @@ NETWORKS = {
     ),
     "fused batch normalisation": image(fused_batch_norm, tf.nn.relu),
     "residual": residual,
+    "strides that differ": strided,
     "shifted shortcut": shifted,
     "joined": joined,
     "moves": image(mixed_up),

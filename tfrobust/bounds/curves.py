@@ -108,7 +108,8 @@ def _under(function, derivative, lower, upper, free):
     if free is None:
         # Where all is convex, the middle; otherwise the last is closest.
         free = tf.where(upper <= 0, 0.5, 1.0)
-    touch = lower + free * (last - lower)
+    # Rounding must not carry it beyond the last.
+    touch = tf.minimum(lower + free * (last - lower), last)
     slope = derivative(touch)
     below = function(touch) - slope * touch
     chord, through = _chord(function, lower, upper)

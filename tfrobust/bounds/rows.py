@@ -154,9 +154,13 @@ class Rows:
                 (parts, numbers), (more, others) = self.origin, other.origin
                 origin = (parts + more, numbers) if numbers is others else None
             return self._with(self.tensor + other.tensor, origin)
-        if None in (self.window, other.window):
+        if (
+            self.window is None
+            or other.window is None
+            or (self.window[:2] != other.window[:2])
+        ):
+            # On two ways of different strides, windows lie apart differently.
             return self.dense(shape).plus(other.dense(shape), shape)
-        # They have places in common, and with them grid and stride.
         window = self.window.union(other.window)
         tensor = self.window.widened(
             self.tensor, window

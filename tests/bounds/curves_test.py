@@ -1,0 +1,79 @@
+"""Lines around curves enclose what float64 knows of them, without tolerance."""
+
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrobust.bounds import curves
+from tfrobust.bounds.activation import Activation
+
+CURVES = {
+    "sigmoid": (curves.sigmoid, tf.sigmoid, lambda z: np.tanh(z / 2) / 2 + 0.5),
+    "tanh": (curves.tanh, tf.tanh, np.tanh),
+    "softplus": (
+        curves.softplus,
+        tf.math.softplus,
+        lambda z: np.logaddexp(z, 0),
+    ),
+    "elu": (
+        curves.elu,
+        tf.nn.elu,
+        lambda z: np.maximum(z, 0) + np.expm1(np.minimum(z, 0)),
+    ),
+}
+every_curve = pytest.mark.parametrize("name", list(CURVES))
+
+
+def intervals(count=4000):
+    """Lower and upper ends: narrow ones, and ones as wide as raw inputs are."""
+    rng = np.random.default_rng(0)
+    centre = rng.normal(0, 4, count)
+    radius = 10 ** rng.uniform(-5, 1.5, count)
+    wide = -(10 ** rng.uniform(-3, 6, count)), 10 ** rng.uniform(-3, 6, count)
+    lower = np.float32(np.concatenate([centre - radius, wide[0]]))
+    upper = np.float32(np.concatenate([centre + radius, wide[1]]))
+    return lower, upper
+
+
+@every_curve
+@pytest.mark.parametrize("free", [None, 0.0, 0.7, 1.0])
+def test_no_line_crosses_its_curve_by_a_rounding(name, free):
+    rule, _, exact = CURVES[name]
+    lower, upper = intervals()
+    given = None if free is None else tf.fill(lower.shape, free)
+    lines = rule(None, tf.constant(lower), tf.constant(upper), given)
+    slope, below, steeper, above = np.asarray(lines, np.float64)
+    width = np.float64(upper) - lower
+    points = [lower + share * width for share in np.linspace(0, 1, 51)]
+    points += [np.clip(z, lower, upper) for z in np.linspace(-12.0, 12, 49)]
+    for z in map(np.float64, points):
+        assert np.all(slope * z + below <= exact(z))
+        assert np.all(exact(z) <= steeper * z + above)
+
+
+@every_curve
+def test_no_value_of_a_curve_leaves_its_interval(name):
+    _, function, exact = CURVES[name]
+    lower, upper = intervals()
+    node = types.SimpleNamespace(run=function)
+    ends = Activation(None, curved=True).interval(node, [(lower, upper)])
+    least, most = np.asarray(ends, np.float64)
+    assert np.all(least <= exact(np.float64(lower)))
+    assert np.all(exact(np.float64(upper)) <= most)
+
+
+@pytest.mark.parametrize("upper", [0.2, 1.0, 4.0])
+def test_a_tangent_ends_below_the_upper_end_however_wide_the_interval(upper):
+    def derivative(z):
+        return 4 * tf.sigmoid(2 * z) * tf.sigmoid(-2 * z)
+
+    # The wider, the farther apart are both ends of the last halving.
+    lower = -np.geomspace(1, 1e5, 400).astype(np.float32)
+    given = lower, tf.fill(lower.shape, upper), None
+    slope, below = curves._under(tf.tanh, derivative, *given)
+    end = np.float64(slope) * np.float32(upper) + np.float64(below)
+    assert np.all(end <= np.tanh(upper) + 3e-7)
+    # It is no looser than it must be, either.
+    assert np.all(end >= np.tanh(upper) - 1e-6 * np.abs(lower) - 3e-7)
