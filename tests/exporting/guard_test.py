@@ -66,6 +66,20 @@ def test_rounding_at_the_ends_of_the_range_is_not_refused():
     assert answer["certify"](x)["certified"].all()
 
 
+def test_an_infinite_input_is_refused_by_a_range_without_ends_too():
+    threat = tfr.threats.Linf(0.1, low=-INF, high=INF)
+    verifier = Given(np.ones([3, 3], np.float32))
+    verifier.threat = threat
+
+    def saturated(x, training=False):
+        return tf.tanh(x)
+
+    x = tf.constant([[9.0, -9.0, 0.0], [INF, 0.0, 0.0], [0.0, -INF, 1.0]])
+    found = signatures(saturated, verifier)["certify"](x)
+    np.testing.assert_array_equal(found["certified"], [True, False, False])
+    np.testing.assert_array_equal(found["class"], [0, -1, -1])
+
+
 @pytest.mark.parametrize(
     "margins",
     [
