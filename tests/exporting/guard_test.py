@@ -33,8 +33,8 @@ def signatures(network, verifier):
     }
 
 
-def identity(x, training=False):
-    return tf.identity(x)
+def rectified(x, training=False):
+    return tf.nn.relu(x)
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,23 @@ def test_a_refused_row_abstains_and_changes_nothing_for_its_neighbours(
 
 
 def test_rounding_at_the_ends_of_the_range_is_not_refused():
-    answer = signatures(identity, Given(np.ones([2, 3], np.float32)))
+    answer = signatures(rectified, Given(np.ones([2, 3], np.float32)))
     x = tf.constant([[0.0, 1.0 + 5e-7, 0.5], [0.0, 0.2, -5e-7]])
     assert answer["certify"](x)["certified"].all()
+
+
+def test_an_infinite_input_is_refused_by_a_range_without_ends_too():
+    threat = tfr.threats.Linf(0.1, low=-INF, high=INF)
+    verifier = Given(np.ones([3, 3], np.float32))
+    verifier.threat = threat
+
+    def saturated(x, training=False):
+        return tf.tanh(x)
+
+    x = tf.constant([[9.0, -9.0, 0.0], [INF, 0.0, 0.0], [0.0, -INF, 1.0]])
+    found = signatures(saturated, verifier)["certify"](x)
+    np.testing.assert_array_equal(found["certified"], [True, False, False])
+    np.testing.assert_array_equal(found["class"], [0, -1, -1])
 
 
 @pytest.mark.parametrize(
@@ -83,7 +97,7 @@ def test_rounding_at_the_ends_of_the_range_is_not_refused():
 def test_margins_that_are_no_number_or_not_positive_are_not_certified(margins):
     rows = np.float32([[0, 1, 2], margins, [0, 2, 1]])
     x = tf.constant([[1.0, 0.5, 0.0]] * 3)
-    answer = signatures(identity, Given(rows))
+    answer = signatures(rectified, Given(rows))
     found = answer["certify"](x)
     np.testing.assert_array_equal(found["certified"], [True, False, True])
     finite = np.all(np.isfinite(margins))
@@ -150,7 +164,7 @@ def test_a_request_of_another_shape_is_refused(shipped, shape):
 
 def test_an_empty_batch_gets_an_empty_answer(shipped):
     loaded = tf.saved_model.load(str(shipped[1])).signatures
-    dense = signatures(identity, tfr.verifiers.IBP(THREAT))
+    dense = signatures(rectified, tfr.verifiers.IBP(THREAT))
     assert dense["serving_default"](tf.zeros([0, 3]))["logits"].shape == (0, 3)
     for name in ("certify", "predict_or_abstain"):
         for value in loaded[name](image=tf.zeros([0, 6, 6, 1])).values():
@@ -162,6 +176,6 @@ def test_an_empty_batch_gets_an_empty_answer(shipped):
     [tfr.verifiers.FastLin, tfr.verifiers.AlphaCROWN, tfr.verifiers.CROWNIBP],
 )
 def test_verifiers_of_every_kind_answer_an_empty_batch(verifier):
-    answer = signatures(identity, verifier(THREAT))
+    answer = signatures(rectified, verifier(THREAT))
     assert answer["certify"](tf.zeros([0, 3]))["certified"].shape == (0,)
     assert answer["certify"](tf.eye(3))["certified"].all()

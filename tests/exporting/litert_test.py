@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 import tfrobust as tfr
+from tfrobust import files
 from tfrobust.backend import keras
 from tfrobust.evaluation.litert import LiteRT
+from tfrobust.exporting import litert
 
 ATTACK = tfr.attacks.PGD(tfr.threats.Linf(0.02), steps=5)
+IMAGES = np.random.default_rng(2).random((9, 6, 6, 1), np.float32)
 
 # Answers with ai-edge-litert alone, one example at a time.
 STRANGER = """
@@ -143,13 +146,71 @@ def test_a_file_that_the_interpreter_refuses_is_not_kept(tmp_path):
     assert path.exists()
 
 
+def test_a_layer_that_litert_does_not_have_is_named(tmp_path):
+    model = keras.Sequential(
+        [
+            keras.Input((4, 3)),
+            keras.layers.LSTM(3, unroll=False),
+            keras.layers.Dense(3),
+        ]
+    )
+    with pytest.raises(ValueError, match="because of: TensorList"):
+        tfr.export_litert(model, tmp_path / "model.tflite", "float16")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_two_at_once_the_second_keeps_the_file_and_the_card_of_the_first(
+    tmp_path, shipped, monkeypatch
+):
+    path = tmp_path / "model.tflite"
+    convert = litert._converted
+
+    def beaten(*arguments):
+        content = convert(*arguments)
+        monkeypatch.setattr(litert, "_converted", convert)
+        tfr.export_litert(shipped[0], path, "float16")
+        return content
+
+    monkeypatch.setattr(litert, "_converted", beaten)
+    with pytest.raises(FileExistsError, match="somebody else while this was"):
+        tfr.export_litert(shipped[0], path, "float16", input_name="pixels")
+    files.check_hash(path)
+    names = sorted(found.name for found in tmp_path.iterdir())
+    assert names == ["model.tflite", "model.tflite.json"]
+
+
+def test_a_flipped_bit_in_the_file_is_told_by_the_card(written, tmp_path):
+    path = tmp_path / "copy.tflite"
+    card = written["int8_sparse"].with_name("int8_sparse.tflite.json")
+    files.card_of(path).write_bytes(card.read_bytes())
+    content = written["int8_sparse"].read_bytes()
+    path.write_bytes(content)
+    files.check_hash(path)
+    for place in np.random.default_rng(0).integers(0, len(content), 20):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        with pytest.raises(ValueError, match="must have the hashes"):
+            files.check_hash(path)
+
+
 def refusals(tmp_path):
     (tmp_path / "old.tflite").write_text("old")
     return [
         (FileExistsError, "old.tflite exists", {"path": "old.tflite"}),
         (ValueError, "must end in .tflite", {"path": "model.pb"}),
         (ValueError, "`format` must be one of", {"format": "int4"}),
+        (ValueError, "`format` must be one of", {"format": ["int8"]}),
         (ValueError, "needs `calibration`", {"calibration": None}),
+        (TypeError, "must be an array of inputs", {"calibration": "x.npy"}),
+        (ValueError, "model's shape", {"calibration": np.ones([9, 6, 6])}),
+        (ValueError, "that differ", {"calibration": np.ones([9, 6, 6, 1])}),
+        (ValueError, "finite inputs", {"calibration": np.nan * IMAGES}),
+        (
+            ValueError,
+            "valid range",
+            {"calibration": 255 * IMAGES, "data": (IMAGES, [0] * 9)},
+        ),
         (TypeError, "`data` needs an `attack`", {"data": ([], [])}),
         (ValueError, "Python identifier", {"input_name": "my image"}),
         (ValueError, "must differ from the outputs", {"input_name": "logits"}),
@@ -159,6 +220,8 @@ def refusals(tmp_path):
 def test_what_cannot_be_written_is_refused(tmp_path, shipped, data):
     for error, words, given in refusals(tmp_path):
         arguments = {"path": "model.tflite", "calibration": data[0], **given}
+        if "calibration" in given and "data" in given:
+            arguments["attack"] = ATTACK
         path = tmp_path / arguments.pop("path")
         with pytest.raises(error, match=words):
             tfr.export_litert(shipped[0], path, **arguments)

@@ -69,6 +69,17 @@ def test_no_output_of_any_signature_may_differ(
     assert [path.name for path in tmp_path.iterdir()] == ["right"]
 
 
+@pytest.mark.parametrize(
+    ("low", "high"), [(-np.inf, np.inf), (-np.inf, -3.0), (4.0, np.inf)]
+)
+def test_a_range_may_have_no_ends(tmp_path, low, high):
+    threat = tfr.threats.Linf(0.01, low=low, high=high)
+    path = tfr.export(network(), tmp_path, certify=tfr.verifiers.IBP(threat))
+    x = tf.fill([2, 4, 4, 1], np.clip(np.float32(0), low, high))
+    found = tf.saved_model.load(str(path)).signatures["certify"](image=x)
+    assert np.all(np.isfinite(found["margin"]))
+
+
 def normalized():
     normalize = keras.layers.Normalization()
     normalize.adapt(7 * X + 3)

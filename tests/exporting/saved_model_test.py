@@ -233,6 +233,35 @@ def test_a_model_that_answers_at_random_is_not_kept(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+class Calling(keras.layers.Layer):
+    def call(self, x):
+        return tf.ensure_shape(
+            tf.numpy_function(np.negative, [x], x.dtype), x.shape
+        )
+
+
+def test_a_model_that_calls_python_is_refused_which_no_server_could(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), Calling()])
+    with pytest.raises(ValueError, match="without Python.*serving_default"):
+        tfr.export(model, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_two_at_once_one_wins_and_the_other_is_told(tmp_path, monkeypatch):
+    save = tf.saved_model.save
+
+    def beaten(*arguments):
+        save(*arguments)
+        monkeypatch.setattr(tf.saved_model, "save", save)
+        tfr.export(network(), tmp_path)
+
+    monkeypatch.setattr(tf.saved_model, "save", beaten)
+    with pytest.raises(FileExistsError, match="1 was written by somebody else"):
+        tfr.export(network(), tmp_path)
+    names = sorted(os.listdir(tmp_path))
+    assert names == ["1", "batching.config", "models.config"]
+
+
 @pytest.mark.parametrize("failure", [KeyboardInterrupt, OSError])
 def test_an_interrupted_export_leaves_nothing(tmp_path, monkeypatch, failure):
     save = tf.saved_model.save

@@ -35,9 +35,9 @@ def admitted(x, threat):
     Returns:
         The inputs, and which of them are the original ones, `[batch]`, bool.
     """
-    # NaN compares false with everything.
+    # NaN compares false with everything, and a range may have no end.
     inside = (x >= threat.low - TOLERANCE) & (x <= threat.high + TOLERANCE)
-    inside = every(inside)
+    inside = every(inside & tf.math.is_finite(x))
     valid = tf.clip_by_value(tf.zeros_like(x), threat.low, threat.high)
     rows = tf.reshape(inside, [-1] + [1] * (x.shape.rank - 1))
     return tf.where(rows, x, valid), inside

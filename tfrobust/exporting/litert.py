@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+import re
 import tempfile
 import warnings
 
@@ -29,6 +30,7 @@ from tfrobust.model import RobustModel
 # How far logits may move, as a fraction of the largest: 8 bits for every
 # activation of many layers, or the 11 bits of float16 for every weight.
 FORMATS = {"int8_sparse": 0.25, "int8": 0.25, "float16": 0.02}
+COMPARED = 64  # Of the calibration, how many inputs are compared.
 
 
 def export_litert(
@@ -85,11 +87,12 @@ def export_litert(
     check_report(report)
     spec = input_spec(model, input_name)
     attack, data = resolved(model, spec, None, data, attack)
+    if calibration is not None:
+        calibration = _calibration(calibration, spec, attack)
     with weights, files.new_file(path, overwrite=False) as new:
         network = stock(model)
         new.write_bytes(_converted(network, spec, format, calibration))
-        x = probes(spec) if calibration is None else calibration[:8]
-        x = np.asarray(x, np.float32)
+        x = probes(spec) if calibration is None else calibration[:COMPARED]
         copy, logits = _loaded(new, x, format)
         tolerance, found = FORMATS[format], None
         check_equal("logits", logits, model(x, training=False), tolerance)
@@ -117,17 +120,55 @@ def _converted(network, spec, format, calibration):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if format == "float16":
             converter.target_spec.supported_types = [tf.float16]
-            return converter.convert()
+            return _convert(converter)
         if format == "int8_sparse":
             sparse = tf.lite.Optimize.EXPERIMENTAL_SPARSITY
             converter.optimizations.append(sparse)
         int8 = tf.lite.OpsSet.TFLITE_BUILTINS_INT8
         converter.target_spec.supported_ops = [int8]
-        samples = np.asarray(calibration, np.float32)
         converter.representative_dataset = lambda: (
-            {spec.name: sample[np.newaxis]} for sample in samples
+            {spec.name: sample[np.newaxis]} for sample in calibration
         )
+        return _convert(converter)
+
+
+def _convert(converter):
+    from tensorflow.lite.python.convert_phase import ConverterError
+
+    try:
         return converter.convert()
+    except ConverterError as error:
+        named = re.search(r'"(\w+):"', str(error))
+        reason = named[1] if named else str(error).splitlines()[0]
+        raise ValueError(
+            "What is exported must consist of ops that LiteRT has. Its "
+            f"converter refused the network because of: {reason}. Replace the "
+            "layer, or write a SavedModel with tfr.export."
+        ) from error
+
+
+def _calibration(calibration, spec, attack):
+    """The calibration as an array, once it is known to fit."""
+    try:
+        x = np.asarray(calibration, np.float32)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            "`calibration` must be an array of inputs. Received: "
+            f"{type(calibration).__name__}"
+        ) from error
+    if not spec.shape.is_compatible_with(x.shape):
+        raise ValueError(
+            f"`calibration` must hold inputs of the model's shape, "
+            f"{spec.shape}. Received: {x.shape}"
+        )
+    if not np.all(np.isfinite(x)) or x.min() == x.max():
+        raise ValueError(
+            "`calibration` must hold finite inputs that differ, as those of "
+            f"the training set. Received: values from {x.min()} to {x.max()}."
+        )
+    if attack is not None:
+        attack.threat.checked(x)
+    return x
 
 
 def _convolved(layer):
@@ -148,7 +189,7 @@ def _loaded(path, x, format):
 
 
 def _check(path, format, calibration):
-    if format not in FORMATS:
+    if format not in list(FORMATS):
         raise ValueError(
             f"`format` must be one of {', '.join(FORMATS)}. "
             f"Received: format={format!r}"

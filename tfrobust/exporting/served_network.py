@@ -1,5 +1,7 @@
 """A network with named inputs, outputs and signatures."""
 
+import itertools
+
 import numpy as np
 import tensorflow as tf
 
@@ -37,6 +39,9 @@ class ServedNetwork(tf.Module):
 
         Args:
             outputs: Names of outputs of `serving_default`; None for all.
+
+        Raises:
+            ValueError: If one calls Python, which runs in this process alone.
         """
 
         def predicted(x):
@@ -51,12 +56,15 @@ class ServedNetwork(tf.Module):
             )
             answers["certify"] = self._certified
             answers["predict_or_abstain"] = self._predicted_or_abstained
-        return {
+        functions = {
             name: tf.function(
                 answer, input_signature=[self._spec], autograph=False
             ).get_concrete_function()
             for name, answer in answers.items()
         }
+        for name, function in functions.items():
+            _check_portable(name, function.graph.as_graph_def())
+        return functions
 
     def _predicted(self, x):
         logits = self.network(x)
@@ -98,3 +106,15 @@ class ServedNetwork(tf.Module):
 
     def _epsilon(self):
         return tf.reduce_max(tf.cast(self._verifier.threat.epsilon, tf.float32))
+
+
+def _check_portable(name, definition):
+    """Refuses a graph that no other process can run."""
+    bodies = (body.node_def for body in definition.library.function)
+    for node in itertools.chain(definition.node, *bodies):
+        if node.op in ("PyFunc", "PyFuncStateless", "EagerPyFunc"):
+            raise ValueError(
+                "What is exported must run without Python. Received: the "
+                f"signature {name!r}, which calls it at {node.name!r}. Replace "
+                "tf.numpy_function and tf.py_function by ops of TensorFlow."
+            )
