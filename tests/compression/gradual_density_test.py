@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfrobust as tfr
 from tests.compression.conftest import tf_keras_only
@@ -200,8 +201,9 @@ def test_an_impossible_last_stage_is_refused_before_the_first():
 
 @tf_keras_only  # Keras 3 builds the network first.
 def test_a_network_without_weights_yet_is_refused():
+    data = tf.data.Dataset.from_tensor_slices((X, Y)).batch(8)
     layer = tfr.layers.SparseBinaryDense(3, name="late")
     model = tfr.RobustModel(keras.Sequential([layer]))
     model.compile("sgd")
     with pytest.raises(ValueError, match="aren't: late. Call it once"):
-        model.fit(X, Y, verbose=0, callbacks=[GradualDensity(0.1, stages=1)])
+        model.fit(data, verbose=0, callbacks=[GradualDensity(0.1, stages=1)])
