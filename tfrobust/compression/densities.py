@@ -28,6 +28,8 @@ def layer_densities(sizes, density, p=0.1):
     checks.number(density, "density")
     checks.argument(0 < density <= 1, "density", "lie in (0, 1]", density)
     checks.number(p, "p", 0, 1)
+    fine = isinstance(sizes, (list, tuple))
+    checks.argument(fine, "sizes", "be a list", repr(sizes))
     for size in sizes:
         checks.count(size, "sizes")
     densities = [0.0] * len(sizes)
