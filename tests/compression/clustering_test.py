@@ -90,7 +90,9 @@ def test_layers_that_cannot_be_clustered_are_all_listed():
     ("clusters", "sparse"), [(1, False), (2, True), (2.5, False)]
 )
 def test_too_few_clusters_are_refused(clusters, sparse):
-    with pytest.raises(ValueError, match="`clusters` must be a whole number"):
+    with pytest.raises(
+        ValueError, match="`clusters` must be at least . and whole"
+    ):
         cluster(dense(), clusters, preserve_sparsity=sparse)
 
 

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfrobust as tfr
+from tests.compression.conftest import tf_keras_only
 from tfrobust.backend import keras
 from tfrobust.compression import GradualDensity, layer_densities, subnetwork
 
@@ -167,3 +169,41 @@ def test_what_cannot_be_meant_is_refused():
     model.compile("sgd")
     with pytest.raises(ValueError, match="must have sparse binary layers"):
         model.fit(X, Y, verbose=0, callbacks=[GradualDensity(0.1, stages=1)])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("density", float("nan")),
+        ("density", "0.1"),
+        ("stages", 1.5),
+        ("stages", True),
+        ("p", -0.1),
+        ("p", None),
+        ("checkpoint", "best.keras"),
+    ],
+)
+def test_an_argument_of_the_wrong_kind_is_refused_at_once(name, value):
+    arguments = {"density": 0.1, "stages": 2} | {name: value}
+    with pytest.raises(ValueError, match=f"`{name}` must .* Received: {name}="):
+        GradualDensity(**arguments)
+
+
+def test_an_impossible_last_stage_is_refused_before_the_first():
+    model = compiled()
+    before = model.get_weights()
+    gradual = GradualDensity(1e-6, stages=4)
+    with pytest.raises(ValueError, match="at least one weight in each layer"):
+        model.fit(X, Y, 8, epochs=4, verbose=0, callbacks=[gradual])
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@tf_keras_only  # Keras 3 builds the network first.
+def test_a_network_without_weights_yet_is_refused():
+    data = tf.data.Dataset.from_tensor_slices((X, Y)).batch(8)
+    layer = tfr.layers.SparseBinaryDense(3, name="late")
+    model = tfr.RobustModel(keras.Sequential([layer]))
+    model.compile("sgd")
+    with pytest.raises(ValueError, match="aren't: late. Call it once"):
+        model.fit(data, verbose=0, callbacks=[GradualDensity(0.1, stages=1)])

@@ -78,6 +78,16 @@ def test_the_smallest_scheme_gives_the_kernel_back_bit_by_bit(kernel, scheme):
     assert found.shape == kernel.shape and found.dtype == np.float32
 
 
+@pytest.mark.parametrize("factor", [1 + 2.0**-23, 1.0005, 1.5])
+def test_magnitudes_that_nearly_agree_are_no_signs(factor):
+    kernel = sparse((30, 40), 0.3)
+    first = np.flatnonzero(kernel)[0]
+    kernel.reshape(-1)[first] *= np.float32(factor)
+    packed = packing.pack(kernel)
+    assert packed.scheme == "float32"
+    np.testing.assert_array_equal(packing.unpack(packed), kernel)
+
+
 def test_a_zero_loses_its_sign():
     kernel = np.float32([[0.0, -0.0, -1.0, 1.0]])
     found = packing.unpack(packing.pack(kernel))

@@ -173,3 +173,13 @@ def test_wrappers_of_tfmot_are_refused():
     pruned = prune(network(), m_by_n=(2, 4), layers=["conv", "hidden"])
     with pytest.raises(ValueError, match="Pass pruned or clustered models"):
         report(pruned)
+
+
+def test_magnitudes_that_nearly_agree_are_no_signs():
+    model = by_hand()
+    weights = model.get_weights()
+    weights[0][0, 0, 1, 1] *= np.float32(1.0005)
+    model.set_weights(weights)
+    found = report(model)
+    assert found.layers[0]["bits"] == 32
+    assert found.storage["8-bit gaps + kept signs"]["disk"] is None

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfrobust.compression import packing
+from tfrobust.exporting import decoding
 from tfrobust.exporting.decoding import decode, fingerprint
 
 
@@ -48,3 +49,13 @@ def test_the_hash_covers_every_array():
         )
     seen.add(fingerprint(dataclasses.replace(packed, shape=(40, 30))).tobytes())
     assert len(seen) == 5
+
+
+@pytest.mark.parametrize("place", range(8))
+def test_a_hash_that_differs_in_one_byte_is_noticed(monkeypatch, place):
+    packed = packing.pack(signs((30, 40), 0.1))
+    wrong = fingerprint(packed)
+    wrong[0, place] ^= 1
+    monkeypatch.setattr(decoding, "fingerprint", lambda packed: wrong)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="is corrupted"):
+        decode(packed)

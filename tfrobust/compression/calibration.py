@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks
@@ -32,13 +33,22 @@ def calibrate(model, calibration, low=0.0, high=1.0):
             range, or an example has no input gradient.
     """
     model = checked_network(model)
+    checks.finite(low=low, high=high)
     if not low < high:
         raise ValueError(
             f"`low` must be below `high`. Received: [{low}, {high}]"
         )
+    if np.ndim(calibration) == 0 or len(calibration) == 0:
+        raise ValueError(
+            "`calibration` must hold at least one example. Received: "
+            f"{calibration!r}"
+        )
     x = checks.inputs(calibration, low, high)
-    if len(x) == 0:
-        raise ValueError("`calibration` must hold at least one example.")
+    if not tf.TensorShape(model.input_shape).is_compatible_with(x.shape):
+        raise ValueError(
+            "`calibration` must have the shape of the model's inputs, "
+            f"{model.input_shape}. Received: {tuple(x.shape)}"
+        )
     tools = tfmot().quantization.keras
     layers = leaves(model)
     wrappers = [

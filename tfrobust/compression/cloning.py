@@ -41,7 +41,8 @@ def clone(model, replace):
         return made[id(part)]
 
     def new(part):
-        if is_graph(part):
+        if isinstance(part, keras.Model):
+            check_graph(part)
             return keras.models.clone_model(part, clone_function=copied)
         is_layer = isinstance(part, keras.layers.Layer)
         found = replace(part) if is_layer else None
@@ -58,7 +59,7 @@ def clone(model, replace):
 
 def anew(part):
     """A layer or operation of the same configuration, without its weights."""
-    if is_graph(part):
+    if isinstance(part, keras.Model):
         return clone(part, lambda layer: None)
     try:
         return type(part).from_config(part.get_config())
@@ -93,18 +94,20 @@ def settle(layer):
         layer.finalize_state()
 
 
-def is_graph(part):
-    """Whether this is a functional or Sequential model."""
-    return isinstance(part, keras.Model) and bool(
-        getattr(part, "outputs", None)
-    )
+def check_graph(model):
+    """Refuses a model that doesn't say how its layers are called."""
+    if not getattr(model, "outputs", None):
+        raise ValueError(
+            "Models inside of a model must be functional or Sequential. "
+            f"Received: {model.name} ({type(model).__name__})"
+        )
 
 
 def leaves(model):
     """Returns the layers of a model, and those of models in it."""
     found = []
     for layer in model.layers:
-        inner = leaves(layer) if is_graph(layer) else [layer]
+        inner = leaves(layer) if isinstance(layer, keras.Model) else [layer]
         found += [leaf for leaf in inner if leaf not in found]
     return found
 

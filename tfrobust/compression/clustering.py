@@ -1,8 +1,10 @@
 """From a network to one whose weights share few values."""
 
+from tfrobust import checks
 from tfrobust.backend import keras
 from tfrobust.compression.cloning import clone, duplicate, leaves
 from tfrobust.compression.tfmot import (
+    check_found,
     chosen,
     has_other_kernels,
     named,
@@ -38,13 +40,9 @@ def cluster(
         NotImplementedError: If layers cannot be clustered; all are listed.
         ValueError: If the model or an argument isn't as described.
     """
-    least = 3 if preserve_sparsity else 2
-    whole = isinstance(clusters, int) and not isinstance(clusters, bool)
-    if not whole or clusters < least:
-        raise ValueError(
-            f"`clusters` must be a whole number of at least {least}. "
-            f"Received: clusters={clusters}"
-        )
+    checks.count(clusters, "clusters", 3 if preserve_sparsity else 2)
+    checks.kind(preserve_sparsity, bool, "preserve_sparsity", "True")
+    checks.kind(per_channel, bool, "per_channel", "True")
     copy = duplicate(model)
     wrappers, refused = {}, []
     for layer in chosen(leaves(copy), layers):
@@ -68,6 +66,7 @@ def cluster(
             f"Received also: {named(refused)}. Name the layers to cluster in "
             "`layers`."
         )
+    check_found(wrappers, model)
     return clone(copy, wrappers.get)
 
 

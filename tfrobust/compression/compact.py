@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tfrobust import checks
 from tfrobust.backend import keras
 from tfrobust.compression import channels
 from tfrobust.compression.cloning import anew
@@ -38,6 +39,7 @@ def compact(model, reset_means=False):
 
     Reference: Liu et al., 2022, arXiv 2202.01341, on the channels that die.
     """
+    checks.kind(reset_means, bool, "reset_means", "True")
     model = prepared(model)
     if reset_means:
         model = _reset(model)

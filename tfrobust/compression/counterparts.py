@@ -22,7 +22,7 @@ def refused(model, source, target):
     found = []
     for layer in getattr(model, "operations", None) or model.layers:
         name = type(layer).__name__
-        if isinstance(layer, source.Model):
+        if isinstance(layer, source.Model) and _is_chain(layer):
             found += refused(layer, source, target)
         elif name != "InputLayer" and (
             type(layer) is not getattr(source.layers, name, None)
@@ -32,6 +32,12 @@ def refused(model, source, target):
         ):
             found.append(f"{layer.name} ({name})")
     return found
+
+
+def _is_chain(model):
+    """Whether a model is functional, from one input to one output."""
+    ends = getattr(model, "inputs", None), getattr(model, "outputs", None)
+    return all(len(end or []) == 1 for end in ends)
 
 
 def _transferable(layer, target):

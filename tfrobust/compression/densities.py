@@ -1,5 +1,7 @@
 """How many weights each layer keeps, from one density of the network."""
 
+from tfrobust import checks
+
 
 def layer_densities(sizes, density, p=0.1):
     """Distributes the kept weights: layer i keeps about `c * sizes[i] ** p`.
@@ -23,12 +25,13 @@ def layer_densities(sizes, density, p=0.1):
 
     Reference: Liu et al., 2022, arXiv 2202.01341.
     """
-    if not 0 < density <= 1:
-        raise ValueError(
-            f"`density` must lie in (0, 1]. Received: density={density}"
-        )
-    if not 0 <= p <= 1:
-        raise ValueError(f"`p` must lie in [0, 1]. Received: p={p}")
+    checks.number(density, "density")
+    checks.argument(0 < density <= 1, "density", "lie in (0, 1]", density)
+    checks.number(p, "p", 0, 1)
+    fine = isinstance(sizes, (list, tuple))
+    checks.argument(fine, "sizes", "be a list", repr(sizes))
+    for size in sizes:
+        checks.count(size, "sizes")
     densities = [0.0] * len(sizes)
     budget = density * sum(sizes)
     order = sorted(range(len(sizes)), key=lambda i: sizes[i])

@@ -3,9 +3,10 @@
 import math
 from typing import Any
 
+from tfrobust import checks
 from tfrobust.backend import keras
-from tfrobust.compression.cloning import leaves
 from tfrobust.compression.densities import layer_densities
+from tfrobust.layers.sparse_binary import SparseBinary
 
 
 class GradualDensity(keras.callbacks.Callback):
@@ -29,8 +30,9 @@ class GradualDensity(keras.callbacks.Callback):
             each stage, or None: a denser network is no rival.
 
     Raises:
-        ValueError: If an argument is out of its range, the model has no sparse
-            binary layers, or `fit` has fewer epochs than stages.
+        ValueError: If an argument is out of its range; before the first epoch,
+            if the model has no sparse binary layers, `fit` has fewer epochs
+            than stages, or a stage would leave a layer without weights.
 
     Example:
         network = tfr.compression.subnetwork(network, density=0.01)
@@ -43,14 +45,17 @@ class GradualDensity(keras.callbacks.Callback):
 
     def __init__(self, density, stages, p=0.1, checkpoint=None):
         super().__init__()
-        if not 0 < density <= 1:
-            raise ValueError(
-                f"`density` must lie in (0, 1]. Received: density={density}"
-            )
-        if stages < 1:
-            raise ValueError(
-                f"`stages` must be at least 1. Received: stages={stages}"
-            )
+        checks.number(density, "density")
+        checks.argument(0 < density <= 1, "density", "lie in (0, 1]", density)
+        checks.count(stages, "stages")
+        checks.number(p, "p", 0, 1)
+        kinds = keras.callbacks.ModelCheckpoint, type(None)
+        checks.argument(
+            isinstance(checkpoint, kinds),
+            "checkpoint",
+            "be a ModelCheckpoint or None",
+            checkpoint,
+        )
         self.density, self.stages, self.p = density, stages, p
         self.checkpoint = checkpoint
 
@@ -61,20 +66,33 @@ class GradualDensity(keras.callbacks.Callback):
                 f"epochs={self.params['epochs']} and stages={self.stages}"
             )
         network: Any = getattr(self.model, "network", self.model)
-        self._layers = [x for x in leaves(network) if hasattr(x, "scores")]
+        self._layers = [
+            layer
+            for layer in network._flatten_layers()
+            if isinstance(layer, SparseBinary)
+        ]
         if not self._layers:
             raise ValueError(
                 "The model must have sparse binary layers. Received: "
                 f"{network.name!r}, which has none. Did you mean to call "
                 "`subnetwork` first?"
             )
+        unbuilt = [layer.name for layer in self._layers if not layer.built]
+        if unbuilt:
+            raise ValueError(
+                "The model must be built before `fit`. Received sparse layers "
+                f"that aren't: {', '.join(unbuilt)}. Call it once."
+            )
+        sizes = [math.prod(layer.scores.shape) for layer in self._layers]
+        # All of them now: the last one may be impossible.
+        self._densities = [
+            layer_densities(sizes, self.density ** (t / self.stages), self.p)
+            for t in range(1, self.stages + 1)
+        ]
 
     def on_epoch_begin(self, epoch, logs=None):
         stage = self._stage(epoch)
-        sizes = [math.prod(layer.scores.shape) for layer in self._layers]
-        densities = layer_densities(
-            sizes, self.density ** (stage / self.stages), self.p
-        )
+        densities = self._densities[stage - 1]
         if densities != [layer.density for layer in self._layers]:
             for layer, density in zip(self._layers, densities, strict=True):
                 layer.density = density

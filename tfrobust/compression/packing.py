@@ -6,6 +6,8 @@ import zlib
 
 import numpy as np
 
+from tfrobust import checks
+
 # How a gap between kept weights is written, by scheme. The largest code is
 # the escape: as many zeros follow, and no kept weight yet.
 GAPS = {
@@ -54,7 +56,7 @@ def pack(kernel):
         The smallest `Packed`. `unpack` gives the kernel back bit by bit, but
         that a zero is positive.
     """
-    kernel = np.asarray(kernel, np.float32)
+    kernel = _array(kernel)
     candidates = {DENSE: {"values": kernel.copy()}}
     magnitudes = _magnitudes(kernel)
     if magnitudes is not None:
@@ -82,8 +84,10 @@ def unpack(packed):
     """Returns the kernel of a `Packed`, float32.
 
     Raises:
+        TypeError: If it isn't one.
         ValueError: If the contents don't have their checksum.
     """
+    checks.kind(packed, Packed, "packed", "packing.pack(kernel)")
     found = _checksum(packed.scheme, packed, packed.arrays)
     if found != packed.checksum:
         raise ValueError(
@@ -117,7 +121,7 @@ def storage(kernel):
         magnitudes; "entropy bound" is the entropy of a random mask of this
         density and one bit for each kept weight.
     """
-    kernel = np.asarray(kernel, np.float32)
+    kernel = _array(kernel)
     kept = np.flatnonzero(kernel)
     plane, signs = math.ceil(kernel.size / 8), math.ceil(len(kept) / 8)
     return {
@@ -132,6 +136,16 @@ def storage(kernel):
         "best": pack(kernel).nbytes,
         "entropy bound": math.ceil(_entropy(kernel.size, len(kept)) / 8),
     }
+
+
+def _array(kernel):
+    """The kernel in float32."""
+    array = np.asarray(kernel)
+    fine = array.ndim > 0 and array.dtype.kind not in "OSUMmc"
+    checks.argument(
+        fine, "kernel", "be an array of numbers with an axis", repr(kernel)
+    )
+    return array.astype(np.float32)
 
 
 def _magnitudes(kernel):

@@ -5,6 +5,7 @@ import math
 from tfrobust.compression.cloning import clone, duplicate, leaves
 from tfrobust.compression.comparison import compare
 from tfrobust.compression.tfmot import (
+    check_found,
     chosen,
     has_other_kernels,
     named,
@@ -79,6 +80,7 @@ def prune(
             wrappers[layer] = wrapper
     _check_kernels(named_layers, wrappers, layers)
     _check_shapes(wrappers, m_by_n, block_size)
+    check_found(wrappers, model)
     pruned = clone(copy, wrappers.get)
     compare(model, pruned)
     return pruned

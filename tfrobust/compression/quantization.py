@@ -2,10 +2,11 @@
 
 import warnings
 
+from tfrobust import checks
 from tfrobust.backend import keras
 from tfrobust.compression.calibration import calibrate
 from tfrobust.compression.cloning import OPERATIONS, leaves
-from tfrobust.compression.tfmot import named, takes_network, tfmot
+from tfrobust.compression.tfmot import check_names, named, takes_network, tfmot
 
 
 @takes_network
@@ -53,6 +54,11 @@ def quantize(
     from tfrobust.compression.eight_bits import EightBits
 
     layers = leaves(model)
+    for name, value in {
+        "preserve_sparsity": preserve_sparsity,
+        "preserve_clusters": preserve_clusters,
+    }.items():
+        checks.kind(value, bool, name, "True")
     _check_layers(model, layers)
     scheme = EightBits(
         _scheme(preserve_sparsity, preserve_clusters), _one_bit(layers, one_bit)
@@ -74,6 +80,11 @@ _KERNELS = ("Conv2D", "DepthwiseConv2D", "Dense")
 
 def _check_layers(model, layers):
     """Refuses what TF-MOT stumbles over before it reads its registry."""
+    if len(model.inputs) != 1:
+        raise ValueError(
+            "`model` must have one input. Received: "
+            f"{model.name!r}, which has {len(model.inputs)}."
+        )
     operations = [x for x in layers if type(x).__name__ in OPERATIONS]
     _check_refused(operations)
     nested = [x for x in model.layers if isinstance(x, keras.Model)]
@@ -114,6 +125,7 @@ def _one_bit(layers, names):
     fit = [x.name for x in layers if type(x).__name__ in _KERNELS]
     if names is True:
         return fit
+    check_names(names, "one_bit")
     unfit = sorted(set(names) - set(fit))
     if unfit:
         raise ValueError(

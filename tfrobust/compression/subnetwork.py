@@ -1,5 +1,8 @@
 """From a dense network to the sparse binary network inside it."""
 
+import numbers
+
+from tfrobust import checks
 from tfrobust.backend import keras
 from tfrobust.compression.cloning import check, clone, duplicate, leaves
 from tfrobust.compression.densities import layer_densities
@@ -47,6 +50,8 @@ def subnetwork(
     Reference: Liu et al., 2022, arXiv 2202.01341.
     """
     check(model)
+    checks.kind(last_normalization, bool, "last_normalization", "True")
+    checks.kind(seed, numbers.Integral, "seed", "0")
     layers = leaves(model)
     _check_counterparts(layers)
     hosts = [layer for layer in layers if _is_host(layer)]

@@ -3,6 +3,7 @@
 import functools
 import importlib
 
+from tfrobust import checks
 from tfrobust.backend import NAME, is_foreign_model
 from tfrobust.compression.cloning import check, leaves
 from tfrobust.model import RobustModel
@@ -73,6 +74,8 @@ def chosen(layers, names):
     """The layers of these names, or all that are trained."""
     if names is None:
         return [layer for layer in layers if layer.trainable]
+    check_names(names, "layers")
+    checks.argument(len(names) > 0, "layers", "name a layer", repr(names))
     unknown = sorted(set(names) - {layer.name for layer in layers})
     if unknown:
         raise ValueError(
@@ -80,6 +83,23 @@ def chosen(layers, names):
             f"{', '.join(unknown)}"
         )
     return [layer for layer in layers if layer.name in names]
+
+
+def check_names(names, argument):
+    """Refuses what is no collection of names."""
+    fine = isinstance(names, (list, tuple, set, frozenset)) and all(
+        isinstance(name, str) for name in names
+    )
+    checks.argument(fine, argument, "be a list of names", repr(names))
+
+
+def check_found(wrappers, model):
+    """Refuses a model in which there was nothing to do."""
+    if not wrappers:
+        raise ValueError(
+            "`model` must have a kernel that is trained. Received: "
+            f"{model.name!r}, which has none."
+        )
 
 
 def has_other_kernels(layer, reached):

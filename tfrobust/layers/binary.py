@@ -1,10 +1,12 @@
 """Binary kernels: the signs of real weights."""
 
+import numbers
+
 import tensorflow as tf
 
-from tfrobust import streams
+from tfrobust import checks, streams
 from tfrobust.backend import keras
-from tfrobust.layers.hidden_kernel import HiddenKernel
+from tfrobust.layers.hidden_kernel import HiddenKernel, regularizer
 
 
 class Binary(HiddenKernel):
@@ -35,9 +37,13 @@ class Binary(HiddenKernel):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        checks.kind(stochastic, bool, "stochastic", "True")
+        checks.kind(seed, numbers.Integral, "seed", "0")
         self.stochastic = stochastic
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.kernel_regularizer = regularizer(
+            kernel_regularizer, "kernel_regularizer"
+        )
         self.seed = seed
 
     def get_config(self):

@@ -1,7 +1,10 @@
 """Convolutions of a hidden kernel."""
 
+import numbers
+
 import tensorflow as tf
 
+from tfrobust import checks
 from tfrobust.backend import keras
 from tfrobust.layers.hidden_kernel import HiddenKernel
 
@@ -28,15 +31,17 @@ class Conv2DForm(HiddenKernel):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        checks.count(filters, "filters")
         self.filters = filters
-        self.kernel_size = pair(kernel_size)
-        self.strides = pair(strides)
+        self.kernel_size = pair(kernel_size, "kernel_size")
+        self.strides = pair(strides, "strides")
         self.padding = padding
-        self.dilation_rate = pair(dilation_rate)
+        self.dilation_rate = pair(dilation_rate, "dilation_rate")
+        check_window(self)
 
     def build(self, input_shape):
         height, width = self.kernel_size
-        channels = input_shape[-1]
+        channels = self._channels(input_shape, rank=4)
         self._add_kernel(
             (height, width, channels, self.filters),
             fan_in=height * width * channels,
@@ -76,6 +81,27 @@ class Conv2DForm(HiddenKernel):
         )
 
 
-def pair(value):
+def pair(value, name):
     """Returns an integer twice, or a pair as a tuple."""
-    return (value, value) if isinstance(value, int) else tuple(value)
+    both = (value, value) if isinstance(value, numbers.Integral) else value
+    fine = isinstance(both, (tuple, list)) and len(both) == 2
+    checks.argument(fine, name, "be a whole number or a pair", repr(value))
+    for number in both:
+        checks.count(number, name)
+    return tuple(both)
+
+
+def check_window(layer):
+    """Refuses a convolution that TensorFlow doesn't have."""
+    checks.argument(
+        layer.padding in ("valid", "same"),
+        "padding",
+        "be 'valid' or 'same'",
+        repr(layer.padding),
+    )
+    checks.argument(
+        max(layer.strides) == 1 or max(layer.dilation_rate) == 1,
+        "dilation_rate",
+        "be 1 where strides aren't",
+        f"{tuple(layer.dilation_rate)} and strides={tuple(layer.strides)}",
+    )

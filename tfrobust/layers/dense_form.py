@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from tfrobust import checks
 from tfrobust.backend import keras
 from tfrobust.layers.hidden_kernel import HiddenKernel
 
@@ -16,10 +17,11 @@ class DenseForm(HiddenKernel):
 
     def __init__(self, units, **kwargs):
         super().__init__(**kwargs)
+        checks.count(units, "units")
         self.units = units
 
     def build(self, input_shape):
-        channels = input_shape[-1]
+        channels = self._channels(input_shape)
         self._add_kernel((channels, self.units), fan_in=channels)
         super().build(input_shape)
 

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from tfrobust import checks
 from tfrobust.backend import AS_STORED, keras
 
 
@@ -50,6 +51,19 @@ class HiddenKernel(keras.layers.Layer):
         activation = keras.activations.serialize(self.activation)
         return {**super().get_config(), "activation": activation}
 
+    def _channels(self, input_shape, rank=None):
+        """The number of channels of the inputs, after checking their shape."""
+        shape = tuple(input_shape)
+        axes = f"{rank} axes" if rank else "at least 2 axes"
+        fine = len(shape) == rank if rank else len(shape) >= 2
+        checks.argument(
+            fine and shape[-1] is not None,
+            "inputs",
+            f"have {axes} and a known number of channels",
+            shape,
+        )
+        return shape[-1]
+
     def _add_float32(self, name, shape, **options):
         # Mixed precision would round what the kernel is worked out from.
         return self.add_weight(
@@ -71,3 +85,12 @@ class HiddenKernel(keras.layers.Layer):
     def _stock(self, **options):
         """The form's stock layer."""
         raise NotImplementedError
+
+
+def regularizer(identifier, name):
+    """The regularizer that Keras finds, which may be None."""
+    found = keras.regularizers.get(identifier)
+    # tf_keras gives back what it doesn't know.
+    fine = found is None or callable(found)
+    checks.argument(fine, name, "be a Keras regularizer", repr(identifier))
+    return found

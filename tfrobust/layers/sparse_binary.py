@@ -1,13 +1,14 @@
 """Sparse binary kernels: fixed random signs under a trained mask."""
 
 import math
+import numbers
 import random
 
 import tensorflow as tf
 
-from tfrobust import hoisting, streams
+from tfrobust import checks, hoisting, streams
 from tfrobust.backend import keras
-from tfrobust.layers.hidden_kernel import HiddenKernel
+from tfrobust.layers.hidden_kernel import HiddenKernel, regularizer
 from tfrobust.layers.top_k import kept_count, top_k_mask
 
 INITIALIZERS = ("binary", "signed_constant", "uniform")
@@ -59,25 +60,26 @@ class SparseBinary(HiddenKernel):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if not 0 < density <= 1:
-            raise ValueError(
-                f"`density` must lie in (0, 1]. Received: density={density}"
-            )
-        if not score_scale > 0:
-            raise ValueError(
-                "`score_scale` must be positive. "
-                f"Received: score_scale={score_scale}"
-            )
-        if initializer not in INITIALIZERS:
-            raise ValueError(
-                f"`initializer` must be one of {INITIALIZERS}. "
-                f"Received: initializer={initializer!r}"
-            )
+        checks.number(density, "density")
+        checks.argument(0 < density <= 1, "density", "lie in (0, 1]", density)
+        checks.number(score_scale, "score_scale")
+        checks.argument(
+            score_scale > 0, "score_scale", "be positive", score_scale
+        )
+        checks.argument(
+            initializer in INITIALIZERS,
+            "initializer",
+            f"be one of {INITIALIZERS}",
+            repr(initializer),
+        )
         self.density = density
         self.score_scale = score_scale
         self.initializer = initializer
-        self.score_regularizer = keras.regularizers.get(score_regularizer)
+        self.score_regularizer = regularizer(
+            score_regularizer, "score_regularizer"
+        )
         self.seed = random.randrange(2**31) if seed is None else seed
+        checks.kind(self.seed, numbers.Integral, "seed", "0")
 
     def get_config(self):
         return {

@@ -2,8 +2,9 @@
 
 import tensorflow as tf
 
+from tfrobust import checks
 from tfrobust.backend import keras, register
-from tfrobust.layers.conv2d_form import pair
+from tfrobust.layers.conv2d_form import check_window, pair
 from tfrobust.layers.sparse_binary import SparseBinary
 
 
@@ -40,16 +41,25 @@ class SparseBinaryDepthwiseConv2D(SparseBinary):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.kernel_size = pair(kernel_size)
-        self.strides = pair(strides)
+        checks.count(depth_multiplier, "depth_multiplier")
+        self.kernel_size = pair(kernel_size, "kernel_size")
+        self.strides = pair(strides, "strides")
         self.padding = padding
         self.depth_multiplier = depth_multiplier
-        self.dilation_rate = pair(dilation_rate)
+        self.dilation_rate = pair(dilation_rate, "dilation_rate")
+        check_window(self)
+        checks.argument(
+            self.strides[0] == self.strides[1],
+            "strides",
+            "be the same in both axes",
+            tuple(self.strides),
+        )
 
     def build(self, input_shape):
         height, width = self.kernel_size
+        channels = self._channels(input_shape, rank=4)
         self._add_kernel(
-            (height, width, input_shape[-1], self.depth_multiplier),
+            (height, width, channels, self.depth_multiplier),
             fan_in=height * width,
         )
         super().build(input_shape)
