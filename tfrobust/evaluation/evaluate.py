@@ -10,7 +10,7 @@ from tfrobust.adversary import Attack, named
 from tfrobust.attacks import AutoAttack, Ensemble, Transfer
 from tfrobust.backend import keras
 from tfrobust.evaluation import diagnostics
-from tfrobust.evaluation.adversaries import check, check_names
+from tfrobust.evaluation.adversaries import check, check_names, surrogates
 from tfrobust.evaluation.batches import batches, check_pair
 from tfrobust.evaluation.diagnosis import diagnose
 from tfrobust.evaluation.judged import judged
@@ -117,7 +117,8 @@ class _Run:
         index = self.seen + np.arange(len(x))
         self.state.check_data(index, x, y)
         if self.clean is None:
-            self.state.check_model(self.network, x[:4])
+            others = surrogates(self.adversaries.values())
+            self.state.check_models([self.network, *others], x[:4])
             self.clean = self._stage("clean", None)
             self.sequences = [
                 self._sequence(name, adversary)
