@@ -359,3 +359,13 @@ def test_a_configuration_comes_back_also_through_json(row):
         assert type(copy) is type(row)
         again = keras.saving.serialize_keras_object(copy)
         assert json.dumps(again) == json.dumps(config)
+
+
+@pytest.mark.parametrize(
+    "row", ROWS[: -len(LOSSES)], ids=lambda row: type(row).__name__
+)
+def test_replace_knows_the_arguments_of_init_and_nothing_else(row):
+    copy = row.replace(**vars(row))
+    assert copy is not row and repr(copy) == repr(row)
+    with pytest.raises(TypeError, match="Received: unknown"):
+        row.replace(unknown=1)

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from tfrobust import files
+from tfrobust import files, staging
 
 
 def fill(folder, text="new"):
@@ -50,6 +50,17 @@ def test_a_failure_while_filling_leaves_nothing(tmp_path, failure):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_failure_leaves_no_parents_either_unless_others_use_them(tmp_path):
+    for kind in (files.new_folder, files.new_file):
+        with pytest.raises(ValueError), kind(tmp_path / "a" / "b" / "it"):
+            raise ValueError
+        assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ValueError), files.new_file(tmp_path / "a" / "b" / "it"):
+        (tmp_path / "a" / "theirs").write_text("theirs")
+        raise ValueError
+    assert contents(tmp_path) == {"a/theirs": "theirs"}
+
+
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
 def test_a_failure_while_overwriting_keeps_the_old_folder(
     tmp_path, old, failure
@@ -83,6 +94,7 @@ def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(
             raise OSError(errno.EIO, "Input/output error")
         move(source, target)
 
+    monkeypatch.setattr(staging, "swapped", lambda *folders: False)
     monkeypatch.setattr(os, "replace", second_fails)
     with pytest.raises(OSError, match="Input/output"):
         with files.new_folder(old, overwrite=True) as new:
@@ -91,12 +103,52 @@ def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(
     assert os.listdir(tmp_path) == ["folder"]
 
 
-def test_overwriting_replaces_the_folder_and_leaves_no_trace(tmp_path, old):
-    (old / "stale.txt").write_text("stale")
+@pytest.mark.parametrize("at_once", [True, False])
+def test_overwriting_replaces_the_folder_and_leaves_no_trace(
+    tmp_path, old, monkeypatch, at_once
+):
+    if not at_once:
+        monkeypatch.setattr(staging, "swapped", lambda *folders: False)
     with files.new_folder(old, overwrite=True) as new:
         fill(new)
         assert contents(old)["deep/text.txt"] == "old"
     assert contents(tmp_path) == {"folder/deep/text.txt": "new"}
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "deep/.git", ".hidden"])
+def test_what_is_not_written_anew_is_never_deleted(tmp_path, old, name):
+    (old / name).write_text("theirs")
+    with pytest.raises(FileExistsError, match=f"would be lost.*{name}"):
+        with files.new_folder(old, overwrite=True) as new:
+            fill(new)
+    assert contents(tmp_path) == {
+        "folder/deep/text.txt": "old",
+        f"folder/{name}": "theirs",
+    }
+
+
+def test_a_file_where_a_folder_is_to_stand_is_kept(tmp_path):
+    (tmp_path / "file").write_text("theirs")
+    with pytest.raises(FileExistsError, match="is a file, and is kept"):
+        with files.new_folder(tmp_path / "file", overwrite=True) as new:
+            fill(new)
+    for inside in (files.new_folder, files.new_file):
+        with pytest.raises(NotADirectoryError, match="file is a file and no"):
+            with inside(tmp_path / "file" / "deep" / "1"):
+                pytest.fail("It was offered.")
+    assert contents(tmp_path) == {"file": "theirs"}
+
+
+def test_a_link_to_a_folder_or_file_stays_a_link(tmp_path, old):
+    (tmp_path / "link").symlink_to(old)
+    with files.new_folder(tmp_path / "link", overwrite=True) as new:
+        fill(new)
+    assert (tmp_path / "link").is_symlink()
+    assert contents(old) == {"deep/text.txt": "new"}
+    (tmp_path / "short.txt").symlink_to(old / "deep" / "text.txt")
+    with files.new_file(tmp_path / "short.txt") as new:
+        new.write_text("newer")
+    assert contents(old) == {"deep/text.txt": "newer"}
 
 
 def test_nothing_is_overwritten_unless_asked_for(tmp_path, old):
@@ -108,7 +160,7 @@ def test_nothing_is_overwritten_unless_asked_for(tmp_path, old):
 
 def test_a_folder_that_appears_in_the_meantime_is_kept(tmp_path):
     path = tmp_path / "folder"
-    with pytest.raises(FileExistsError):
+    with pytest.raises(FileExistsError, match="somebody else while this was"):
         with files.new_folder(path) as new:
             fill(new)
             path.mkdir()
@@ -144,6 +196,69 @@ def test_a_file_is_replaced_once_it_is_complete(tmp_path):
         new.write_text("new")
         assert path.read_text() == "old"
     assert contents(tmp_path) == {"file.txt": "new"}
+
+
+def test_a_file_that_appears_in_the_meantime_may_be_kept_with_its_card(
+    tmp_path,
+):
+    path = tmp_path / "file.txt"
+    with pytest.raises(FileExistsError, match="somebody else while this was"):
+        with files.new_file(path, overwrite=False) as new:
+            new.write_text("mine")
+            files.card_of(new).write_text("my card")
+            path.write_text("theirs")
+            files.card_of(path).write_text("their card")
+    assert contents(tmp_path) == {
+        "file.txt": "theirs",
+        "file.txt.json": "their card",
+    }
+
+
+def test_what_is_written_beside_a_file_is_there_before_it(
+    tmp_path, monkeypatch
+):
+    move, moves = os.replace, []
+
+    def recorded(source, target):
+        moves.append(target.name)
+        move(source, target)
+
+    monkeypatch.setattr(os, "replace", recorded)
+    with files.new_file(tmp_path / "b.txt") as new:
+        for name in ("a.txt", "b.txt", "c.txt"):
+            new.with_name(name).write_text(name)
+    assert sorted(moves[:2]) == ["a.txt", "c.txt"] and moves[2:] == ["b.txt"]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_all_of_it_is_on_the_disk_before_it_has_its_name(
+    tmp_path, monkeypatch, kind
+):
+    flushed, expected = [], {}
+    sync, move = os.fsync, os.replace
+
+    def synced(descriptor):
+        flushed.append(os.fstat(descriptor).st_ino)
+        sync(descriptor)
+
+    def moved(source, target):
+        expected.update(
+            (part, part.stat().st_ino) for part in [source, *source.rglob("*")]
+        )
+        assert set(expected.values()) <= set(flushed)
+        flushed.clear()
+        move(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", moved)
+    if kind == "file":
+        with files.new_file(tmp_path / kind) as new:
+            new.write_text("new")
+    else:
+        with files.new_folder(tmp_path / kind) as new:
+            fill(new)
+    assert len(expected) == {"file": 1, "folder": 3}[kind]
+    assert tmp_path.stat().st_ino in flushed
 
 
 def test_a_failure_while_writing_keeps_the_old_file(tmp_path):

@@ -1,6 +1,7 @@
 """Adversaries: which logits are the worst that a threat allows?"""
 
 import abc
+import math
 from typing import Any
 
 import tensorflow as tf
@@ -31,7 +32,7 @@ class Adversary(Configurable, abc.ABC):
 
     def against(self, threat):
         """Returns a copy that answers for another threat, parts included."""
-        return self.replace(**_against(vars(self), threat))
+        return self._replace(**_against(vars(self), threat))
 
     @abc.abstractmethod
     def search(self, model, x, y):
@@ -74,7 +75,7 @@ class Attack(Adversary):
         return tf.cast(model(point, training=training), tf.float32)
 
     def at(self, step):
-        return super().at(step).replace(step=step)
+        return super().at(step)._replace(step=step)
 
     @abc.abstractmethod
     def _perturb(self, model, x, y):
@@ -95,7 +96,17 @@ class Verifier(Adversary):
         return self.threat.checked(x)
 
     def logits(self, model, point, y, training=False):
-        return -self.margins(model, point, y)
+        margins = self.margins(model, point, y)
+        # A bound of +inf overflowed: it proves as little as NaN.
+        return tf.where(margins < math.inf, -margins, math.nan)
+
+
+def targeted(adversary):
+    """Whether it, or a part of it, reads labels as classes to reach."""
+    return getattr(adversary, "targeted", False) or any(
+        isinstance(part, Adversary) and targeted(part)
+        for part in tf.nest.flatten(vars(adversary))
+    )
 
 
 def named(adversaries):

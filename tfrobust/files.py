@@ -5,8 +5,8 @@ import hashlib
 import json
 import os
 import pathlib
-import shutil
-import tempfile
+
+from tfrobust.staging import exchange, flush, flush_folder, locked, staging
 
 CARD = "robustness_card.json"  # The card of an exported folder lies in it.
 
@@ -15,41 +15,63 @@ CARD = "robustness_card.json"  # The card of an exported folder lies in it.
 def new_folder(path, overwrite=False):
     """Yields a folder to fill, which becomes `path` once it is complete.
 
-    If filling it fails (a full disk, an interrupt), nothing of it remains and
-    whatever stood at `path` is untouched.
+    If filling it fails (a full disk, an interrupt, a kill), whatever stood at
+    `path` is untouched, and nothing of the new folder remains; after a kill
+    the next call for `path` sees to that.
 
     Args:
         path: Where the folder will stand.
-        overwrite: Whether a folder that stands there may be replaced.
+        overwrite: Whether a folder that stands there may be replaced. It is
+            replaced only if it holds nothing but what is written anew.
 
     Raises:
-        FileExistsError: If `path` exists and `overwrite` is false.
+        FileExistsError: If `path` exists and `overwrite` is false, or what is
+            there isn't a folder or holds other files.
+        NotADirectoryError: If a parent of `path` is a file.
     """
-    path = pathlib.Path(path)
-    _refuse(path, overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        filled = pathlib.Path(staging, "new")
-        filled.mkdir()
-        yield filled
-        _refuse(path, overwrite)
-        if path.exists():
-            os.replace(path, pathlib.Path(staging, "old"))
-        os.replace(filled, path)
-    finally:
-        _restore(path, pathlib.Path(staging, "old"))
-        shutil.rmtree(staging, ignore_errors=True)
+    path = pathlib.Path(os.path.realpath(path))
+    with staging(path) as new:
+        if os.path.lexists(path) and not overwrite:
+            raise FileExistsError(
+                f"{path} exists and is kept as it is. Choose another path, or "
+                "pass overwrite=True to replace it."
+            )
+        yield new
+        flush(new)
+        with locked(path.parent):
+            _check_winner(path, overwrite)
+            if os.path.lexists(path):
+                _check_foreign(path, new)
+                exchange(new, path)
+            else:
+                os.replace(new, path)
+            flush_folder(path.parent)
 
 
 @contextlib.contextmanager
-def new_file(path):
-    """Yields where to write a file, which replaces `path` once complete."""
-    path = pathlib.Path(path)
-    with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as room:
-        written = pathlib.Path(room, path.name)
+def new_file(path, overwrite=True):
+    """Yields where to write a file, which becomes `path` once complete.
+
+    Files that are written beside it come to stand beside `path`, just before.
+
+    Args:
+        path: Where the file will stand.
+        overwrite: Whether a file that stands there by then is replaced.
+
+    Raises:
+        FileExistsError: If `path` exists by then and `overwrite` is false.
+        NotADirectoryError: If a parent of `path` is a file.
+    """
+    path = pathlib.Path(os.path.realpath(path))
+    with staging(path) as new:
+        written = new / path.name
         yield written
-        os.replace(written, path)
+        flush(new)
+        with locked(path.parent):
+            _check_winner(path, overwrite)
+            for part in sorted(new.iterdir(), key=lambda p: p == written):
+                os.replace(part, path.parent / part.name)
+            flush_folder(path.parent)
 
 
 def save_whole(save, path, overwrite, **kwargs):
@@ -111,15 +133,26 @@ def check_hash(path):
         )
 
 
-def _refuse(path, overwrite):
-    if path.exists() and not overwrite:
+def _check_winner(path, overwrite):
+    if os.path.lexists(path) and not overwrite:
         raise FileExistsError(
-            f"{path} exists and is kept as it is. Choose another path, or pass "
-            "overwrite=True to replace it."
+            f"{path} was written by somebody else while this was at work. It "
+            "is kept as it is, and nothing of this. Choose another path."
         )
 
 
-def _restore(path, old):
-    """Puts the old folder back if the new one did not take its place."""
-    if old.exists() and not path.exists():
-        os.replace(old, path)
+def _check_foreign(path, new):
+    """Refuses to replace a folder that holds what the new one doesn't."""
+    if not path.is_dir():
+        raise FileExistsError(
+            f"{path} is a file, and is kept as it is. Choose another path."
+        )
+    ours = {part.relative_to(new) for part in new.rglob("*")}
+    held = {part.relative_to(path) for part in path.rglob("*")}
+    foreign = sorted(str(part) for part in held - ours)
+    if foreign:
+        raise FileExistsError(
+            f"{path} holds what would be lost, so it is kept as it is. Only a "
+            "folder that was written by the same call may be replaced. Found "
+            f"besides: {', '.join(foreign[:3])}. Choose another path."
+        )

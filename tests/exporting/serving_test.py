@@ -84,6 +84,18 @@ def test_a_corrupted_kernel_does_not_load(shipped, data, tmp_path, corrupted):
         tf.saved_model.load(str(corrupted))
 
 
+@needs_library
+@pytest.mark.parametrize(
+    "signature", ["serving_default", "certify", "predict_or_abstain"]
+)
+def test_an_image_without_a_batch_is_an_error_that_no_server_dies_of(
+    shipped, tmp_path, signature
+):
+    image = np.full([6, 6, 1], 0.5)
+    with pytest.raises(RuntimeError, match=r"expected shape \[\?,6,6,1\]"):
+        ask(shipped[1], image, tmp_path, **{signature: ("class", "int64")})
+
+
 def test_the_command_line_tool_answers(shipped, data, tmp_path):
     network, folder = shipped
     np.save(tmp_path / "x.npy", data[0])

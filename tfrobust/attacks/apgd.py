@@ -215,7 +215,7 @@ class APGD(Attack):
 
 
 def _scaled(threat, x, factor):
-    return threat.replace(epsilon=factor * threat.radius(x))
+    return threat._replace(epsilon=factor * threat.radius(x))
 
 
 def _mean(measure, count):

@@ -94,7 +94,7 @@ class AutoAttack(Attack):
         }[self.version](classes)
         # Their random starts shall differ.
         return {
-            name: part.replace(seed=self.seed + number)
+            name: part._replace(seed=self.seed + number)
             for number, (name, part) in enumerate(parts.items())
         }
 
@@ -122,7 +122,7 @@ class AutoAttack(Attack):
         classes = self.logits(model, x, y).shape[-1]
         averages = self.averages if self.version == "rand" else 1
         ensemble = Ensemble(self.components(classes), averages)
-        return ensemble.replace(step=self.step)._perturb(model, x, y)
+        return ensemble._replace(step=self.step)._perturb(model, x, y)
 
     def _standard(self, classes):
         sparse = self.threat.order == 1

@@ -78,7 +78,7 @@ class Ensemble(Attack):
         found = x, losses.margin(y, logits)
         for attack in self.attacks.values():
             found = tried(
-                attack.replace(step=self.step),
+                attack._replace(step=self.step),
                 model,
                 found,
                 x,

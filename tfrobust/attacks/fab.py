@@ -126,7 +126,7 @@ class FAB(Attack):
 
         def run(number, state, threat, x, y, targets):
             (nearest, distance, _), start = state, x
-            attack = self.replace(threat=threat)
+            attack = self._replace(threat=threat)
             if self.restarts > 1:
                 drawn = attack._drawn(x, distance, streams.fold(seed, number))
                 start = tf.where(number < count, x, drawn)

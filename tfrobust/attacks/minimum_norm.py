@@ -63,7 +63,7 @@ class MinimumNorm(Attack):
         lead = losses.margin(y, logits)
         epsilon = tf.cast(self.threat.epsilon, tf.float32)
         upper = tf.broadcast_to(epsilon, tf.shape(lead))
-        attack = self.attack.replace(step=self.step)
+        attack = self.attack._replace(step=self.step)
 
         def halve(number, *state):
             first = number == 0
@@ -71,7 +71,7 @@ class MinimumNorm(Attack):
             def run(state, threat, x, y):
                 nearest, lower, upper, _ = state
                 radius = tf.where(first, upper, (lower + upper) / 2)
-                inner = attack.against(threat.replace(epsilon=radius))
+                inner = attack.against(threat._replace(epsilon=radius))
                 point = inner._perturb(model, x, y)
                 wrong = losses.margin(y, mean_logits(model, point)) > 0
                 length = tf.minimum(threat.norm(x, point), radius)

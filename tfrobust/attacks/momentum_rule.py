@@ -101,7 +101,7 @@ class MomentumRule(NamedTuple):
         """Returns the next iterate and the rule; `first` has no momentum."""
         box = threat.box(x)
         # The range is left to the projection, as in the paper.
-        boundless = threat.replace(low=-math.inf, high=math.inf)
+        boundless = threat._replace(low=-math.inf, high=math.inf)
         ahead = boundless.ascend(x, point, gradient, column(self.size, x))
         ahead = threat.project(x, ahead, box) - point
         share = tf.where(first, 1.0, 0.75)

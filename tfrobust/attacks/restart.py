@@ -52,7 +52,7 @@ class Restart(Attack):
 
         def run(number, *found):
             step = tf.where(number > 0, streams.fold(first, number), first)
-            attack = self.attack.replace(step=step)
+            attack = self.attack._replace(step=step)
             return number + 1, *tried(attack, model, found, x, y)
 
         return tf.while_loop(

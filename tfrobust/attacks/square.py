@@ -156,7 +156,7 @@ def _as_images(x, threat):
     batch = tf.shape(x)[0]
     shape = tf.shape(x) if x.shape.rank == 4 else [batch, 1, -1, 1]
     epsilon = tf.reshape(threat.radius(x), shape)
-    return tf.reshape(x, shape), threat.replace(epsilon=epsilon, mask=None)
+    return tf.reshape(x, shape), threat._replace(epsilon=epsilon, mask=None)
 
 
 def _stands(state):

@@ -50,5 +50,5 @@ class Transfer(Attack):
         return self.attack.threat
 
     def _perturb(self, model, x, y):
-        attack = self.attack.replace(step=self.step)
+        attack = self.attack._replace(step=self.step)
         return attack._perturb(self.surrogate, x, y)

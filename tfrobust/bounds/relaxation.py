@@ -2,6 +2,10 @@
 
 from typing import Any, NamedTuple
 
+import tensorflow as tf
+
+from tfrobust.bounds import rounding
+
 
 class Relaxation(NamedTuple):
     """Two lines that enclose an activation wherever its input may be.
@@ -17,6 +21,27 @@ class Relaxation(NamedTuple):
     lower_intercept: Any
     upper_slope: Any
     upper_intercept: Any
+
+    def loosened(self, node, moved):
+        """The same lines, moved apart by what rounding may add.
+
+        Args:
+            node: The node of the activation.
+            moved: How far rounding may move what it reads; see `Drifts.moved`.
+        """
+        below, above = (
+            0.0 if part is None else part
+            for part in (self.lower_intercept, self.upper_intercept)
+        )
+        # All values of the activation are summed up for each function.
+        summed = 2 * rounding.share(node.size) * (tf.abs(below) + tf.abs(above))
+        down, up = (
+            tf.stop_gradient((1 + 1e-3) * tf.abs(slope) * moved + summed)
+            for slope in (self.lower_slope, self.upper_slope)
+        )
+        return self._replace(
+            lower_intercept=below - down, upper_intercept=above + up
+        )
 
     def pull(self, functions):
         """The smallest that the lines allow: functions of z, and a constant.

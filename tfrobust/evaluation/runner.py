@@ -62,7 +62,7 @@ class Runner:
         else:
             threat = self.adversary.threat
             epsilon = tf.ensure_shape(epsilon, np.shape(threat.epsilon))
-            threat = threat.replace(epsilon=epsilon)
+            threat = threat._replace(epsilon=epsilon)
             adversary = self.adversary.against(threat)
             point = adversary.search(self._model, x, y)
             # One fresh float32 forward judges the point that was found.

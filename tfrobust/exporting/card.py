@@ -7,6 +7,13 @@ import numpy as np
 from tfrobust import files
 from tfrobust.evaluation.provenance import Provenance
 
+# What the signatures with a certificate do with what can't have one.
+REFUSALS = (
+    "An input out of the valid range or NaN, and logits or margins that aren't "
+    "finite, are answered with class -1, certified false and margin -inf, row "
+    "by row. serving_default guards no values."
+)
+
 
 def of_folder(folder, network, served, verifier, found, report):
     """The card of a SavedModel that is complete.
@@ -27,6 +34,7 @@ def of_folder(folder, network, served, verifier, found, report):
         "verifier": repr(verifier) if verifier else None,
         "threat": repr(threat) if threat else None,
         "epsilon": float(np.max(threat.epsilon)) if threat else None,
+        "refusals": REFUSALS if threat else None,
         "kernels": _kernels(served.network.kernels),
         "bytes": sum(path.stat().st_size for path in listed),
         "sha256": {

@@ -27,9 +27,16 @@ def check_equal(name, found, expected, tolerance=TOLERANCE):
         tolerance: Largest difference, as a fraction of the largest magnitude.
 
     Raises:
-        ValueError: If any differ, or one is NaN.
+        ValueError: If any differ, shapes included, or one is NaN.
     """
-    found, expected = np.asarray(found), np.asarray(expected)
+    found = np.asarray(found, np.float64)
+    expected = np.asarray(expected, np.float64)
+    if found.shape != expected.shape:
+        raise ValueError(
+            f"The exported model's {name} must have the shape of the "
+            f"original's, {expected.shape}, so it was not kept. Received: "
+            f"{found.shape}"
+        )
     # Equal infinities differ by NaN.
     gap = np.where(found == expected, 0.0, np.abs(found - expected))
     gap = np.max(gap, initial=0.0)

@@ -11,15 +11,15 @@ import tensorflow as tf
 from tfrobust import backend, files
 from tfrobust.backend import keras
 from tfrobust.compression.cloning import clone
+from tfrobust.compression.tfmot import is_quantized
 from tfrobust.evaluation.litert import LiteRT
 from tfrobust.exporting import card
 from tfrobust.exporting.attacked import attacked
 from tfrobust.exporting.comparison import check_equal, probes
 from tfrobust.exporting.convolved_dense import ConvolvedDense
 from tfrobust.exporting.problem import (
-    check_name,
     check_report,
-    input_shape,
+    input_spec,
     resolved,
     stock,
 )
@@ -82,12 +82,10 @@ def export_litert(
     if isinstance(model, RobustModel):
         model, weights = model.network, model.averaged()
     backend.check_network(model)
-    attack = resolved(None, data, attack)
-    check_name(input_name)
     check_report(report)
-    spec = tf.TensorSpec(input_shape(model), tf.float32, name=input_name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with weights, files.new_file(path) as new:
+    spec = input_spec(model, input_name)
+    attack, data = resolved(model, spec, None, data, attack)
+    with weights, files.new_file(path, overwrite=False) as new:
         network = stock(model)
         new.write_bytes(_converted(network, spec, format, calibration))
         x = probes(spec) if calibration is None else calibration[:8]
@@ -99,13 +97,16 @@ def export_litert(
             clean, worst = attacked(copy, model, attack, data, model, tolerance)
             found = card.accuracies(clean, worst, attack)
         about = card.of_file(new, network, format, found, report)
-    card.write(files.card_of(path), about)
+        card.write(files.card_of(new), about)
     return path
 
 
 def _converted(network, spec, format, calibration):
     """The contents of the file."""
-    if format == "int8_sparse" and getattr(network, "outputs", None):
+    taken_apart = getattr(network, "outputs", None) and (
+        not is_quantized(network)  # Wrappers of TF-MOT hide its layers.
+    )
+    if format == "int8_sparse" and taken_apart:
         network = clone(network, _convolved)
     served = ServedNetwork(network, spec, pack=False)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():

@@ -12,6 +12,7 @@ from tfrobust.exporting.comparison import (
     check_equal,
     probes,
 )
+from tfrobust.exporting.served_network import ABSTAINED
 
 BATCH = 16  # Bounds take memory.
 
@@ -33,26 +34,21 @@ def check_reloaded(folder, network, spec, verifier, data, attack):
     Raises:
         ValueError: If an answer differs, or what it certified was attacked.
     """
-    served = Served(folder)
     valid = (verifier.threat.low, verifier.threat.high) if verifier else ()
     x = probes(spec, *valid)
-    logits = network(x, training=False)
-    check_equal("logits", served(x), logits)
+    answers = _answers(folder, spec, x)
+    _check_predicted(answers["serving_default"], network(x, training=False))
     if verifier:
-        y = np.argmax(logits, axis=1)
-        margins = np.array(verifier.margins(network, tf.constant(x), y))
-        np.put_along_axis(margins, y[:, np.newaxis], np.inf, axis=1)
-        found = Served(folder, "certify", "margin")(x)
-        least = margins.min(axis=1)
-        check_equal("certified margins", found, least, TOLERANCE_OF_MARGINS)
+        _check_certified(answers, network, verifier, x)
     if data is None:
         return None
+    served = Served(folder)
     clean, worst = attacked(served, network, attack, data)
     found = card.accuracies(clean, worst, attack)
     if verifier:
         certified = _certified(folder, network, verifier, data)
         found["certified_accuracy"] = float((certified & clean).mean())
-        same = repr(attack.threat) == repr(verifier.threat)
+        same = _alike(attack.threat, verifier.threat)
         broken = int(np.sum(certified & clean & ~worst))
         if same and broken:
             raise ValueError(
@@ -61,6 +57,53 @@ def check_reloaded(folder, network, spec, verifier, data, attack):
                 "fools, so it was not kept. Please report this."
             )
     return found
+
+
+def _answers(folder, spec, x):
+    """What every signature answers on x, by signature and output."""
+    model, x = tf.saved_model.load(str(folder)), {spec.name: tf.constant(x)}
+    return {
+        name: {key: value.numpy() for key, value in signature(**x).items()}
+        for name, signature in model.signatures.items()
+    }
+
+
+def _check_predicted(found, logits):
+    """Compares each output of `serving_default`."""
+    check_equal("logits", found["logits"], logits)
+    likely = tf.nn.softmax(found["logits"])
+    check_equal("probabilities", found["probabilities"], likely)
+    check_equal("classes", found["class"], found["logits"].argmax(axis=1), 0)
+
+
+def _check_certified(answers, network, verifier, x):
+    """Compares each output of both signatures with a certificate."""
+    found = answers["certify"]
+    y = answers["serving_default"]["class"]
+    margins = np.array(verifier.margins(network, tf.constant(x), y))
+    np.put_along_axis(margins, y[:, np.newaxis], np.inf, axis=1)
+    finite = np.isfinite(margins).sum(axis=1) == margins.shape[1] - 1
+    margin = np.where(finite, margins.min(axis=1), -np.inf)
+    check_equal(
+        "certified margins", found["margin"], margin, TOLERANCE_OF_MARGINS
+    )
+    certified = found["margin"] > 0
+    known = np.isfinite(found["margin"])
+    epsilon = np.full(len(x), np.max(verifier.threat.epsilon), np.float32)
+    chosen = answers["predict_or_abstain"]["class"]
+    for name, answer, expected in (
+        ("certificates", found["certified"], certified),
+        ("certified classes", found["class"], np.where(known, y, ABSTAINED)),
+        ("epsilon", found["epsilon"], epsilon),
+        ("classes or abstentions", chosen, np.where(certified, y, ABSTAINED)),
+    ):
+        check_equal(name, answer, expected, 0)
+
+
+def _alike(one, other):
+    """Whether two threats are the same set."""
+    same = type(one) is type(other)
+    return same and one.get_config() == other.get_config()
 
 
 def _certified(folder, network, verifier, data):

@@ -9,9 +9,8 @@ import tensorflow as tf
 from tfrobust import backend, files
 from tfrobust.exporting import card, server_files, warm_up
 from tfrobust.exporting.problem import (
-    check_name,
     check_report,
-    input_shape,
+    input_spec,
     resolved,
     stock,
 )
@@ -39,15 +38,22 @@ def export(
     `certify` gives the `class`, whether it is `certified` for every input of
     the threat, the smallest certified `margin` to another class, and
     `epsilon`; `predict_or_abstain` gives the `class`, or -1 where it isn't
-    certified. Both refuse a batch with inputs outside the valid range.
+    certified. Both refuse, row by row, what is out of the threat's valid range
+    or NaN, and logits or margins that aren't finite: such a row is of class -1
+    and not `certified`, with `margin` -inf, and its neighbours are answered.
+    `serving_default` guards no values.
+
+    Requests of another shape than the input's are an error. Empty ones get
+    empty answers; of `serving_default` as far as TensorFlow's kernels bear
+    them, which convolutions on some CPUs don't: then that is an error.
 
     Kernels of signs and zeros are stored as positions and signs, and unpacked
     once when the model is loaded. Beside the model are the requests that warm
     up TensorFlow Serving, and robustness_card.json; beside the versions,
     models.config and batching.config, unless they exist.
 
-    The folder is loaded again and compared, under attack too if there is
-    `data`, before it takes its place.
+    The folder is loaded again and every output compared, under attack too if
+    there is `data`, before it takes its place. What is refused leaves nothing.
 
     Args:
         model: A `RobustModel` (its averaged weights, if it has any), or a
@@ -68,11 +74,13 @@ def export(
         Path of the version folder, `base_path/version`.
 
     Raises:
-        FileExistsError: If that version exists.
+        FileExistsError: If that version exists, or somebody else writes it in
+            the meantime.
         TypeError: If `model` isn't a model of the Keras in use, or an argument
             isn't of its class.
-        ValueError: If the model isn't built or ends in a softmax, an argument
-            isn't as expected, or the copy differs.
+        ValueError: If the model isn't built, takes anything but one input of
+            floating point or answers with anything but finite logits, an
+            argument isn't as expected, or the copy differs.
 
     Example:
         `tfr.export(model, "served", certify=tfr.verifiers.CROWN(threat))`
@@ -81,10 +89,9 @@ def export(
     if isinstance(model, RobustModel):
         model, weights = model.network, model.averaged()
     backend.check_network(model)
-    attack = resolved(certify, data, attack)
-    check_name(input_name)
     check_report(report)
-    spec = tf.TensorSpec(input_shape(model), tf.float32, name=input_name)
+    spec = input_spec(model, input_name)
+    attack, data = resolved(model, spec, certify, data, attack)
     path = _version_folder(pathlib.Path(base_path), version)
     with weights, files.new_folder(path) as new:
         network = stock(model)
@@ -94,7 +101,7 @@ def export(
         found = check_reloaded(new, model, spec, certify, data, attack)
         example = np.zeros([1, *(n or 32 for n in spec.shape[1:])], np.float32)
         if certify is not None:
-            example += certify.threat.low
+            example += np.clip(0.0, certify.threat.low, certify.threat.high)
         requests = {name: {input_name: example} for name in signatures}
         warm_up.write(new / "assets.extra", path.parent.name, requests)
         about = card.of_folder(new, network, served, certify, found, report)
@@ -107,11 +114,19 @@ def _version_folder(base_path, version):
     """The folder of `version`, or of the next one."""
     if version is None:
         names = [path.name for path in base_path.glob("*")]
-        known = [int(name) for name in names if name.isdecimal()]
-        version = max(known, default=0) + 1
-    if not str(version).isdecimal():
+        numbers = [int(name) for name in names if name.isdecimal()]
+        version = max(numbers, default=0) + 1
+    known = str(version)
+    canonical = known.isdecimal() and known == str(int(known))
+    if not canonical or int(known) >= 2**63:
         raise ValueError(
             "`version` must be a whole number, or TensorFlow Serving does not "
             f"see it. Received: version={version!r}"
         )
-    return base_path / str(version)
+    path = base_path / known
+    if path.exists():
+        raise FileExistsError(
+            f"{path} exists and is kept as it is. Choose another version, or "
+            "leave `version` out for the next one."
+        )
+    return path

@@ -1,10 +1,13 @@
 """A network with named inputs, outputs and signatures."""
 
+import numpy as np
 import tensorflow as tf
 
+from tfrobust.exporting import guard
 from tfrobust.exporting.packed_network import PackedNetwork
 
-ABSTAINED = -1  # The class of an input that isn't certified.
+# The class of an input that isn't certified, or can't be classified.
+ABSTAINED = np.int64(-1)
 
 
 class ServedNetwork(tf.Module):
@@ -37,7 +40,7 @@ class ServedNetwork(tf.Module):
         """
 
         def predicted(x):
-            found = self._predicted(x)
+            found = self._predicted(guard.shaped(x, self._spec))
             return {name: found[name] for name in outputs or found}
 
         answers = {"serving_default": predicted}
@@ -64,29 +67,33 @@ class ServedNetwork(tf.Module):
         }
 
     def _bounded(self, x):
+        x = guard.shaped(x, self._spec)
+        count = tf.shape(x)[0]
+        x, fine = guard.admitted(
+            guard.filled(x, self._spec), self._verifier.threat
+        )
         logits = self.network(x)
+        fine &= guard.every(tf.math.is_finite(logits))
         predicted = tf.argmax(logits, axis=-1)
         margins = self._verifier.margins(self.network, x, predicted)
         # Entry y of the margins is 0: the class itself is no rival.
         own = tf.one_hot(predicted, logits.shape[-1], True, False, dtype=bool)
         margin = tf.reduce_min(tf.where(own, float("inf"), margins), axis=-1)
-        # NaN compares false with everything: never a certificate.
-        certified = (margin > 0) & tf.math.is_finite(margin)
-        return {
-            "class": predicted,
-            "certified": certified,
-            "margin": margin,
+        # What isn't a number proves nothing, and a minimum may pass it over.
+        fine &= guard.every(own | tf.math.is_finite(margins))
+        fine &= tf.math.is_finite(margin)
+        answers = {
+            "class": tf.where(fine, predicted, ABSTAINED),
+            "certified": fine & (margin > 0),
+            "margin": tf.where(fine, margin, -float("inf")),
             "epsilon": tf.fill(tf.shape(margin), self._epsilon()),
         }
+        return {name: answer[:count] for name, answer in answers.items()}
 
     def _predicted_or_abstained(self, x):
-        found = self._certified(x)
+        found = self._certified(guard.shaped(x, self._spec))
         return {
-            "class": tf.where(
-                found["certified"],
-                found["class"],
-                tf.constant(ABSTAINED, tf.int64),
-            )
+            "class": tf.where(found["certified"], found["class"], ABSTAINED)
         }
 
     def _epsilon(self):

@@ -91,7 +91,7 @@ class Threat(Configurable, abc.ABC):
 
     def radius(self, x):
         """How far each feature may move, were there no range; of x's shape."""
-        boundless = self.replace(low=-np.inf, high=np.inf)
+        boundless = self._replace(low=-np.inf, high=np.inf)
         return boundless.box(tf.zeros_like(x))[1]
 
     def support(self, x, coefficients):
@@ -174,7 +174,7 @@ class Threat(Configurable, abc.ABC):
             shape = tf.concat([tf.shape(x)[:1], tf.shape(value)[1:]], 0)
             return tf.gather(tf.broadcast_to(value, shape), index)
 
-        threat = self.replace(
+        threat = self._replace(
             epsilon=chosen(self.epsilon, (1, len(x.shape))),
             mask=chosen(self.mask, (len(x.shape),)),
         )

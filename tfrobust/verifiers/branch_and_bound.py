@@ -11,7 +11,12 @@ from tfrobust.adversary import Verifier
 from tfrobust.attacks.pgd import PGD
 from tfrobust.backend import register
 from tfrobust.verifiers.bounding import margin_functions
-from tfrobust.verifiers.subproblems import Subproblems, Tree, compiled
+from tfrobust.verifiers.subproblems import (
+    Subproblems,
+    Tree,
+    compiled,
+    errs,
+)
 
 
 class Answer(NamedTuple):
@@ -129,6 +134,7 @@ class BranchAndBound(Verifier):
                 visited[k] = tree.visited
                 if tree.point is not None and not wrong[k]:
                     points[k] = tree.point
+        margins = np.where(np.isnan(margins), -np.inf, margins)
         margins[np.arange(len(x)), y] = 0.0
         wrong = self._wrong(model, x, y, points)
         return _answer(x.numpy(), y.numpy(), points, wrong, margins, visited)
@@ -166,7 +172,7 @@ class BranchAndBound(Verifier):
     def _wrong(self, model, x, y, points):
         """Which points are in the threat, and the network gets them wrong."""
         logits = model(tf.convert_to_tensor(points), training=False)
-        wrong = tf.argmax(logits, axis=1, output_type=tf.int32) != y
+        wrong = errs(logits, y)
         return (wrong & self.threat.contains(x, points)).numpy()
 
 

@@ -68,8 +68,8 @@ def certified_radius(
         ],
     )
     def certified(x, y, epsilon):
-        threat = verifier.threat.replace(epsilon=epsilon)
-        return _certified(verifier.replace(threat=threat), model, x, y)
+        threat = verifier.threat._replace(epsilon=epsilon)
+        return _certified(verifier._replace(threat=threat), model, x, y)
 
     def wrong(x, y):
         logits = model(x, training=False)
