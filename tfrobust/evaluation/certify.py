@@ -66,6 +66,7 @@ def certify(
 
     Raises:
         NotImplementedError: If an op of the network has no rule.
+        TypeError: As `evaluate`.
         ValueError: If an argument isn't as expected, one example exceeds the
             memory, or `state` belongs to another run.
 
