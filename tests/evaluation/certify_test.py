@@ -66,7 +66,8 @@ def report(problem):
 
 def test_verdicts_are_those_of_the_line(report):
     assert verdicts(report) == EXPECTED
-    assert failed(report) == ["enough_examples"]
+    # Of five examples, four right may be chance.
+    assert failed(report) == ["enough_examples", "chance"]
     assert report["worst case"].accuracy == pytest.approx(0.4)
     accuracies = [row.accuracy for row in report.rows]
     assert accuracies[0] == pytest.approx(0.8)

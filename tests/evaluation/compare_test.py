@@ -39,6 +39,7 @@ def report(name="plain", right=5, pgd=PGD, examples=10, epsilon=0.1, **info):
         "architecture": "net",
         "dataset": "digits",
         "data_sha256": "0123456789",
+        "weights_sha256": None,
         "examples": examples,
         "started": "today",
         **info,

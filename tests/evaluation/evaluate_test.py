@@ -240,8 +240,9 @@ def test_few_classes_are_noted(model, data, threat):
     attack = tfr.attacks.AutoAttack(threat)
     notes = attack.notes(2)
     assert notes
-    parts = {n: p.replace(steps=1) for n, p in attack.components(2).items()}
-    parts.pop("square")
+    parts = dict(attack.components(2))
+    del parts["square"]
+    parts = {name: part.replace(steps=1) for name, part in parts.items()}
 
     class Short(tfr.attacks.Ensemble):
         def notes(self, classes):
@@ -313,6 +314,10 @@ def test_a_search_by_queries_is_known_whatever_it_is_called(
     assert not row.gradient_free
     search = tfr.attacks.Restart(tfr.attacks.Square(threat, queries=20), 1)
     assert evaluate(model, data, search)["restart"].gradient_free
+    parts = {"a": tfr.attacks.FGSM(threat), "b": search}
+    report = evaluate(model, data, {"aa": tfr.attacks.Ensemble(parts)})
+    free = [row.name for row in report.rows if row.gradient_free]
+    assert free == ["aa: b"]
 
 
 def test_an_ensemble_goes_as_far_as_its_farthest_part(model, data, threat):

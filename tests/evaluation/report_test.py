@@ -43,7 +43,7 @@ def report():
         Row("worst case", worst, epsilon=0.1),
     ]
     info = {"name": "tiny", "architecture": "linear", "dataset": "toy"}
-    info |= {"data_sha256": "0" * 64}
+    info |= {"data_sha256": "0" * 64, "weights_sha256": None}
     info |= {"examples": 4, "started": "2024-01-01"}
     passed = Check("finite", True, "All logits are finite.")
     note = Check("enough_examples", False, "4 examples.", critical=False)
@@ -316,6 +316,7 @@ def changed(record, path, value):
         (["classes"], {"labels": [1, 1]}),
         (["info", "examples"], 5),
         (["info", "name"], None),
+        (["info", "data_sha256"], 7),
         (["info"], "toy"),
         (["clean_acc"], "99.00"),
         (["unreliable"], True),

@@ -270,6 +270,29 @@ def test_surrogates_and_losses_belong_to_the_run_wherever_they_are(
             evaluate(**changed)
 
 
+def test_surrogates_answer_as_those_of_the_run(model, data, threat, tmp_path):
+    class Scaled(tf.Module):
+        """Shows no weight of what it multiplies with."""
+
+        def __init__(self, scale):
+            self._scale = scale
+
+        def __call__(self, x, training=False):
+            return self._scale * model(x)
+
+    def evaluate(scale):
+        moved = tfr.attacks.Transfer(tfr.attacks.FGSM(threat), Scaled(scale))
+        attacks = tfr.attacks.Ensemble([tfr.attacks.Restart(moved, 1)])
+        options = {"diagnostic_examples": 0, "verbose": 0}
+        state = tmp_path / "state.npz"
+        tfr.evaluate(model, data, attacks, state=state, **options)
+
+    evaluate(1.0)
+    evaluate(1.0)
+    with pytest.raises(ValueError, match="belong to this surrogate"):
+        evaluate(2.0)
+
+
 def test_no_state_is_kept_of_what_may_change_unseen(model, data, threat):
     held = threading.Lock()
 

@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from tfrobust.adversary import Verifier
+from tfrobust.adversary import Adversary, Verifier
 from tfrobust.attacks import (
     AutoAttack,
     Ensemble,
     MinimumNorm,
     Restart,
     Square,
+    Transfer,
 )
 from tfrobust.evaluation.identity import identified
 from tfrobust.plan import check_adversary
@@ -39,6 +40,18 @@ def _gradient_free(adversary):
     if isinstance(adversary, (Restart, MinimumNorm)):
         return _gradient_free(adversary.attack)
     return isinstance(adversary, Square)
+
+
+def surrogates(adversaries):
+    """The models other than the attacked one that adversaries ask."""
+    found = []
+    for adversary in adversaries:
+        if isinstance(adversary, Transfer):
+            found.append(adversary.surrogate)
+        parts = getattr(adversary, "attacks", getattr(adversary, "attack", ()))
+        parts = parts.values() if isinstance(parts, dict) else [parts]
+        found += surrogates(p for p in parts if isinstance(p, Adversary))
+    return found
 
 
 def check_names(sequences):

@@ -6,7 +6,7 @@ from tfrobust.adversary import Verifier, named
 from tfrobust.attacks import PGD
 from tfrobust.backend import keras
 from tfrobust.evaluation import diagnostics
-from tfrobust.evaluation.adversaries import check
+from tfrobust.evaluation.adversaries import check, surrogates
 from tfrobust.evaluation.batches import check_pair, labelled
 from tfrobust.evaluation.identity import identity
 from tfrobust.evaluation.judged import judged
@@ -66,6 +66,7 @@ def certify(
 
     Raises:
         NotImplementedError: If an op of the network has no rule.
+        TypeError: As `evaluate`.
         ValueError: If an argument isn't as expected, one example exceeds the
             memory, or `state` belongs to another run.
 
@@ -81,7 +82,8 @@ def certify(
         source.add(x, y)
         known = State(state, ["certify", source.weights(), adversaries])
         known.check_data(np.arange(len(x)), x, y)
-        known.check_model(network, x[:4])
+        others = surrogates(adversaries.values())
+        known.check_models([network, *others], x[:4])
         run = _Run(network, adversaries, x, y, memory, known)
         return run.report(source, verbose)
 

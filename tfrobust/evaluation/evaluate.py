@@ -10,8 +10,8 @@ from tfrobust.adversary import Attack, named
 from tfrobust.attacks import AutoAttack, Ensemble, Transfer
 from tfrobust.backend import keras
 from tfrobust.evaluation import diagnostics
-from tfrobust.evaluation.adversaries import check, check_names
-from tfrobust.evaluation.batches import batches, check_pair
+from tfrobust.evaluation.adversaries import check, check_names, surrogates
+from tfrobust.evaluation.batches import batches
 from tfrobust.evaluation.diagnosis import diagnose
 from tfrobust.evaluation.judged import judged
 from tfrobust.evaluation.provenance import Provenance
@@ -73,10 +73,11 @@ def evaluate(
         A `Report`: print it, or `save` it.
 
     Raises:
+        TypeError: If data is no pair, or `state` can't tell adversaries apart.
         ValueError: If inputs, labels or adversaries aren't as expected, or
             `state` belongs to another run.
     """
-    check_pair(data)
+    parts, total = batches(data, batch_size)
     adversaries = named(adversaries)
     check(adversaries)
     network, weights = judged(model)
@@ -84,7 +85,6 @@ def evaluate(
         source = Provenance(network, name, dataset)
         known = State(state, [source.weights(), adversaries])
         run = _Run(network, adversaries, source, known, diagnostic_examples)
-        parts, total = batches(data, batch_size)
         bar = None
         for x, y in parts:
             x, y = run.begin(x, y)
@@ -117,7 +117,8 @@ class _Run:
         index = self.seen + np.arange(len(x))
         self.state.check_data(index, x, y)
         if self.clean is None:
-            self.state.check_model(self.network, x[:4])
+            others = surrogates(self.adversaries.values())
+            self.state.check_models([self.network, *others], x[:4])
             self.clean = self._stage("clean", None)
             self.sequences = [
                 self._sequence(name, adversary)

@@ -117,6 +117,7 @@ _CHECK = {
 }
 _INFO = {
     **dict.fromkeys(("name", "architecture", "started"), (str,)),
+    **dict.fromkeys(("data_sha256", "weights_sha256"), (str, _NONE)),
     "dataset": (str, _NONE),
     "examples": (int,),
 }

@@ -53,11 +53,13 @@ class Sequence:
         for stage in self.stages:
             rows.append(stage.row(count, standing))
             standing = rows[-1].correct
+        known = nature(self.adversary)
+        known["gradient_free"] = all(row.gradient_free for row in rows)
         total = dataclasses.replace(
             rows[-1],
             name=self.name,
             ensemble=None,
-            **nature(self.adversary),
+            **known,
             largest_norm=float(np.max([row.largest_norm for row in rows])),
             inside=all(row.inside for row in rows),
             finite=all(row.finite for row in rows),

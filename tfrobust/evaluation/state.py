@@ -33,18 +33,24 @@ class State:
                     f"Received: {path}, which another run wrote. {_MEND}"
                 )
 
-    def check_model(self, model, x):
-        """Refuses a model that answers otherwise than the one of the file.
+    def check_models(self, models, x):
+        """Refuses models that answer otherwise than those of the file.
 
         Weights alone don't tell two models apart, and functions show none.
+
+        Args:
+            models: What is evaluated, then the surrogates of attacks.
+            x: Inputs to ask them about.
         """
-        first, second = (np.asarray(model(x, training=False)) for _ in "12")
-        held = self._held.setdefault("probe", first)
-        if held.shape != first.shape or not _close(held, first, second):
-            raise ValueError(
-                "`state` must belong to this model. Received: "
-                f"{self._path}, which the run of another model wrote. {_MEND}"
-            )
+        for number, model in enumerate(models):
+            first, second = (np.asarray(model(x, training=False)) for _ in "12")
+            held = self._held.setdefault(_key_of(("probe",), number), first)
+            if held.shape != first.shape or not _close(held, first, second):
+                whose = "this surrogate" if number else "this model"
+                raise ValueError(
+                    f"`state` must belong to {whose}. Received: {self._path}, "
+                    f"which the run of another one wrote. {_MEND}"
+                )
 
     def check_data(self, index, x, y):
         """Refuses examples that are others than those of the file."""
