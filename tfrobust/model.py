@@ -132,6 +132,7 @@ class RobustModel(Averaging):
         front, network = plan.split(self.network)
         x = augmentation.augmented(front, x)
         objective = plan.objective.at(self.optimizer.iterations)
+        objective = objective.weigh(sample_weight)
         with hoisting.training_step():
             found = objective.search(network, x, y)
             with tf.GradientTape() as tape:
