@@ -192,3 +192,80 @@ def test_the_losses_hold_the_penalties_of_layers_as_in_keras():
     )
     for name in ("loss", "val_loss"):
         assert found[name] == pytest.approx(expected[name], rel=1e-5)
+
+
+BITS = (Y > 0).astype("float32")
+BINARY = keras.losses.BinaryCrossentropy(from_logits=True)
+HINGE = keras.losses.CategoricalHinge()
+
+
+@pytest.mark.parametrize("y", [BITS, BITS[:, np.newaxis]])
+@pytest.mark.parametrize("metrics", [None, "accuracy"])
+def test_one_logit_has_an_accuracy_at_the_threshold_0(y, metrics):
+    kernel = KERNEL[:, :1] - np.mean(X @ KERNEL[:, :1]) / np.mean(X) / 4
+    logs = logged(kernel, y, BINARY, BINARY, metrics=metrics)
+    logits = (X @ kernel)[:, 0]
+    sign = np.where(BITS > 0, 1, -1)
+    assert logs["accuracy"] == pytest.approx(np.mean(sign * logits > 0))
+    robust = sign * logits - EPSILON * np.sum(np.abs(kernel)) > 0
+    assert logs["val_pgd_accuracy"] == pytest.approx(np.mean(robust))
+    assert 0 < logs["pgd_accuracy"] < logs["accuracy"] < 1
+
+
+def test_no_number_is_right_about_a_bit():
+    logs = logged(np.full((4, 1), np.nan), BITS, BINARY, BINARY)
+    assert logs["val_accuracy"] == logs["val_pgd_accuracy"] == 0
+
+
+def test_accuracy_goes_with_a_hinge_of_one_hot_labels():
+    logs = logged(KERNEL, ONE_HOT, HINGE, HINGE, metrics=["accuracy"])
+    accuracy = np.mean(np.argmax(X @ KERNEL, axis=1) == Y)
+    assert logs["accuracy"] == pytest.approx(accuracy)
+
+
+@pytest.mark.parametrize("loss", ["mse", SQUARED])
+def test_targets_without_a_column_are_those_of_the_column(loss):
+    flat, column = (
+        logged(MEAN, y, loss, loss, metrics=["mae"])
+        for y in (TARGETS[:, 0], TARGETS)
+    )
+    assert flat == pytest.approx(column, rel=1e-6)
+
+
+def squares(y, outputs):
+    return np.sum(outputs**2, axis=-1)
+
+
+@pytest.mark.parametrize(
+    "options, error, sentence",
+    [
+        (
+            {"metrics": ["accuracy"], "loss": "mse"},
+            ValueError,
+            "needs a loss that tells which labels",
+        ),
+        (
+            {"metrics": ["accuracy"], "loss": squares},
+            ValueError,
+            "needs a loss that tells which labels",
+        ),
+        ({"metrics": ["accurcy"]}, ValueError, "`metrics` must be names in"),
+        ({"metrics": {"a": "accuracy"}}, TypeError, "`metrics` must be a list"),
+        ({"weighted_metrics": ["mse"]}, TypeError, "`weighted_metrics` would"),
+        (
+            {"loss": SPARSE(from_logits=True, ignore_class=-1)},
+            ValueError,
+            "`loss` must count every class.*ignore_class=-1",
+        ),
+        (
+            {"adversaries": tfr.attacks.PGD(tfr.threats.Linf(4 * [0.1]))},
+            ValueError,
+            "`epsilon` must not depend on the example",
+        ),
+    ],
+)
+def test_compile_refuses_in_one_sentence(options, error, sentence):
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    with pytest.raises(error, match=sentence) as caught:
+        tfr.RobustModel(network).compile("sgd", **options)
+    assert "\n" not in str(caught.value)

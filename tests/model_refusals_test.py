@@ -75,8 +75,11 @@ def test_bad_batches_of_a_dataset_stop_the_compiled_step():
     before = model.get_weights()[0]
     for x, y, sentence in BAD.values():
         for method in (model.fit, model.evaluate):
-            with pytest.raises(tf.errors.InvalidArgumentError, match=sentence):
+            with pytest.raises(
+                tf.errors.InvalidArgumentError, match=sentence
+            ) as caught:
                 method(dataset(x.astype("float32"), y), verbose=0)
+            assert "\n" not in str(caught.value)
     np.testing.assert_array_equal(model.get_weights()[0], before)
 
 
@@ -155,3 +158,21 @@ def test_an_objective_that_was_not_called_is_refused():
     model = tfr.RobustModel(network())
     with pytest.raises(TypeError, match="`objective` must be an objective"):
         model.compile("sgd", objective=tfr.objectives.Clean)
+
+
+def test_data_without_labels_and_weights_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match="`y` must hold labels"):
+        compiled().fit(X, verbose=0)
+    inputs = tf.data.Dataset.from_tensor_slices(X).batch(8)
+    with pytest.raises(ValueError, match="`y` must hold labels"):
+        compiled().evaluate(inputs, verbose=0)
+    weighted = tf.data.Dataset.from_tensor_slices((X, Y, X)).batch(8)
+    with pytest.raises(ValueError, match="one weight for each example"):
+        compiled().fit(weighted, verbose=0)
+
+
+def test_labels_may_be_true_or_false():
+    model = compiled()
+    two = model.evaluate(X, Y > 0, verbose=0)
+    assert two == model.evaluate(X, (Y > 0).astype(int), verbose=0)
+    assert two == model.evaluate(dataset(X, Y > 0), verbose=0)

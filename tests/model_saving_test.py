@@ -196,3 +196,11 @@ def test_a_legacy_optimizer_trains_before_and_after_it_was_saved(tmp_path):
     loaded.fit(X, Y, verbose=0)
     for new, old in zip(loaded.get_weights(), before, strict=True):
         assert not np.array_equal(new, old)
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model.hdf5"])
+def test_a_file_that_keras_could_not_load_is_not_written(name, tmp_path):
+    model = tfr.RobustModel(sequential())
+    with pytest.raises(ValueError, match="must end in .keras.*network.save"):
+        model.save(tmp_path / name)
+    assert not list(tmp_path.iterdir())

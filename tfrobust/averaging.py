@@ -85,7 +85,17 @@ class Averaging(keras.Model):
         return result
 
     def save(self, filepath, overwrite=True, **kwargs):
-        """As in Keras, but a local file is written whole or not at all."""
+        """As in Keras, but a local file is written whole or not at all.
+
+        Raises:
+            ValueError: If it is an HDF5 file, which Keras couldn't load.
+        """
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise ValueError(
+                "`filepath` must end in .keras: Keras loads no model of its "
+                f"own class from HDF5. Received: {filepath}. An HDF5 file of "
+                "the network alone is model.network.save(filepath)."
+            )
         files.save_whole(super().save, filepath, overwrite, **kwargs)
 
     def save_weights(self, filepath, overwrite=True, **kwargs):

@@ -4,8 +4,10 @@ On eager values they raise ValueError. Inside a compiled step, where values
 aren't known yet, they add an assertion with the same sentence.
 """
 
+import contextlib
 import math
 import numbers
+import re
 
 import tensorflow as tf
 
@@ -88,6 +90,8 @@ def inputs(x, low, high, tolerance=1e-6):
 def labels(y, logits):
     """Returns class labels as int32 `[batch]` after checking their range."""
     y = tf.convert_to_tensor(y)
+    if y.dtype == tf.bool:
+        y = tf.cast(y, tf.int32)
     whole, logits = losses.class_labels(y, logits)
     if not whole.shape.is_compatible_with(logits.shape[:1]):
         raise ValueError(
@@ -103,6 +107,23 @@ def labels(y, logits):
         whole,
         (tf.reduce_min(y), tf.reduce_max(y)),
     )
+
+
+@contextlib.contextmanager
+def in_one_sentence():
+    """Says of a failed check in a compiled step what it says eagerly."""
+    message = None
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        pattern = r"assertion failed: \[(.*?)\] \[([^]]*)\] \[([^]]*)\]\s"
+        found = re.search(pattern, f"{error.message}\n", re.DOTALL)
+        if not found or "Received" not in found[1]:
+            raise
+        sentence = found[1].replace("\\'", "'")
+        message = f"{sentence}: {found[2]}, {found[3]}."
+    if message:
+        raise tf.errors.InvalidArgumentError(None, None, message)
 
 
 def _require(condition, sentence, value, culprits):

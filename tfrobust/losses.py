@@ -104,6 +104,7 @@ def class_labels(y, logits):
 def per_example(loss, y, outputs):
     """Applies a Keras loss or a function without reduction: `[batch]`."""
     call = loss.call if isinstance(loss, keras.losses.Loss) else loss
+    y = in_a_column(y, outputs)
     losses = tf.cast(call(y, outputs), tf.float32)
     if losses.shape.rank == 0:
         raise ValueError(
@@ -111,6 +112,16 @@ def per_example(loss, y, outputs):
             f"{loss!r}, which gave a scalar. Remove its reduction."
         )
     return tf.reduce_mean(losses, axis=list(range(1, losses.shape.rank)))
+
+
+def in_a_column(y, outputs):
+    """Targets `[batch]` of outputs `[batch, 1]` get that shape, as in Keras.
+
+    Some functions would broadcast one against the other.
+    """
+    y = y if hasattr(y, "shape") else tf.convert_to_tensor(y)
+    single = len(outputs.shape) == len(y.shape) + 1 and outputs.shape[-1] == 1
+    return tf.expand_dims(y, -1) if single else y
 
 
 def get(loss):
@@ -129,6 +140,12 @@ def get(loss):
     config = (
         resolved.get_config() if isinstance(resolved, keras.losses.Loss) else {}
     )
+    if config.get("ignore_class") is not None:
+        raise ValueError(
+            "`loss` must count every class: metrics and attacks do. Received: "
+            f"{loss!r} with ignore_class={config['ignore_class']}. Drop those "
+            "examples from the data."
+        )
     # Keras's functions read probabilities unless they are told otherwise.
     function = getattr(keras.losses, name, None) is resolved
     reads = config.get("from_logits", not (function and "entropy" in name))
@@ -141,26 +158,6 @@ def get(loss):
     return resolved
 
 
-def surely_wrong(loss, y, outputs):
-    """Returns outputs, those of an example the worst ones if any isn't finite.
-
-    A comparison with NaN is false, so that a metric might take it for right.
-    Where `loss` compares with other targets than classes NaN stays NaN, in its
-    metrics too.
-    """
-    outputs = tf.cast(outputs, tf.float32)
-    if reads_classes(loss):
-        y, _ = class_labels(y, outputs)
-        true = tf.one_hot(y, outputs.shape[-1], True, False, dtype=tf.bool)
-    elif reads_rows(loss):
-        true = y >= tf.reduce_max(y, axis=-1, keepdims=True)
-    else:
-        return outputs
-    finite = tf.math.is_finite(outputs)
-    worst = tf.where(true, -float("inf"), 0.0)
-    return tf.where(tf.reduce_all(finite, -1, keepdims=True), outputs, worst)
-
-
 def reads_classes(loss):
     """Whether `loss` compares logits with integer class labels."""
     sparse = keras.losses.SparseCategoricalCrossentropy
@@ -168,15 +165,6 @@ def reads_classes(loss):
     return isinstance(loss, (CrossEntropy, Margin, DLR, sparse)) or (
         any(loss is function for function in functions)
     )
-
-
-def reads_rows(loss):
-    """Whether `loss` compares logits with one-hot or soft labels."""
-    kinds = (
-        keras.losses.CategoricalCrossentropy,
-        keras.losses.CategoricalFocalCrossentropy,
-    )
-    return isinstance(loss, kinds)
 
 
 @register

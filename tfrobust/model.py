@@ -67,6 +67,7 @@ class RobustModel(Averaging):
         objective=None,
         adversaries=None,
         metrics=None,
+        weighted_metrics=None,
         **kwargs,
     ):
         """Configures training and evaluation.
@@ -94,6 +95,11 @@ class RobustModel(Averaging):
             NotImplementedError: In Keras 3 under a strategy of several workers.
         """
         backend.check_strategy(self.distribute_strategy)
+        if weighted_metrics:
+            raise TypeError(
+                "`weighted_metrics` would be ignored: sample weights scale the "
+                f"loss alone. Received: {weighted_metrics!r}. Pass `metrics`."
+            )
         # An empty list, or tf_keras warns of every sample weight.
         super().compile(optimizer, weighted_metrics=[], **kwargs)
         loss = losses.get(loss)
@@ -133,6 +139,7 @@ class RobustModel(Averaging):
         front, network = plan.split(self.network)
         x = augmentation.augmented(front, x)
         objective = plan.objective.at(self.optimizer.iterations)
+        objective = objective.weigh(sample_weight)
         with hoisting.training_step():
             found = objective.search(network, x, y)
             with tf.GradientTape() as tape:
@@ -178,14 +185,16 @@ class RobustModel(Averaging):
         if isinstance(validation, tuple | list):
             self._check(*validation[:2])
         backend.build_optimizer(self)
-        return super().fit(x, y, *args, **kwargs)
+        with checks.in_one_sentence():
+            return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """As in Keras; arrays are checked before the first step."""
         self._check(x, y)
         self._testing = True
         try:
-            return super().evaluate(x, y, *args, **kwargs)
+            with checks.in_one_sentence():
+                return super().evaluate(x, y, *args, **kwargs)
         finally:
             self._testing = False
 
@@ -239,7 +248,12 @@ class RobustModel(Averaging):
 
     def _checked(self, x, y):
         """Returns labels after checking them, if the loss reads classes."""
-        if y is None or not losses.reads_classes(self._plan.objective.loss):
+        if y is None:
+            raise ValueError(
+                "`y` must hold labels. Received inputs alone. Pass "
+                "fit(x, y), or a dataset of (x, y)."
+            )
+        if not losses.reads_classes(self._plan.objective.loss):
             return y
         # Only the shape is used, so compiled steps drop this forward pass.
         logits = self.network(x[:1], training=False)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import augmentation, losses
+from tfrobust import augmentation, backend, losses, targets
 from tfrobust.adversary import Adversary, targeted
 from tfrobust.attacks.ensemble import named
 from tfrobust.backend import keras
@@ -32,6 +32,8 @@ class Plan:
         adversaries = _by_name(adversaries)
         for name, adversary in adversaries.items():
             check_adversary(name, adversary)
+        for owner in [*adversaries.values(), *objective.adversaries()]:
+            _check_epsilon(owner)
         self.recipe: dict[str, Any] = {}  # All arguments of `compile`.
         self._split: Any = None
         self.objective = objective.bind(loss)
@@ -69,7 +71,8 @@ class Plan:
 
     def updated(self, metrics, y, logits):
         """Returns `metrics` after updating them; no number is ever right."""
-        logits = losses.surely_wrong(self.objective.loss, y, logits)
+        logits = targets.surely_wrong(self.objective.loss, y, logits)
+        y = losses.in_a_column(y, logits)
         for metric in metrics:
             metric.update_state(y, logits)
         return metrics
@@ -119,6 +122,16 @@ def check_adversary(name, adversary):
         )
 
 
+def _check_epsilon(adversary):
+    shape = tf.TensorShape(getattr(adversary.threat.epsilon, "shape", ()))
+    if shape.rank == 1:
+        raise ValueError(
+            "`epsilon` must not depend on the example: batches are shuffled. "
+            f"Received shape {shape}. For a radius of each feature give it "
+            "the rank of a batch: epsilon[np.newaxis]."
+        )
+
+
 def _by_name(adversaries):
     """Adversaries as a dictionary, named after their kinds if need be."""
     if isinstance(adversaries, Adversary):
@@ -131,15 +144,35 @@ def _by_name(adversaries):
 
 
 def _given(metrics, loss):
-    if metrics is not None:
-        return metrics
-    return ["accuracy"] if _accuracy(loss) else []
+    if metrics is None:
+        return ["accuracy"] if _accuracy(loss) else []
+    if isinstance(metrics, dict):
+        raise TypeError(
+            "`metrics` must be a list, of a model with one output. Received: "
+            f"{metrics!r}"
+        )
+    return metrics if isinstance(metrics, list | tuple) else [metrics]
 
 
 def _resolve(metric, loss):
     if metric in ("accuracy", "acc"):
-        return _accuracy(loss)(name="accuracy")
-    metric = keras.metrics.get(metric)
+        if not (accuracy := _accuracy(loss)):
+            raise ValueError(
+                '"accuracy" in `metrics` needs a loss that tells which labels '
+                f"there are. Received: loss={loss!r}. Pass a metric, such as "
+                "keras.metrics.SparseCategoricalAccuracy()."
+            )
+        return accuracy(name="accuracy")
+    try:
+        found = keras.metrics.get(metric)
+    except ValueError:
+        found = None
+    if not callable(found):
+        raise ValueError(
+            f"`metrics` must be names in {backend.NAME}.metrics, metrics or "
+            f"functions of labels and logits. Received: {metric!r}"
+        )
+    metric = found
     if isinstance(metric, keras.metrics.Metric):
         return metric
     return keras.metrics.MeanMetricWrapper(metric, name=metric.__name__)
@@ -149,9 +182,20 @@ def _accuracy(loss):
     """The class of accuracy that fits the loss's labels, or None."""
     if losses.reads_classes(loss):
         return keras.metrics.SparseCategoricalAccuracy
-    if losses.reads_rows(loss):
+    if targets.reads_rows(loss):
         return keras.metrics.CategoricalAccuracy
+    if targets.reads_bits(loss):
+        return _binary_accuracy
     return None
+
+
+def _binary_accuracy(name):
+    # Keras's own has no threshold for logits.
+    def right(y, logits):
+        y = tf.cast(losses.in_a_column(y, logits), tf.float32)
+        return tf.cast((logits > 0) == (y > 0.5), tf.float32)
+
+    return keras.metrics.MeanMetricWrapper(right, name=name)
 
 
 def _loss_metric(loss):

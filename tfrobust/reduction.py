@@ -6,6 +6,12 @@ import tensorflow as tf
 def mean_loss(values, sample_weight):
     """The weighted mean loss of this replica, and its share of the batch's."""
     if sample_weight is not None:
+        shape = tf.convert_to_tensor(sample_weight).shape
+        if (shape.rank or 0) > 1 and shape[1:].num_elements() != 1:
+            raise ValueError(
+                "`sample_weight` must hold one weight for each example, shape "
+                f"[batch]. Received shape {shape}."
+            )
         values *= tf.reshape(tf.cast(sample_weight, values.dtype), [-1])
     count = tf.cast(tf.shape(values)[0], values.dtype)
     context = tf.distribute.get_replica_context()

@@ -2,15 +2,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import tfrobust as tfr
 from tfrobust import schedules
 from tfrobust.backend import keras
 from tfrobust.objectives import AWP, Clean, WorstCase
 
 
-def moved_kernel(hand, gamma):
+def moved_kernel(hand, gamma, weight=1.0):
     """The kernel at `gamma * |w| * g / |g|` up the gradient of the loss."""
     worst = hand.worst()
-    gradient = worst.T @ hand.error(hand.logits(worst)) / 3
+    gradient = worst.T @ (weight * hand.error(hand.logits(worst))) / 3
     size = gamma * np.linalg.norm(hand.kernel) / np.linalg.norm(gradient)
     return hand.kernel + size * gradient
 
@@ -86,3 +87,33 @@ def test_several_replicas_are_refused(hand, monkeypatch):
     monkeypatch.setattr(tf.distribute, "get_strategy", Strategy)
     with pytest.raises(NotImplementedError, match="one replica.*2 replicas"):
         AWP(Clean()).search(hand.network, hand.x, hand.y)
+
+
+def test_weights_move_up_the_loss_of_the_weighted_examples(hand):
+    weight = np.array([[0.0], [3.0], [0.5]])
+    logits = hand.logits(hand.worst(), moved_kernel(hand, 0.2, weight))
+    expected = hand.cross_entropy(logits)
+    model = tfr.RobustModel(hand.network)
+    objective = AWP(WorstCase(hand.attack), gamma=0.2)
+    model.compile(keras.optimizers.SGD(0.0), objective=objective)
+    x = hand.x.astype("float32")
+    for form in (weight, weight[:, 0]):
+        loss = model.train_on_batch(x, hand.y, form)
+        loss = loss["loss"] if isinstance(loss, dict) else loss[0]
+        weighted = np.mean(weight[:, 0] * expected)
+        assert float(loss) == pytest.approx(weighted, rel=1e-4)
+
+
+class Broken(Clean):
+    def outcome(self, model, x, y, found):
+        if not isinstance(model, keras.Model):  # AWP's search, in its stead.
+            return super().outcome(model, x, y, found)
+        raise RuntimeError("broken")
+
+
+def test_an_error_inside_puts_the_weights_back(hand):
+    before = hand.network.get_weights()
+    with pytest.raises(RuntimeError, match="broken"):
+        AWP(Broken(), 0.3)(hand.network, hand.x, hand.y)
+    for old, new in zip(before, hand.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)

@@ -52,7 +52,11 @@ class AWP(Objective):
         kernels = _kernels(model)
         with tf.GradientTape() as tape:
             outcome = self.objective.outcome(frozen, x, y, found)
-            loss = tf.reduce_mean(outcome.losses)
+            losses = outcome.losses
+            if self.sample_weight is not None:
+                weight = tf.cast(self.sample_weight, losses.dtype)
+                losses *= tf.reshape(weight, [-1])
+            loss = tf.reduce_mean(losses)
         gradients = tape.gradient(loss, kernels)
         return found, [
             self.gamma * tf.norm(w) * _direction(w, g)
@@ -63,12 +67,13 @@ class AWP(Objective):
         found, moves = found
         kernels = _kernels(model)
         saved = [tf.identity(w) for w in kernels]
-        for kernel, move in zip(kernels, moves, strict=True):
-            kernel.assign_add(move)
-        outcome = self.objective.outcome(model, x, y, found)
-        for kernel, value in zip(kernels, saved, strict=True):
-            kernel.assign(value)
-        return outcome
+        try:
+            for kernel, move in zip(kernels, moves, strict=True):
+                kernel.assign_add(move)
+            return self.objective.outcome(model, x, y, found)
+        finally:
+            for kernel, value in zip(kernels, saved, strict=True):
+                kernel.assign(value)
 
 
 def _kernels(model):

@@ -39,6 +39,7 @@ class Objective(Configurable, abc.ABC):
     """
 
     loss: Any = losses.CrossEntropy()
+    sample_weight: Any = None  # Of this batch, set by `weigh`.
 
     def __call__(self, model, x, y, step=0):
         now = self.at(step)
@@ -54,12 +55,19 @@ class Objective(Configurable, abc.ABC):
 
     def bind(self, loss):
         """Returns a copy that applies `loss`, also in objectives inside."""
+        return self._everywhere(loss=loss)
+
+    def weigh(self, sample_weight):
+        """Returns a copy for a batch of examples that weigh differently."""
+        return self._everywhere(sample_weight=sample_weight)
+
+    def _everywhere(self, **attributes):
         inner = {
-            name: value.bind(loss)
+            name: value._everywhere(**attributes)
             for name, value in vars(self).items()
             if isinstance(value, Objective)
         }
-        return self._replace(loss=loss, **inner)
+        return self._replace(**attributes, **inner)
 
     def adversaries(self):
         """Returns the adversaries it trains against, those inside included."""
