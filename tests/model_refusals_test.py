@@ -149,7 +149,7 @@ def test_an_attack_in_place_of_an_objective_is_refused():
 @pytest.mark.parametrize("adversaries", [LINF, "pgd", [LINF], [PGD, "pgd"]])
 def test_what_holds_no_adversaries_is_refused(adversaries):
     model = tfr.RobustModel(network())
-    sentence = "`adversaries` must map names to adversaries"
+    sentence = "`adversaries` must map names|Adversaries must be a dictionary"
     with pytest.raises(TypeError, match=sentence):
         model.compile("sgd", adversaries=adversaries)
 

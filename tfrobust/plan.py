@@ -6,8 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import augmentation, backend, losses, targets
-from tfrobust.adversary import Adversary, targeted
-from tfrobust.attacks.ensemble import named
+from tfrobust.adversary import Adversary, named, targeted
 from tfrobust.backend import keras
 from tfrobust.objectives import Objective
 
@@ -29,7 +28,7 @@ class Plan:
                 "tfr.objectives.WorstCase(tfr.attacks.PGD(threat)). "
                 f"Received: {objective!r}"
             )
-        adversaries = _by_name(adversaries)
+        adversaries = dict(named(adversaries))
         for name, adversary in adversaries.items():
             check_adversary(name, adversary)
         for owner in [*adversaries.values(), *objective.adversaries()]:
@@ -130,17 +129,6 @@ def _check_epsilon(adversary):
             f"Received shape {shape}. For a radius of each feature give it "
             "the rank of a batch: epsilon[np.newaxis]."
         )
-
-
-def _by_name(adversaries):
-    """Adversaries as a dictionary, named after their kinds if need be."""
-    if isinstance(adversaries, Adversary):
-        adversaries = [adversaries]
-    if isinstance(adversaries, list | tuple):
-        return named(adversaries)
-    if not isinstance(adversaries, dict):
-        return {"adversaries": adversaries}  # Which is refused.
-    return dict(adversaries)
 
 
 def _given(metrics, loss):
