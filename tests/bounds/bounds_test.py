@@ -95,3 +95,10 @@ def test_gradients_of_bounds_are_their_slopes():
     )
     slope = (moved(3e-4) - moved(-3e-4)) / 6e-4
     np.testing.assert_allclose(slope, expected, rtol=1e-2)
+
+
+def test_a_network_that_returns_its_input_is_bounded():
+    x = np.array([[0.2, 0.7]], np.float32)
+    crown = verifiers.CROWN(threats.Linf(0.1))
+    margins = crown.margins(lambda x, training=False: tf.identity(x), x, [1])
+    assert 0.29 < margins[0, 0] <= 0.3

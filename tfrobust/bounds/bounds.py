@@ -1,7 +1,6 @@
 """Bounds of every value that a network computes."""
 
 import math
-from typing import Any
 
 import tensorflow as tf
 
@@ -50,9 +49,9 @@ class Bounds:
         self._intersect, self._rules = intersect, rules or {}
         self.intervals, self.lines = {trace.input: threat.box(x)}, {}
         self.drifts = Drifts(self.intervals)
-        self._finite: Any = True
-        # What rounding may add to a sum over all that is put in.
         lower, upper = self.intervals[trace.input]
+        self._finite = rounding.finite(lower, upper)
+        # What rounding may add to a sum over all that is put in.
         self._spare = rounding.spare(lower, upper, trace.input.size)
         consumers = _consumers(trace)
         self._mixes = {trace.input: 0}
