@@ -11,7 +11,7 @@ bundled digits. A run that is stopped goes on where it was, if it is given the
 same file to `--resume`.
 
 With `--min_accuracy` the exit code is 1 when the accuracy under the worst case
-is below it, or the report is unreliable.
+is below it, the report is unreliable, or stronger attacks are known.
 """
 
 import pathlib
@@ -86,6 +86,8 @@ def objections(report, least):
         found.append(f"Accuracy {reached:.2%} < {least:.2%}.")
     if not report.reliable:
         found.append(f"Unreliable: {' '.join(report.reasons)}")
+    if report.recommendations:
+        found.append(f"Too weak: {' '.join(report.recommendations)}")
     return found
 
 

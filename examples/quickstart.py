@@ -104,8 +104,7 @@ def main(argv):
     print(f"{'training':12}", *(f"{row.name:>12}" for row in report.rows))
     for name, report in reports.items():
         print(f"{name:12}", *(f"{row.accuracy:12.1%}" for row in report.rows))
-        for reason in report.reasons:
-            print(f"  unreliable: {reason}")
+        print(f"  {report.verdict}")
     loaded = tf.saved_model.load(str(served)).signatures["serving_default"]
     answer = loaded(image=tf.constant(test[0][:10]))
     print(f"\nThe exported model reads {test[1][:10]} as {answer['class']}")

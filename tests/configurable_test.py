@@ -54,6 +54,29 @@ def test_replace_copies_and_leaves_the_original_alone():
     assert threat.epsilon == 0.1
 
 
+@pytest.mark.parametrize(
+    "change, error, sentence",
+    [
+        ({"stpes": 3}, TypeError, "PGD has: threat, steps.*Received: stpes"),
+        ({"steps": 0}, ValueError, "`steps` must be at least 1"),
+        ({"step": 3}, TypeError, "Received: step$"),
+    ],
+)
+def test_replace_refuses_what_init_refuses(change, error, sentence):
+    attack = attacks.PGD(threats.Linf(0.1))
+    with pytest.raises(error, match=sentence):
+        attack.replace(**change)
+
+
+def test_replace_normalizes_as_init_does_and_keeps_what_was_bound_later():
+    threat = threats.L2(0.1).replace(epsilon=1, mask=[1, 0])
+    assert isinstance(threat.epsilon, float) and threat.mask.shape == (2,)
+    attack = attacks.PGD(threat).at(7).replace(steps=3)
+    assert (attack.steps, attack.step) == (3, 7)
+    loss = object()
+    assert nested().bind(loss).replace(mix=0.5).loss is loss
+
+
 def test_at_a_step_every_schedule_inside_has_its_value():
     moving = nested()
     now = moving.at(3)

@@ -79,7 +79,7 @@ ATTACKS = {
     "pgd-dlr": functools.partial(attacks.PGD, steps=1, loss=losses.dlr),
     "apgd": functools.partial(attacks.APGD, steps=3),
     "apgd-training": functools.partial(attacks.APGD, steps=3, early_stop=False),
-    "apgd-stages": functools.partial(attacks.APGD, steps=7, multi_epsilon=True),
+    "apgd-stages": functools.partial(attacks.APGD, steps=4, multi_epsilon=True),
     "square": functools.partial(attacks.Square, queries=5),
     "fab": functools.partial(attacks.FAB, steps=2),
     "ensemble": lambda threat, **options: attacks.Ensemble(
@@ -94,6 +94,14 @@ ATTACKS = {
     "minimum-norm": lambda threat, **options: attacks.MinimumNorm(
         attacks.PGD(threat, 2, **options), steps=3
     ),
+}
+VERIFIERS = {
+    "ibp": verifiers.IBP,
+    "crown-ibp": verifiers.CROWNIBP,
+    "crown": verifiers.CROWN,
+    "fast-lin": verifiers.FastLin,
+    "alpha-crown": functools.partial(verifiers.AlphaCROWN, steps=2),
+    "polyhedral": verifiers.PolyhedralEnvelope,
 }
 LINF = threats.Linf(0.4, LOW, HIGH)
 PGD = attacks.PGD(LINF, steps=1)
@@ -135,7 +143,12 @@ ROWS = [
     *LOSSES,
 ]
 
+# It bounds nothing that verifiers know: the set without the cap is larger.
+ATTACKED = {**THREATS, "L1-features": threats.L1(0.4, LOW, HIGH, features=2)}
+KINDS = ["pgd", "apgd", "square", "fab", "ensemble"]
+
 every_threat = pytest.mark.parametrize("threat", list(THREATS))
+every_attacked = pytest.mark.parametrize("threat", list(ATTACKED))
 every_norm = pytest.mark.parametrize("norm", list(ORDERS))
 every_attack = pytest.mark.parametrize("attack", list(ATTACKS))
 every_objective = pytest.mark.parametrize("objective", list(OBJECTIVES))
@@ -189,18 +202,87 @@ def values(loss, model, points):
     return np.asarray(losses.get(loss)(Y, model(points, training=False)))
 
 
-@pytest.mark.parametrize(
-    ("threat", "attack"),
-    [(f"{n.__name__}-number", attack) for n in ORDERS for attack in ATTACKS]
-    + [(threat, a) for threat in THREATS for a in ("fgsm-rs", "pgd-from-x")],
-)
-def test_every_point_of_an_attack_is_in_its_threat(network, threat, attack):
-    threat = THREATS[threat]
-    points = ATTACKS[attack](threat).perturb(network, X, Y).numpy()
+@pytest.fixture(scope="module")
+def networks(network):
+    """Networks by name, each of which another relaxation bounds."""
+    layers = keras.layers
+    keras.utils.set_random_seed(2)
+    dense = keras.Sequential(
+        [
+            keras.Input((3, 2)),
+            layers.Flatten(),
+            layers.Dense(6, activation="relu"),
+            layers.Dense(5, activation="relu"),
+            layers.Dense(3),
+        ]
+    )
+    convolved = keras.Sequential(
+        [
+            keras.Input((3, 2)),
+            layers.Reshape((3, 2, 1)),
+            layers.Conv2D(3, 2, padding="same", activation="relu"),
+            layers.Flatten(),
+            layers.Dense(3),
+        ]
+    )
+    return {"tanh": network, "dense": dense, "convolved": convolved}
+
+
+@pytest.fixture(scope="module")
+def found(networks):
+    """Points of attacks in threats on networks, all by name, as NumPy."""
+
+    @functools.cache
+    def found(attack, threat, network="tanh"):
+        made = ATTACKS[attack](ATTACKED[threat], seed=2)
+        return made.perturb(networks[network], X, Y).numpy()
+
+    return found
+
+
+@every_attack
+@every_attacked
+def test_every_point_of_an_attack_is_in_its_threat(found, threat, attack):
+    if attack == "minimum-norm" and np.ndim(ATTACKED[threat].epsilon) > 1:
+        with pytest.raises(ValueError, match="one epsilon, or one for each"):
+            found(attack, threat)
+        return
+    points, threat = found(attack, threat), ATTACKED[threat]
     assert points.dtype == np.float32
     check_inside(threat, points)
     if attack != "fab":  # It returns x where it found no success inside.
         assert np.array_equal(points, X) == (np.max(scales(threat)) == 0)
+
+
+@pytest.mark.parametrize("name", ["tanh", "dense", "convolved"])
+@every_attacked
+def test_no_attack_loses_more_than_any_verifier_allows(
+    networks, found, threat, name
+):
+    model, over = networks[name], ATTACKED[threat]
+    kinds = dict(VERIFIERS)
+    if np.ndim(over.epsilon) > 1:
+        del kinds["polyhedral"]  # Its distances need one unit.
+    lost = [
+        leads(model(found(attack, threat, name), training=False))
+        for attack in (ATTACKS if name == "tanh" else KINDS)
+        if attack != "minimum-norm" or np.ndim(over.epsilon) < 2
+    ]
+    size = 1 + np.max(np.abs(lost))
+    for verifier in kinds.values():
+        bounds = -verifier(over).margins(model, X, Y).numpy()
+        assert np.all(np.isfinite(bounds))
+        for lead in lost:
+            assert np.all(lead <= bounds + 2e-6 * size)
+            for loss in (losses.cross_entropy, losses.margin):
+                attacked, bounded = loss(Y, lead), loss(Y, bounds)
+                assert np.all(attacked <= bounded + 2e-6 * size)
+
+
+def leads(logits):
+    """By how much each logit exceeds that of the label."""
+    logits = np.asarray(logits, np.float64)
+    return logits - logits[np.arange(len(Y)), Y][:, np.newaxis]
 
 
 @every_threat
@@ -253,19 +335,20 @@ def test_support_is_never_below_the_value_at_a_point(threat):
 
 
 @pytest.mark.parametrize(
-    ("norm", "attack"),
-    [(threats.Linf, name) for name in ATTACKS]
-    + [(threats.L2, "pgd"), (threats.L1, "pgd")],
+    ("threat", "attack"),
+    [("Linf-number", name) for name in ATTACKS]
+    + [(t, a) for t in ATTACKED for a in KINDS if t != "Linf-number"]
+    # It takes no epsilon for each feature.
+    + [(f"{norm.__name__}-example", "minimum-norm") for norm in ORDERS],
 )
 def test_points_depend_neither_on_batch_size_nor_on_order(
-    network, norm, attack
+    network, found, threat, attack
 ):
-    attack = ATTACKS[attack](norm(0.4, LOW, HIGH), seed=2)
-    together = attack.perturb(network, X, Y).numpy()
-    backward = attack.perturb(network, X[::-1], Y[::-1])
-    np.testing.assert_allclose(backward[::-1], together, atol=1e-6)
-    alone = attack.perturb(network, X[1:2], Y[1:2])
-    np.testing.assert_allclose(alone[0], together[1], atol=1e-6)
+    together = found(attack, threat)
+    for index in [[3, 1]] + [[4, 3, 2, 1, 0], [1]] * (threat == "Linf-number"):
+        some, x, y = ATTACKED[threat].rows(index, X, Y)
+        points = ATTACKS[attack](some, seed=2).perturb(network, x, y)
+        np.testing.assert_allclose(points, together[index], atol=1e-6)
 
 
 @every_norm
@@ -351,6 +434,90 @@ def test_an_objective_is_traced_once_however_its_schedules_move(
     assert len(traces) == 1
 
 
+WRONG = {
+    attacks.PGD: {
+        "steps": (0, 2.5, "3", True, np.nan),
+        "step_size": (0, -1, np.nan, np.inf, "0.1"),
+        "random_start": (-0.1, 1.1, np.nan),
+        "restarts": (0, 1.5),
+        "momentum": (-1, np.nan),
+        "threat": (0.1, PGD),
+    },
+    attacks.FGSM: {"step_size": (0, -1), "random_start": (2,)},
+    attacks.APGD: {
+        "steps": (0, 2.5),
+        "restarts": (0,),
+        "averages": (0, 0.5),
+        "targets": (-1, 1.5),
+        "rho": (-0.1, np.nan),
+    },
+    attacks.FAB: {
+        "steps": (0, 2.5),
+        "restarts": (0,),
+        "targets": (-1,),
+        "alpha_max": (1.1, np.nan),
+        "overshoot": (0.5, np.inf),
+        "backward": (0, 1),
+    },
+    attacks.Square: {
+        "queries": (0, 2.5),
+        "initial_fraction": (0, 1.5, np.nan),
+        "restarts": (0,),
+        "overdraw": (0.5, np.nan),
+    },
+    attacks.AutoAttack: {"averages": (0, 1.5), "version": ("best",)},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        (kind, name, value)
+        for kind, arguments in WRONG.items()
+        for name, values in arguments.items()
+        for value in values
+    ],
+)
+def test_an_impossible_argument_is_refused_also_by_replace(kind, name, value):
+    sentence = f"`{name}` must .*Received: {name}="
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        kind(**{"threat": LINF, name: value})
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        kind(LINF).replace(**{name: value})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: attacks.Restart(LINF, 2),
+        lambda: attacks.Restart(PGD, 2).replace(attack=LINF),
+        lambda: attacks.MinimumNorm(verifiers.IBP(LINF)),
+        lambda: attacks.Transfer(LINF, surrogate),
+    ],
+)
+def test_what_needs_an_attack_takes_nothing_else(make):
+    sentence = "`attack` must be an Attack, such as .*PGD.*Received: attack="
+    with pytest.raises(TypeError, match=sentence):
+        make()
+
+
+@pytest.mark.parametrize("parts", [LINF, PGD, None, 3])
+def test_an_ensemble_is_made_of_attacks_by_name_or_in_a_list(parts):
+    with pytest.raises(TypeError, match="`attacks` must be a dict, such as"):
+        attacks.Ensemble(parts)
+
+
+@pytest.mark.parametrize("count", [0, 1.5, -1])
+def test_how_often_composites_run_is_a_whole_number(count):
+    for make in (
+        lambda: attacks.Restart(PGD, count),
+        lambda: attacks.MinimumNorm(PGD, count),
+        lambda: attacks.Ensemble([PGD], count),
+    ):
+        with pytest.raises(ValueError, match="must be at least 1 and whole"):
+            make()
+
+
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: type(row).__name__)
 def test_a_configuration_comes_back_also_through_json(row):
     config = keras.saving.serialize_keras_object(row)
@@ -359,3 +526,13 @@ def test_a_configuration_comes_back_also_through_json(row):
         assert type(copy) is type(row)
         again = keras.saving.serialize_keras_object(copy)
         assert json.dumps(again) == json.dumps(config)
+
+
+@pytest.mark.parametrize(
+    "row", ROWS[: -len(LOSSES)], ids=lambda row: type(row).__name__
+)
+def test_replace_knows_the_arguments_of_init_and_nothing_else(row):
+    copy = row.replace(**vars(row))
+    assert copy is not row and repr(copy) == repr(row)
+    with pytest.raises(TypeError, match="Received: unknown"):
+        row.replace(unknown=1)

@@ -39,6 +39,22 @@ def test_dlr_divides_the_margin_by_first_minus_third():
     np.testing.assert_allclose(losses.dlr(Y, 7 * Z + 3), expected, rtol=1e-5)
 
 
+def test_the_ratios_of_numbers_by_hand():
+    logits = np.array([[3.0, 1.0, 0.5, -1.0]] * 3, np.float32)
+    # The margin by 3 - 0.5, be the label the largest or not.
+    found = losses.dlr([0, 1, 3], logits)
+    np.testing.assert_allclose(found, [-2 / 2.5, 2 / 2.5, 4 / 2.5], rtol=1e-6)
+    # The lead of the target by 3 - (0.5 - 1) / 2.
+    found = losses.targeted_dlr([0, 1, 0], [2, 0, 0], logits)
+    np.testing.assert_allclose(found, [-2.5 / 3.25, 2 / 3.25, 0], rtol=1e-6)
+
+
+def test_the_ratios_of_equal_logits_are_zero():
+    equal = np.full((1, 4), 0.5, np.float32)
+    np.testing.assert_array_equal(losses.dlr([0], equal), [0.0])
+    np.testing.assert_array_equal(losses.targeted_dlr([0], [1], equal), [0.0])
+
+
 def test_targeted_dlr_divides_the_lead_of_the_target():
     # Of the gap from the first to the mean of the third and the fourth.
     expected = [(0.0 - 2.0) / 2.5, (3.0 - 2.5) / (3.0 + 1.75)]

@@ -166,3 +166,29 @@ def test_a_loss_of_probabilities_is_refused(loss):
     network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     with pytest.raises(ValueError, match="must read logits"):
         tfr.RobustModel(network).compile("adam", loss=loss)
+
+
+def penalised():
+    keras.utils.set_random_seed(0)
+    hidden = keras.layers.Dense(
+        5,
+        kernel_regularizer=keras.regularizers.L2(0.1),
+        activity_regularizer=keras.regularizers.L2(0.3),
+    )
+    return keras.Sequential([keras.Input((4,)), hidden, keras.layers.Dense(3)])
+
+
+def test_the_losses_hold_the_penalties_of_layers_as_in_keras():
+    plain = penalised()
+    plain.compile(keras.optimizers.SGD(0.0), SPARSE(from_logits=True))
+    model = tfr.RobustModel(penalised())
+    adversaries = {"pgd": tfr.attacks.PGD(LINF, steps=1)}
+    model.compile(keras.optimizers.SGD(0.0), adversaries=adversaries)
+    expected, found = (
+        each.fit(
+            X, Y, batch_size=8, verbose=0, shuffle=False, validation_data=(X, Y)
+        ).history
+        for each in (plain, model)
+    )
+    for name in ("loss", "val_loss"):
+        assert found[name] == pytest.approx(expected[name], rel=1e-5)

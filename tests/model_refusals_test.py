@@ -141,3 +141,17 @@ def test_an_attack_in_place_of_an_objective_is_refused():
     model = tfr.RobustModel(network())
     with pytest.raises(TypeError, match="`objective` must be an objective"):
         model.compile("sgd", objective=PGD)
+
+
+@pytest.mark.parametrize("adversaries", [LINF, "pgd", [LINF], [PGD, "pgd"]])
+def test_what_holds_no_adversaries_is_refused(adversaries):
+    model = tfr.RobustModel(network())
+    sentence = "`adversaries` must map names to adversaries"
+    with pytest.raises(TypeError, match=sentence):
+        model.compile("sgd", adversaries=adversaries)
+
+
+def test_an_objective_that_was_not_called_is_refused():
+    model = tfr.RobustModel(network())
+    with pytest.raises(TypeError, match="`objective` must be an objective"):
+        model.compile("sgd", objective=tfr.objectives.Clean)

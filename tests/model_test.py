@@ -240,3 +240,23 @@ def test_the_logs_name_training_and_evaluation_adversaries_apart():
         "val_accuracy",
         "val_fgsm_accuracy",
     }
+
+
+@pytest.mark.parametrize(
+    "adversaries, names",
+    [
+        (STEP, ["pgd"]),
+        ([tfr.verifiers.CROWN(LINF), STEP], ["crown", "pgd"]),
+        ((STEP, tfr.attacks.PGD(LINF, steps=2)), ["pgd", "pgd-2"]),
+    ],
+)
+def test_adversaries_without_names_are_named_after_their_kinds(
+    adversaries, names, tmp_path
+):
+    model = tfr.RobustModel(linear())
+    model.compile("sgd", adversaries=adversaries)
+    logs = model.evaluate(X, Y, verbose=0, return_dict=True)
+    assert set(logs) == {"loss", "accuracy"} | {f"{n}_accuracy" for n in names}
+    model.save(tmp_path / "model.keras")
+    copy = keras.models.load_model(tmp_path / "model.keras")
+    assert copy.evaluate(X, Y, verbose=0, return_dict=True) == logs

@@ -143,6 +143,26 @@ def test_periods_without_clips_survive_json():
             lambda: schedules.PeriodicDrops(1, 0.1, [0.5, 1.5], [0, 9]),
             "`drops` must lie in",
         ),
+        (lambda: schedules.Ramp(math.nan, 1, end=5), "`initial` must.*nan"),
+        (lambda: schedules.Ramp(0, "1", end=5), "`final` must.*'1'"),
+        (lambda: schedules.Ramp(0, 1, math.nan, end=5), "increasing.*nan"),
+        (lambda: schedules.Ramp(0, 1, end=math.inf), "increasing.*inf"),
+        (
+            lambda: schedules.PeriodicLinear(0, 1, [0, 9], math.nan),
+            "`low` must not exceed",
+        ),
+        (
+            lambda: schedules.PeriodicExponential(1, math.nan, [0, 9]),
+            "`power` must be finite.*nan",
+        ),
+        (
+            lambda: schedules.PiecewiseLinear([0, 5], [1.0, math.inf]),
+            "`values` must be finite.*inf",
+        ),
+        (
+            lambda: schedules.Ramp(0, 1, end=5).replace(begin=5),
+            "begin, end.*increasing",
+        ),
         (
             lambda: schedules.PiecewiseLinear([0, 5], [1.0]),
             "2 steps and 1 values",

@@ -1,6 +1,7 @@
 """Adversaries: which logits are the worst that a threat allows?"""
 
 import abc
+import math
 from typing import Any
 
 import tensorflow as tf
@@ -31,7 +32,7 @@ class Adversary(Configurable, abc.ABC):
 
     def against(self, threat):
         """Returns a copy that answers for another threat, parts included."""
-        return self.replace(**_against(vars(self), threat))
+        return self._replace(**_against(vars(self), threat))
 
     @abc.abstractmethod
     def search(self, model, x, y):
@@ -74,7 +75,7 @@ class Attack(Adversary):
         return tf.cast(model(point, training=training), tf.float32)
 
     def at(self, step):
-        return super().at(step).replace(step=step)
+        return super().at(step)._replace(step=step)
 
     @abc.abstractmethod
     def _perturb(self, model, x, y):
@@ -95,7 +96,46 @@ class Verifier(Adversary):
         return self.threat.checked(x)
 
     def logits(self, model, point, y, training=False):
-        return -self.margins(model, point, y)
+        margins = self.margins(model, point, y)
+        # A bound of +inf overflowed: it proves as little as NaN.
+        return tf.where(margins < math.inf, -margins, math.nan)
+
+
+def targeted(adversary):
+    """Whether it, or a part of it, reads labels as classes to reach."""
+    return getattr(adversary, "targeted", False) or any(
+        isinstance(part, Adversary) and targeted(part)
+        for part in tf.nest.flatten(vars(adversary))
+    )
+
+
+def named(adversaries):
+    """Returns adversaries by name: a dictionary as it is, others by their kind.
+
+    Args:
+        adversaries: Dictionary of name to `Adversary`; or one, or a list,
+            named after the classes: `"pgd"`, `"pgd-2"` ...
+
+    Raises:
+        TypeError: If it is none of these.
+    """
+    if isinstance(adversaries, Adversary):
+        adversaries = [adversaries]
+    if not isinstance(adversaries, (dict, list, tuple)):
+        raise TypeError(
+            "Adversaries must be a dictionary by name, a list, or one alone, "
+            'such as {"pgd": tfr.attacks.PGD(threat)}. '
+            f"Received: {type(adversaries).__name__}"
+        )
+    if isinstance(adversaries, dict):
+        return adversaries
+    found = {}
+    for adversary in adversaries:
+        name, number = type(adversary).__name__.lower(), 1
+        while (unique := f"{name}-{number}" if number > 1 else name) in found:
+            number += 1
+        found[unique] = adversary
+    return found
 
 
 def _against(parts, threat):

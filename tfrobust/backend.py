@@ -75,15 +75,28 @@ def check_strategy(strategy):
         )
 
 
-def has_averages(model):
-    """Whether the optimizer holds averaged weights (`use_ema`) by now."""
+def averages(model):
+    """The optimizer's averages (`use_ema`) of the trainable variables."""
     optimizer = getattr(model, "optimizer", None)
     # A loss scale optimizer of Keras 3 has a `use_ema` of its own: False.
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     if not getattr(inner, "use_ema", False):
+        return []
+    return getattr(inner, "_model_variables_moving_average", [])
+
+
+def has_averages(model):
+    """Whether the optimizer has averaged weights by now."""
+    if not averages(model):
         return False
     # In a strategy, the variable of several replicas has no `int`.
     return int(tf.convert_to_tensor(model.optimizer.iterations)) > 0
+
+
+def trainable(model):
+    """The trainable variables of a `RobustModel` whose network is built."""
+    # tf_keras may not know yet that the model is built too.
+    return (model if model.built else model.network).trainable_variables
 
 
 def build_optimizer(model):
@@ -94,10 +107,8 @@ def build_optimizer(model):
     # The legacy optimizers of tf_keras know no other time than the first step.
     build = getattr(getattr(model, "optimizer", None), "build", None)
     if build and model.network.built:
-        # tf_keras may not know yet that the model is built too.
-        known = model if model.built else model.network
         with model.distribute_strategy.scope():
-            build(known.trainable_variables)
+            build(trainable(model))
 
 
 def minimize(model, loss, tape):

@@ -4,9 +4,54 @@ On eager values they raise ValueError. Inside a compiled step, where values
 aren't known yet, they add an assertion with the same sentence.
 """
 
+import math
+import numbers
+
 import tensorflow as tf
 
 from tfrobust import losses
+from tfrobust.backend import Schedule
+
+
+def kind(value, expected, name, example):
+    """Refuses an argument that isn't of the expected class."""
+    if not isinstance(value, expected):
+        article = "an" if expected.__name__[0] in "AEIOU" else "a"
+        raise TypeError(
+            f"`{name}` must be {article} {expected.__name__}, such as "
+            f"{example}. Received: {name}={value!r}"
+        )
+
+
+def number(value, name, low=-math.inf, high=math.inf):
+    """Refuses an argument that is no finite number in `[low, high]`."""
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    expected = (
+        "be finite" if low == -math.inf else f"be at least {low} and finite"
+    )
+    if high < math.inf:
+        expected = f"lie in [{low}, {high}]"
+    fine = real and math.isfinite(value) and low <= value <= high
+    argument(fine, name, expected, repr(value))
+
+
+def finite(**arguments):
+    """Refuses arguments that are no finite numbers, given by name."""
+    for name, value in arguments.items():
+        number(value, name)
+
+
+def amount(value, name, low=-math.inf, high=math.inf):
+    """As `number`, of what may be a schedule or, once resolved, a tensor."""
+    if not isinstance(value, (Schedule, tf.Tensor, tf.Variable)):
+        number(value, name, low, high)
+
+
+def count(value, name, least=1):
+    """Refuses an argument that is no whole number of at least `least`."""
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    expected = f"be at least {least} and whole"
+    argument(whole and value >= least, name, expected, repr(value))
 
 
 def argument(condition, name, expected, received):

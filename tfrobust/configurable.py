@@ -35,7 +35,25 @@ class Configurable:
         )
 
     def replace(self, **attributes):
-        """Returns a copy with some attributes replaced."""
+        """Returns a copy with some attributes replaced.
+
+        Raises:
+            TypeError: If it has no attribute of such a name.
+            ValueError: If `__init__` refuses the new values.
+        """
+        unknown = sorted(attributes.keys() - vars(self).keys())
+        if unknown:
+            raise TypeError(
+                f"`replace` must name what {type(self).__name__} has: "
+                f"{', '.join(vars(self))}. Received: {', '.join(unknown)}"
+            )
+        changed = self._replace(**attributes)
+        checked = type(self)(**changed._arguments())
+        # What `__init__` doesn't know, such as the training step, stays.
+        return checked._replace(**{**vars(changed), **vars(checked)})
+
+    def _replace(self, **attributes):
+        """Replaces without a check: for tensors, of values yet unknown."""
         other = copy.copy(self)
         for name, value in attributes.items():
             setattr(other, name, value)
@@ -47,7 +65,7 @@ class Configurable:
         Args:
             step: Scalar integer, the optimizer's step.
         """
-        return self.replace(**_at(vars(self), step))
+        return self._replace(**_at(vars(self), step))
 
     def schedules(self):
         """Returns the names of the attributes that move with the step."""

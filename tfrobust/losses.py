@@ -141,6 +141,26 @@ def get(loss):
     return resolved
 
 
+def surely_wrong(loss, y, outputs):
+    """Returns outputs, those of an example the worst ones if any isn't finite.
+
+    A comparison with NaN is false, so that a metric might take it for right.
+    Where `loss` compares with other targets than classes NaN stays NaN, in its
+    metrics too.
+    """
+    outputs = tf.cast(outputs, tf.float32)
+    if reads_classes(loss):
+        y, _ = class_labels(y, outputs)
+        true = tf.one_hot(y, outputs.shape[-1], True, False, dtype=tf.bool)
+    elif reads_rows(loss):
+        true = y >= tf.reduce_max(y, axis=-1, keepdims=True)
+    else:
+        return outputs
+    finite = tf.math.is_finite(outputs)
+    worst = tf.where(true, -float("inf"), 0.0)
+    return tf.where(tf.reduce_all(finite, -1, keepdims=True), outputs, worst)
+
+
 def reads_classes(loss):
     """Whether `loss` compares logits with integer class labels."""
     sparse = keras.losses.SparseCategoricalCrossentropy
@@ -148,6 +168,15 @@ def reads_classes(loss):
     return isinstance(loss, (CrossEntropy, Margin, DLR, sparse)) or (
         any(loss is function for function in functions)
     )
+
+
+def reads_rows(loss):
+    """Whether `loss` compares logits with one-hot or soft labels."""
+    kinds = (
+        keras.losses.CategoricalCrossentropy,
+        keras.losses.CategoricalFocalCrossentropy,
+    )
+    return isinstance(loss, kinds)
 
 
 @register

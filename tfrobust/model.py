@@ -5,15 +5,16 @@ import contextlib
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import backend, checks, files, hoisting, losses
+from tfrobust import augmentation, backend, checks, hoisting, losses
+from tfrobust.averaging import Averaging
 from tfrobust.backend import keras, register
 from tfrobust.objectives import Clean
-from tfrobust.plan import Plan, numbers, results, updated
-from tfrobust.reduction import mean_loss, regularization
+from tfrobust.plan import Plan, numbers, results
+from tfrobust.reduction import mean_loss, penalties
 
 
 @register
-class RobustModel(keras.Model):
+class RobustModel(Averaging):
     """Wraps a Keras model of logits for robust training and evaluation.
 
     Args:
@@ -35,6 +36,11 @@ class RobustModel(keras.Model):
         )
         model.fit(x, y, validation_data=(x_val, y_val))
     """
+
+    # What rooms above know of files: functions of a configuration to the scope
+    # that it is loaded under, and of a network and a path that may refuse.
+    load_scopes: list = []
+    save_checks: list = []
 
     def __init__(self, network, name="robust_model", **kwargs):
         super().__init__(name=name, **kwargs)
@@ -67,13 +73,15 @@ class RobustModel(keras.Model):
 
         Args:
             optimizer: A Keras optimizer or its name. With `use_ema=True` the
-                averaged weights are what is evaluated.
+                averaged weights are what is validated and what `fit` ends
+                with.
             loss: A Keras loss on logits, which the objective applies per
                 example; cross entropy of integer labels by default.
             objective: An `Objective`; standard training by default.
-            adversaries: Dictionary of name to `Adversary`, evaluated in
-                `evaluate` and on validation data only. Every metric is
-                computed on the logits of each too: `pgd_accuracy`.
+            adversaries: An `Adversary`, a list of some, named after their
+                kinds (`pgd`, `pgd-2`), or a dictionary of name to adversary;
+                evaluated in `evaluate` and on validation data only. Every
+                metric is computed on the logits of each: `pgd_accuracy`.
             metrics: List of Keras metrics of labels and logits, `["accuracy"]`
                 by default for classification. For other losses without
                 metrics, the adversaries report their loss.
@@ -81,7 +89,8 @@ class RobustModel(keras.Model):
 
         Raises:
             ValueError: If the loss reads probabilities, or an adversary has a
-                schedule, which leaves open what it should be evaluated at.
+                schedule, which leaves open what it should be evaluated at, or
+                a random layer inside the network moves the image.
             NotImplementedError: In Keras 3 under a strategy of several workers.
         """
         backend.check_strategy(self.distribute_strategy)
@@ -91,8 +100,10 @@ class RobustModel(keras.Model):
         # A plain object: Keras 3 lets a built model track nothing new.
         with self.distribute_strategy.scope():
             self._plan = Plan(
-                loss, objective or Clean(), adversaries or {}, metrics
+                loss, objective or Clean(), adversaries or [], metrics
             )
+        if self.network.built:
+            self._plan.split(self.network)
         self._plan.recipe = {
             "optimizer": self.optimizer,
             "loss": loss,
@@ -115,25 +126,29 @@ class RobustModel(keras.Model):
 
     def train_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        network, plan = self.network, self._plan
+        plan = self._plan
         if not self.built:
             self(x)
         y = self._checked(x, y)
+        front, network = plan.split(self.network)
+        x = augmentation.augmented(front, x)
         objective = plan.objective.at(self.optimizer.iterations)
         with hoisting.training_step():
             found = objective.search(network, x, y)
             with tf.GradientTape() as tape:
                 outcome = objective.outcome(network, x, y, found)
                 loss, share = mean_loss(outcome.losses, sample_weight)
-                total = share + regularization(self)
+                penalty, part = penalties(self)
+                total = share + part
         clean = outcome.clean
         if clean is None:
             clean = network(x, training=False)
         backend.minimize(self, total, tape)
-        plan.loss.update_state(loss, sample_weight=tf.shape(outcome.losses)[0])
-        shown = [plan.loss, *updated(plan.clean, y, clean)]
+        count = tf.shape(outcome.losses)[0]
+        plan.loss.update_state(loss + penalty, sample_weight=count)
+        shown = [plan.loss, *plan.updated(plan.clean, y, clean)]
         if plan.trained and outcome.worst is not None:
-            shown += updated(plan.worst[plan.trained], y, outcome.worst)
+            shown += plan.updated(plan.worst[plan.trained], y, outcome.worst)
         return results(shown)
 
     def test_step(self, data):
@@ -143,10 +158,13 @@ class RobustModel(keras.Model):
         clean = self.network(x, training=False)
         values = losses.per_example(plan.objective.loss, y, clean)
         loss, _ = mean_loss(values, sample_weight)
-        plan.loss.update_state(loss, sample_weight=tf.shape(values)[0])
-        updated(plan.clean, y, clean)
+        penalty, _ = penalties(self)
+        count = tf.shape(values)[0]
+        plan.loss.update_state(loss + penalty, sample_weight=count)
+        plan.updated(plan.clean, y, clean)
         for name, adversary in plan.adversaries.items():
-            updated(plan.worst[name], y, adversary(self.network, x, y))
+            worst = adversary(self.network, x, y)
+            plan.updated(plan.worst[name], y, worst)
         return results(plan.shown(testing=True))
 
     def predict_step(self, data):
@@ -163,44 +181,23 @@ class RobustModel(keras.Model):
         return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
-        """As in Keras, with the averaged weights if the optimizer has them."""
+        """As in Keras; arrays are checked before the first step."""
         self._check(x, y)
         self._testing = True
         try:
-            with self.averaged():
-                return super().evaluate(x, y, *args, **kwargs)
+            return super().evaluate(x, y, *args, **kwargs)
         finally:
             self._testing = False
-
-    def predict(self, *args, **kwargs):
-        """As in Keras, with the averaged weights if the optimizer has them."""
-        with self.averaged():
-            return super().predict(*args, **kwargs)
-
-    @contextlib.contextmanager
-    def averaged(self):
-        """Uses the optimizer's averaged weights (`use_ema`) for a while."""
-        if not backend.has_averages(self):
-            yield
-            return
-        saved = self.get_weights()
-        self.optimizer.finalize_variable_values(self.trainable_variables)
-        try:
-            yield
-        finally:
-            self.set_weights(saved)
 
     def summary(self, *args, **kwargs):
         """Prints the summary of the network."""
         return self.network.summary(*args, **kwargs)
 
     def save(self, filepath, overwrite=True, **kwargs):
-        """As in Keras, but a local file is written whole or not at all."""
-        files.save_whole(super().save, filepath, overwrite, **kwargs)
-
-    def save_weights(self, filepath, overwrite=True, **kwargs):
-        """As in Keras, but a local file is written whole or not at all."""
-        files.save_whole(super().save_weights, filepath, overwrite, **kwargs)
+        """As in Keras, but whole or not at all, and only what can be loaded."""
+        for check in self.save_checks:
+            check(self.network, str(filepath))
+        super().save(filepath, overwrite, **kwargs)
 
     def get_config(self):
         network = keras.saving.serialize_keras_object(self.network)
@@ -208,13 +205,18 @@ class RobustModel(keras.Model):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        network = keras.saving.deserialize_keras_object(
-            config["network"], custom_objects=custom_objects
-        )
+        with contextlib.ExitStack() as stack:
+            for scope in cls.load_scopes:
+                stack.enter_context(scope(config))
+            network = keras.saving.deserialize_keras_object(
+                config["network"], custom_objects=custom_objects
+            )
         return cls(**{**config, "network": network})
 
     def get_compile_config(self):
-        recipe = self._plan.recipe if hasattr(self, "_plan") else {}
+        if not hasattr(self, "_plan"):
+            return {}
+        recipe = {**self._plan.recipe, "training": self._training}
         return {
             name: keras.saving.serialize_keras_object(value)
             for name, value in recipe.items()
@@ -222,7 +224,9 @@ class RobustModel(keras.Model):
 
     def compile_from_config(self, config):
         if config:
-            self.compile(**keras.saving.deserialize_keras_object(config))
+            recipe = keras.saving.deserialize_keras_object(config)
+            self._training = recipe.pop("training")
+            self.compile(**recipe)
             backend.build_optimizer(self)
 
     def _check(self, x=None, y=None):

@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import losses
-from tfrobust.adversary import Adversary
+from tfrobust import augmentation, losses
+from tfrobust.adversary import Adversary, targeted
+from tfrobust.attacks.ensemble import named
 from tfrobust.backend import keras
+from tfrobust.objectives import Objective
 
 
 class Plan:
@@ -16,22 +18,24 @@ class Plan:
     Args:
         loss: A resolved loss on logits.
         objective: The training `Objective`.
-        adversaries: Dictionary of name to `Adversary`, for evaluation.
+        adversaries: As in `compile`: for evaluation.
         metrics: What `compile` was given.
     """
 
     def __init__(self, loss, objective, adversaries, metrics):
-        if not hasattr(objective, "outcome"):
+        if not isinstance(objective, Objective):
             raise TypeError(
                 "`objective` must be an objective, such as "
                 "tfr.objectives.WorstCase(tfr.attacks.PGD(threat)). "
                 f"Received: {objective!r}"
             )
+        adversaries = _by_name(adversaries)
         for name, adversary in adversaries.items():
             check_adversary(name, adversary)
         self.recipe: dict[str, Any] = {}  # All arguments of `compile`.
+        self._split: Any = None
         self.objective = objective.bind(loss)
-        self.adversaries = dict(adversaries)
+        self.adversaries = adversaries
         self.loss = keras.metrics.Mean(name="loss")
         self.clean = [
             _resolve(metric, loss) for metric in _given(metrics, loss)
@@ -44,6 +48,14 @@ class Plan:
         shown = self.clean or [_loss_metric(loss)]
         self.worst = {n: [_renamed(m, n) for m in shown] for n in names}
 
+    def split(self, network):
+        """The random layers in front, applied before the attack; the rest."""
+        if self._split is None:
+            attacked = self.objective.adversaries()
+            parts = augmentation.split(network) if attacked else ([], network)
+            self._split = parts
+        return self._split
+
     def metrics(self):
         """Every metric, the loss first."""
         worst = [m for metrics in self.worst.values() for m in metrics]
@@ -55,17 +67,17 @@ class Plan:
         worst = [metric for name in names for metric in self.worst[name]]
         return [self.loss, *self.clean, *worst]
 
+    def updated(self, metrics, y, logits):
+        """Returns `metrics` after updating them; no number is ever right."""
+        logits = losses.surely_wrong(self.objective.loss, y, logits)
+        for metric in metrics:
+            metric.update_state(y, logits)
+        return metrics
+
     def threats(self):
         """The threats of every adversary, for checks of the input range."""
         owners = [*self.adversaries.values(), *self.objective.adversaries()]
         return [owner.threat for owner in owners]
-
-
-def updated(metrics, y, logits):
-    """Returns `metrics` after updating them."""
-    for metric in metrics:
-        metric.update_state(y, logits)
-    return metrics
 
 
 def results(metrics):
@@ -99,12 +111,23 @@ def check_adversary(name, adversary):
             f"Received: {name!r} with a schedule for {adversary.schedules()}. "
             "Pass a number, such as threat.replace(epsilon=0.3)."
         )
-    if getattr(adversary, "targeted", False):
+    if targeted(adversary):
         raise ValueError(
             "A targeted attack needs target classes, but `evaluate` has only "
             f"the true ones. Received: {name!r}: {adversary!r}. Call its "
             "`perturb` with the targets."
         )
+
+
+def _by_name(adversaries):
+    """Adversaries as a dictionary, named after their kinds if need be."""
+    if isinstance(adversaries, Adversary):
+        adversaries = [adversaries]
+    if isinstance(adversaries, list | tuple):
+        return named(adversaries)
+    if not isinstance(adversaries, dict):
+        return {"adversaries": adversaries}  # Which is refused.
+    return dict(adversaries)
 
 
 def _given(metrics, loss):
@@ -126,7 +149,7 @@ def _accuracy(loss):
     """The class of accuracy that fits the loss's labels, or None."""
     if losses.reads_classes(loss):
         return keras.metrics.SparseCategoricalAccuracy
-    if isinstance(loss, keras.losses.CategoricalCrossentropy):
+    if losses.reads_rows(loss):
         return keras.metrics.CategoricalAccuracy
     return None
 

@@ -14,8 +14,9 @@ def mean_loss(values, sample_weight):
     return tf.math.divide_no_nan(total, count), total / tf.maximum(whole, 1.0)
 
 
-def regularization(model):
-    """This replica's share of the penalties that layers added."""
+def penalties(model):
+    """The sum of what layers added to the loss, and this replica's share."""
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     terms = [tf.cast(term, tf.float32) for term in model.losses]
-    return tf.add_n(terms) / replicas if terms else 0.0
+    total = tf.add_n(terms) if terms else tf.constant(0.0)
+    return total, total / replicas

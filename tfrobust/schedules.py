@@ -11,6 +11,7 @@ import warnings
 
 import tensorflow as tf
 
+from tfrobust import checks
 from tfrobust.backend import Schedule, register
 from tfrobust.configurable import Configurable
 
@@ -30,6 +31,7 @@ class Ramp(Configurable, Schedule):
 
     def __init__(self, initial, final, begin=0, *, end):
         _check_sorted("begin, end", [begin, end])
+        checks.finite(initial=initial, final=final)
         self.initial, self.final = initial, final
         self.begin, self.end = begin, end
 
@@ -59,12 +61,9 @@ class SmoothRamp(Configurable, Schedule):
         self, initial, final, begin=0, *, end, bend=0.25, exponent=4.0
     ):
         _check_sorted("begin, end", [begin, end])
-        if not 0 < bend < 1:
-            raise ValueError(f"`bend` must lie in (0, 1). Received: {bend}")
-        if exponent < 1:
-            raise ValueError(
-                f"`exponent` must be at least 1. Received: {exponent}"
-            )
+        checks.finite(initial=initial, final=final)
+        checks.argument(0 < bend < 1, "bend", "lie in (0, 1)", bend)
+        checks.number(exponent, "exponent", low=1)
         self.initial, self.final = initial, final
         self.begin, self.end = begin, end
         self.bend, self.exponent = bend, exponent
@@ -89,10 +88,8 @@ class _Periodic(Configurable, Schedule, abc.ABC):
 
     def __init__(self, boundaries, low, high):
         _check_sorted("boundaries", boundaries)
-        if low > high:
-            raise ValueError(
-                f"`low` must not exceed `high`. Received: {low} > {high}"
-            )
+        received = f"{low} > {high}"
+        checks.argument(low <= high, "low", "not exceed `high`", received)
         self.boundaries, self.low, self.high = list(boundaries), low, high
 
     @abc.abstractmethod
@@ -111,6 +108,7 @@ class _PeriodicRise(_Periodic):
         self, initial, final, boundaries, low=-math.inf, high=math.inf
     ):
         super().__init__(boundaries, low, high)
+        checks.finite(initial=initial, final=final)
         if max(initial, final) < high < math.inf:
             warnings.warn(
                 f"The schedule peaks at {max(initial, final)} and never "
@@ -171,8 +169,8 @@ class PeriodicExponential(_Periodic):
         self, initial, power, boundaries, low=-math.inf, high=math.inf
     ):
         super().__init__(boundaries, low, high)
-        if power <= 0:
-            raise ValueError(f"`power` must be positive. Received: {power}")
+        checks.finite(initial=initial, power=power)
+        checks.argument(power > 0, "power", "be positive", power)
         self.initial, self.power = initial, power
 
     def value(self, r):
@@ -196,8 +194,10 @@ class PeriodicDrops(_Periodic):
         self, initial, power, drops, boundaries, low=-math.inf, high=math.inf
     ):
         super().__init__(boundaries, low, high)
-        if not all(0 <= drop <= 1 for drop in drops):
-            raise ValueError(f"`drops` must lie in [0, 1]. Received: {drops}")
+        checks.finite(initial=initial, power=power)
+        checks.argument(power > 0, "power", "be positive", power)
+        for drop in drops:
+            checks.number(drop, "drops", low=0, high=1)
         self.initial, self.power, self.drops = initial, power, list(drops)
 
     def value(self, r):
@@ -217,11 +217,11 @@ class PiecewiseLinear(Configurable, Schedule):
 
     def __init__(self, steps, values):
         _check_sorted("steps", steps)
-        if len(steps) != len(values):
-            raise ValueError(
-                "`steps` and `values` must be equally long. "
-                f"Received: {len(steps)} steps and {len(values)} values."
-            )
+        received = f"{len(steps)} steps and {len(values)} values"
+        fine = len(steps) == len(values)
+        checks.argument(fine, "values", "be as many as `steps`", received)
+        for value in values:
+            checks.number(value, "values")
         self.steps, self.values = list(steps), list(values)
 
     def __call__(self, step):
@@ -242,8 +242,6 @@ def _segment(edges, step):
 
 
 def _check_sorted(name, steps):
-    if len(steps) < 2 or any(a >= b for a, b in itertools.pairwise(steps)):
-        raise ValueError(
-            f"`{name}` must be at least two increasing steps. "
-            f"Received: {list(steps)}"
-        )
+    fine = len(steps) > 1 and math.isfinite(steps[-1] - steps[0])
+    fine &= all(a < b for a, b in itertools.pairwise(steps))
+    checks.argument(fine, name, "be at least two increasing steps", list(steps))

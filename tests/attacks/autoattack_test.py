@@ -209,14 +209,12 @@ def test_its_square_takes_what_the_paper_s_does_under_l2():
     assert square(L2(0.5)).overdraw == 1 < square(L1(9.0)).overdraw
 
 
-def test_an_epsilon_of_each_feature_is_only_for_the_random_version():
+def test_every_feature_may_have_a_radius_of_its_own():
     box = Box(np.full((3, 4, 1), 0.1))
-    with pytest.raises(ValueError, match="one epsilon"):
-        AutoAttack(box)
-    assert list(AutoAttack(box, "rand").components(10)) == [
-        "apgd-ce",
-        "apgd-dlr",
-    ]
+    for version in ("standard", "plus", "rand"):
+        parts = AutoAttack(box, version).components(10)
+        assert list(parts) == list(AutoAttack(LINF, version).components(10))
+        assert all(part.threat is box for part in parts.values())
 
 
 def test_it_agrees_with_an_ensemble_of_its_parts():

@@ -59,6 +59,27 @@ def test_it_answers_the_largest_loss_seen_even_if_that_is_at_x():
     np.testing.assert_array_equal(found, x)
 
 
+class Shift(Attack):
+    """Moves along the line, so that no loss changes."""
+
+    def __init__(self, threat):
+        self.threat = threat
+
+    def _perturb(self, model, x, y):
+        return x + [0.125, -0.125]
+
+
+def test_a_tie_still_stands_and_of_equal_losses_the_first_is_kept():
+    tied = np.full((1, 2), 0.5, np.float32)  # On the line: both logits are 0.
+    push, first = Push(LINF, 0.1), np.zeros(1, int)
+    found = Ensemble([Shift(LINF), push]).perturb(line, tied, first)
+    assert push.sizes == [1]
+    np.testing.assert_allclose(found, tied + 0.1, atol=1e-6)
+    for x in (tied, tied - 0.25):
+        found = Ensemble([Shift(LINF)]).perturb(line, x, first)
+        np.testing.assert_array_equal(found, x)
+
+
 def test_when_all_have_fallen_nothing_runs():
     push = Push(LINF, 0.2)
     x = np.full((2, 2), 0.45, np.float32)
@@ -164,6 +185,25 @@ def test_it_comes_back_from_its_configuration_with_its_parts():
     again = keras.saving.deserialize_keras_object(config)
     assert repr(again) == repr(ensemble)
     assert "'long': PGD(threat=Linf(epsilon=0.2" in repr(again)
+
+
+def test_of_equal_margins_the_first_point_is_kept():
+    def blind(x, training=False):
+        return x[:, :1] * [0.0, 0.0] + [[1.0, 0.0]]
+
+    x, y = np.full((4, 3), 0.5, np.float32), np.zeros(4, int)
+    found = Ensemble([PGD(LINF), PGD(LINF, seed=1)]).perturb(blind, x, y)
+    np.testing.assert_array_equal(found, x)
+
+
+def test_equal_logits_are_no_error_yet():
+    x, y = np.full((4, 3), 0.5, np.float32), np.zeros(4, int)
+
+    def tied(x, training=False):
+        return tf.stack([0 * x[:, 0], tf.abs(x[:, 0] - 0.5)], axis=1)
+
+    found = Ensemble([PGD(LINF)]).perturb(tied, x, y)
+    assert np.all(tied(found)[:, 1] > 0)
 
 
 @pytest.mark.parametrize(

@@ -247,14 +247,16 @@ def test_what_has_fallen_is_not_attacked_again():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"steps": 0}, "`steps` must be at least 1. Received: steps=0"),
+        (
+            {"steps": 0},
+            "`steps` must be at least 1 and whole. Received: steps=0",
+        ),
         ({"restarts": 0}, "`restarts` must be at least 1"),
-        ({"targets": -1}, "`targets` must not be negative"),
+        ({"targets": -1}, "`targets` must be at least 0"),
         ({"alpha_max": 1.5}, r"`alpha_max` must lie in \[0, 1\]"),
         ({"alpha_max": np.nan}, r"`alpha_max` must lie in \[0, 1\]"),
         ({"overshoot": 0.9}, "`overshoot` must be at least 1"),
         ({"backward": 1.0}, r"`backward` must lie in \(0, 1\)"),
-        ({"threat": L2(np.ones((2, 2)))}, "one epsilon.*shape \\(2, 2\\)"),
     ],
 )
 def test_an_impossible_argument_is_refused(options, sentence):
@@ -274,3 +276,26 @@ def test_a_network_without_gradient_is_refused(targets):
 def test_labels_that_are_no_classes_are_refused():
     with pytest.raises(ValueError, match="integer class labels"):
         perturb(linear, X, np.eye(3)[Y], Linf(0.1))
+
+
+@every_norm
+@pytest.mark.parametrize("targets", [0, 1])
+def test_moves_are_measured_in_the_epsilon_of_each_feature(norm, targets):
+    epsilon = np.array([[0.1, 0.4, 0.2, 0.0]], np.float32)
+    y = np.argmax(binary(X), axis=1)
+    speed = np.linalg.norm(epsilon[0] * W[:, 0], DUAL[norm])
+    expected = np.abs(X @ W[:, 0] - 0.4) / speed
+    # Half of the points are in the threat.
+    epsilon, expected = (
+        epsilon * np.median(expected),
+        expected / np.median(expected),
+    )
+    threat = norm(epsilon, -9.0, 9.0)
+    points, distances = nearest(binary, X, y, threat, targets=targets)
+    np.testing.assert_allclose(distances, expected, rtol=1e-3)
+    assert np.all(np.argmax(binary(points), axis=1) != y)
+    np.testing.assert_array_equal(points[:, 3], X[:, 3])
+    found = perturb(binary, X, y, threat, targets=targets, steps=4)
+    np.testing.assert_array_equal(
+        np.argmax(binary(found), axis=1) != y, expected <= 1
+    )

@@ -186,12 +186,15 @@ def test_the_network_is_read_in_inference_mode():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"steps": 0}, "`steps` must be at least 1. Received: steps=0"),
+        (
+            {"steps": 0},
+            "`steps` must be at least 1 and whole. Received: steps=0",
+        ),
         ({"step_size": 0.0}, "`step_size` must be positive"),
         ({"step_size": np.nan}, "`step_size` must be positive"),
         ({"random_start": -0.1}, r"`random_start` must lie in \[0, 1\]"),
         ({"restarts": 0}, "`restarts` must be at least 1"),
-        ({"momentum": -1.0}, "`momentum` must not be negative"),
+        ({"momentum": -1.0}, "`momentum` must be at least 0"),
         ({"restarts": 2, "best": False}, "`restarts` must be 1 if best=False"),
         ({"loss": "binary_crossentropy"}, "`loss` must read logits"),
     ],
@@ -225,7 +228,7 @@ BAD = {
     "nan": (np.where(X > 0.5, X, np.nan), Y, "hold no NaN"),
     "integers": ((255 * X).astype(np.uint8), Y, "floating point.*uint8"),
     "one-hot": (X, np.eye(3)[Y], "integer class labels.*argmax"),
-    "lengths": (X, Y[:5], "shape"),
+    "lengths": (X, Y[:5], "same length"),
 }
 
 
@@ -298,6 +301,17 @@ def test_an_early_stop_keeps_who_is_fooled(restarts, targeted):
     np.testing.assert_allclose(stopped[standing], full[standing], atol=1e-6)
     assert np.any(stopped != full)
     assert np.all(Linf(0.05).contains(x, stopped))
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+def test_a_tie_does_not_stop_the_search(targeted):
+    def line(x, training=False):
+        return tf.stack([1 - tf.reduce_sum(x, 1), 0 * x[:, 0]], axis=1)
+
+    x, y = np.full((1, 2), 0.5, np.float32), np.full(1, int(targeted))
+    options = {"random_start": 0, "early_stop": True, "steps": 2}
+    attack = PGD(Linf(0.1), targeted=targeted, **options)
+    assert np.argmax(line(attack.perturb(line, x, y)), axis=1) == 1
 
 
 def test_what_is_fooled_is_not_computed_any_more():

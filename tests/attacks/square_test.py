@@ -313,7 +313,10 @@ def test_points_follow_seed_and_step():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"queries": 0}, "`queries` must be at least 1. Received: queries=0"),
+        (
+            {"queries": 0},
+            "`queries` must be at least 1 and whole. Received: queries=0",
+        ),
         ({"overdraw": 0.5}, "`overdraw` must be at least 1"),
         ({"restarts": 0}, "`restarts` must be at least 1"),
         ({"initial_fraction": 0.0}, r"`initial_fraction` must lie in \(0, 1\]"),

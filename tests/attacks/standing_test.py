@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust.attacks.standing import choose, on_standing, while_standing
+from tfrobust.attacks.standing import (
+    choose,
+    on_standing,
+    while_standing,
+    worse,
+)
 from tfrobust.backend import keras
 from tfrobust.threats import Linf
 
@@ -137,3 +142,11 @@ def test_rows_are_chosen_in_every_tensor_of_a_nest():
     rows, values = choose(mask, new, old)
     np.testing.assert_array_equal(rows, [[1, 1, 1], [0, 0, 0]])
     np.testing.assert_array_equal(values, [1, 0])
+
+
+def test_of_equal_losses_the_first_found_is_kept():
+    losses = tf.constant([1.0, 2.0, 1.0, -np.inf, np.inf])
+    old = tf.zeros([5, 2]), tf.constant([1.0, 1.0, 2.0, -np.inf, np.inf])
+    points, kept = worse((tf.ones([5, 2]), losses), old)
+    np.testing.assert_array_equal(points[:, 0], [0, 1, 0, 0, 0])
+    np.testing.assert_array_equal(kept, [1, 2, 2, -np.inf, np.inf])

@@ -4,6 +4,7 @@ Bounds of every value inside are held against that value at many points: random
 ones, corners, and what an attack finds.
 """
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -18,7 +19,7 @@ from tests.verifiers.conftest import (
 )
 from tfrobust import attacks, threats
 from tfrobust.bounds import bounds as bounds_module
-from tfrobust.bounds import rules
+from tfrobust.bounds import rounding, rules
 from tfrobust.bounds.activation import Activation, _hinge
 from tfrobust.bounds.bounds import Bounds
 from tfrobust.bounds.linear import Linear
@@ -113,7 +114,9 @@ def inputs(shape, rng):
     return tf.constant(x), tf.constant(y)
 
 
-def check(network, norm, attacked=False, compiled=True, draws=DRAWS):
+def check(
+    monkeypatch, network, norm, attacked=False, compiled=True, draws=DRAWS
+):
     rng, threat = np.random.default_rng(3), THREATS[norm]
     shape = network.input_shape[1:]
     examine = examined(network, threat, attacked)
@@ -130,30 +133,35 @@ def check(network, norm, attacked=False, compiled=True, draws=DRAWS):
         for lower in np.asarray(lowers):
             size = 1 + np.max(np.abs(smallest))
             assert np.all(lower <= smallest + 2e-6 * size)
-    # Without room to move bounds are the margins themselves, but for what is
-    # taken off for rounding.
+    # Without room to move, bounds are the margins themselves: but for what is
+    # taken off for rounding, and closely were it less.
     clean = margins(network(x, training=False), y)
     epsilon = tf.constant(0.0)
-    still = np.asarray(examine(x, y, epsilon, draw(x, epsilon))[1])
-    np.testing.assert_allclose(still, [clean] * 3, atol=5e-5 * size)
+    for unit, off in ((rounding.UNIT, 1e-3), (2.0**-48, 1e-5)):
+        monkeypatch.setattr(rounding, "UNIT", unit)
+        examine = examined(network, threat, attacked=False)
+        still = np.asarray(examine(x, y, epsilon, draw(x, epsilon))[1])
+        np.testing.assert_allclose(still, [clean] * 3, atol=off * size)
 
 
 @pytest.mark.parametrize("name", list(NETWORKS))
-def test_nothing_escapes_its_bounds(name):
-    check(NETWORKS[name](), "linf", name in ATTACKED)
+def test_nothing_escapes_its_bounds(monkeypatch, name):
+    check(monkeypatch, NETWORKS[name](), "linf", name in ATTACKED)
 
 
 @pytest.mark.parametrize("name", ["dense", "convolution", "residual", "tanh"])
 @pytest.mark.parametrize("norm", ["l2", "l1"])
-def test_nothing_escapes_them_in_other_norms(name, norm):
-    check(NETWORKS[name](), norm, name in ATTACKED)
+def test_nothing_escapes_them_in_other_norms(monkeypatch, name, norm):
+    check(monkeypatch, NETWORKS[name](), norm, name in ATTACKED)
 
 
 @pytest.mark.parametrize("seed", range(9))
-def test_nothing_escapes_them_in_networks_drawn_at_random(seed):
+def test_nothing_escapes_them_in_networks_drawn_at_random(monkeypatch, seed):
     network = random_network(np.random.default_rng(seed))
     # More networks instead of more weights.
-    check(network, list(THREATS)[seed % 3], compiled=False, draws=3)
+    check(
+        monkeypatch, network, list(THREATS)[seed % 3], compiled=False, draws=3
+    )
 
 
 def flat_hinge(node, lower, upper, free=None):
@@ -177,11 +185,23 @@ WRONG = {
     "lower line too steep": ("Relu", Activation(steep_hinge), "convolution"),
     "weights without magnitude": (
         "Conv2D",
-        Linear(weights=True, magnitude=lambda node, r: node.run(r)),
+        Linear(
+            lambda node: (1, 1),
+            weights=True,
+            magnitude=lambda node, r: node.run(r),
+        ),
         "convolution",
     ),
-    "a constant forgotten": ("BiasAdd", Linear(channelwise=True), "dense"),
-    "a sign forgotten": ("Sub", Linear(offset=True), "residual"),
+    "a constant forgotten": (
+        "BiasAdd",
+        Linear(channelwise=lambda node: True),
+        "dense",
+    ),
+    "a sign forgotten": (
+        "Sub",
+        Linear(lambda node: (1, 1), offset=True),
+        "residual",
+    ),
     "a step at its middle": ("Sign", Activation(narrow_step), "sign"),
     "a linear op that isn't": ("Tanh", Linear(), "tanh"),
 }
@@ -190,10 +210,11 @@ WRONG = {
 @pytest.mark.parametrize("mistake", list(WRONG))
 def test_a_wrong_rule_is_caught(mistake, monkeypatch):
     op, wrong, name = WRONG[mistake]
-    monkeypatch.setitem(rules.RULES, op, wrong)
+    record = dataclasses.replace(rules.RULES[op], rule=wrong)
+    monkeypatch.setitem(rules.RULES, op, record)
     # It shows at once, before a graph is worth its while.
     with pytest.raises(AssertionError):
-        check(NETWORKS[name](), "linf", compiled=False)
+        check(monkeypatch, NETWORKS[name](), "linf", compiled=False)
 
 
 def test_patches_and_dense_functions_give_the_same_bounds(monkeypatch):
@@ -203,7 +224,7 @@ def test_patches_and_dense_functions_give_the_same_bounds(monkeypatch):
     x, y = inputs(network.input_shape[1:], rng)
     verifier = crown.CROWN(THREATS["l2"])
     # Lines alone: what is settled has wider intervals, but the same lines.
-    monkeypatch.setattr(bounds_module, "ROUNDINGS", 0)
+    monkeypatch.setattr(rounding, "UNIT", 2.0**-48)
     monkeypatch.setattr(Bounds, "tightest", Bounds.lower)
     chosen = verifier.margins(network, x, y)
     monkeypatch.setattr(Bounds, "_opened", lambda *_: None)

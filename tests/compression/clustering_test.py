@@ -6,6 +6,7 @@ import pytest
 from tests.compression.conftest import (
     PGD,
     X,
+    Y,
     dense,
     fit,
     kernels,
@@ -80,7 +81,7 @@ def test_layers_that_cannot_be_clustered_are_all_listed():
             layers.Dense(3),
         ]
     )
-    listed = r"also: first \(PReLU\), second \(PReLU\)\. Replace"
+    listed = r"also: first \(PReLU\), second \(PReLU\)\. Name the layers"
     with pytest.raises(NotImplementedError, match=listed):
         cluster(model, 4)
 
@@ -91,3 +92,53 @@ def test_layers_that_cannot_be_clustered_are_all_listed():
 def test_too_few_clusters_are_refused(clusters, sparse):
     with pytest.raises(ValueError, match="`clusters` must be a whole number"):
         cluster(dense(), clusters, preserve_sparsity=sparse)
+
+
+def convolved(*parts):
+    return keras.Sequential(
+        [keras.Input((4, 4, 4)), *parts, keras.layers.Flatten()]
+    )
+
+
+@pytest.mark.parametrize("use_bias", [False, True])
+def test_each_filter_of_a_convolution_has_values_of_its_own(use_bias):
+    conv = keras.layers.Conv2D(3, 3, use_bias=use_bias)
+    model = fit(cluster(convolved(conv), 4, per_channel=True))
+    (kernel,) = kernels(strip(model))
+    assert [len(np.unique(kernel[..., i])) for i in range(3)] == [4, 4, 4]
+
+
+def test_kernels_that_would_be_left_are_named():
+    layers = keras.layers
+    model = convolved(
+        layers.DepthwiseConv2D(2, name="depthwise"),
+        layers.SeparableConv2D(8, 2, name="separable"),
+        layers.Conv2D(3, 1, name="fine"),
+    )
+    listed = r"also: depthwise \(Depth\S+\), separable \(Sep\S+\)\. Name"
+    with pytest.raises(NotImplementedError, match=listed):
+        cluster(model, 4)
+    stock = strip(cluster(model, 4, layers=["fine"]))
+    assert values(stock)[-1] == 4
+    with pytest.raises(ValueError, match="Received also: other"):
+        cluster(model, 4, layers=["other"])
+    model.get_layer("depthwise").trainable = False
+    model.get_layer("separable").trainable = False
+    assert values(strip(cluster(model, 4)))[-1] == 4
+
+
+def test_attention_which_cannot_be_stripped_is_refused():
+    image = keras.Input((4, 4))
+    attention = keras.layers.MultiHeadAttention(1, 2, name="attention")
+    model = keras.Model(image, attention(image, image))
+    with pytest.raises(NotImplementedError, match=r"also: attention \(Multi"):
+        cluster(model, 4)
+
+
+def test_a_robust_model_is_loaded_as_any_other(tmp_path):
+    model = fit(cluster(network(), 4))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(X), model(X))
+    loaded.fit(X, Y, 8, verbose=0)
+    assert values(strip(loaded)) == [4, 4, 4]

@@ -293,3 +293,30 @@ def test_a_pruned_network_is_attacked_and_exported(tmp_path):
     x = PGD.perturb(model.network, X, Y)
     assert np.all(LINF.contains(tf.constant(X), x))
     assert tfr.export(model, tmp_path / "served").name == "1"
+
+
+def test_kernels_that_would_be_left_are_named():
+    model = keras.Sequential(
+        [
+            keras.Input((4, 4, 4)),
+            keras.layers.SeparableConv2D(8, 2, name="separable"),
+            keras.layers.Conv2D(3, 1, name="fine"),
+        ]
+    )
+    for names in (None, ["separable"]):
+        with pytest.raises(NotImplementedError, match=r"also: separable \(S"):
+            prune(model, constant(0.5), layers=names)
+    assert (
+        prune(model, constant(0.5), layers=["fine"]).layers[0].name
+        == "separable"
+    )
+
+
+def test_a_robust_model_is_loaded_where_nothing_was_pruned(
+    tmp_path, monkeypatch
+):
+    model = fit(prune(network(), constant(0.5)), callbacks=update())
+    model.save(tmp_path / "model.keras")
+    monkeypatch.delitem(keras.saving.get_custom_objects(), "tfrobust>Pruned")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(X), model(X))

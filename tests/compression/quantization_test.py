@@ -143,11 +143,20 @@ def test_weights_fit_the_same_network_quantised_again(tmp_path):
     np.testing.assert_array_equal(again(X), model(X))
 
 
-def test_loading_a_keras_file_fails_loudly(tmp_path):
-    model = fit(quantize(dense(), X))
-    model.save(tmp_path / "model.keras")
-    with scope(), pytest.raises(ValueError, match="expected 5 variables, but"):
-        keras.models.load_model(tmp_path / "model.keras")
+def test_a_file_that_could_not_be_loaded_is_not_written(tmp_path):
+    model = tfr.RobustModel(quantize(dense(), X))
+    model.compile("adam")
+    path = str(tmp_path / "model.keras")
+    checkpoint = keras.callbacks.ModelCheckpoint(path)
+    with pytest.raises(ValueError, match="cannot load .keras files of quant"):
+        model.fit(X, Y, verbose=0, callbacks=[checkpoint])
+    assert not list(tmp_path.iterdir())
+    weights = str(tmp_path / "model.weights.h5")
+    checkpoint = keras.callbacks.ModelCheckpoint(
+        weights, save_weights_only=True
+    )
+    model.fit(X, Y, verbose=0, callbacks=[checkpoint])
+    assert tmp_path.joinpath("model.weights.h5").exists()
 
 
 @legacy_format

@@ -1,12 +1,14 @@
 """Shards on Beam's local runner; the merging itself is in merging_test."""
 
 import functools
+import glob
 import importlib.util
 import os
 import pathlib
 import pickle
 import signal
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -125,15 +127,88 @@ def test_a_missing_beam_is_named_before_any_work(monkeypatch):
         beam.sharded(tfr.evaluate, pytest.fail)
 
 
+class FileSystems:
+    """Beam's, for paths of this machine."""
+
+    create = staticmethod(lambda path: open(path, "wb"))
+    open = staticmethod(lambda path: open(path, "rb"))
+
+    @staticmethod
+    def rename(sources, targets):
+        for source, target in zip(sources, targets, strict=True):
+            pathlib.Path(source).rename(target)
+
+    @staticmethod
+    def match(patterns):
+        paths = [glob.glob(pattern) for pattern in patterns]
+        found = [
+            [types.SimpleNamespace(path=p) for p in part] for part in paths
+        ]
+        return [types.SimpleNamespace(metadata_list=part) for part in found]
+
+    @staticmethod
+    def delete(paths):
+        for path in paths:
+            pathlib.Path(path).unlink()
+
+
+class Pipeline:
+    """Beam's, of one worker that runs one shard after the other."""
+
+    def __init__(self, argv=(), done=None):
+        self.done = done
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+    def __or__(self, step):
+        return Pipeline(done=step(self.done))
+
+
+class Failing(beam.Work):
+    """Computes here; the second of three shards never, the first at last."""
+
+    def __init__(self, prefix):
+        super().__init__(None, None, str(prefix), None, {})
+        self.calls = []
+
+    def _computed(self, shard):
+        number, (begin, end) = shard
+        self.calls.append(number)
+        if number == 1 or (number == 0 and len(self.calls) == 1):
+            raise OSError(f"Disk {number} is gone.")
+        linear, data, attacks = problem(FGSM)
+        part = tuple(array[begin:end] for array in data)
+        report = tfr.evaluate(linear, part, attacks, verbose=0, **OPTIONS)
+        return report.to_dict()
+
+
+def test_a_shard_that_fails_is_named_and_those_behind_it_run(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(beam, "_filesystems", lambda: FileSystems)
+    work = Failing(tmp_path / "run")
+    fake = types.SimpleNamespace(
+        Pipeline=Pipeline,
+        Create=lambda todo: lambda _: todo,
+        Reshuffle=lambda: lambda todo: todo,
+        Map=lambda function: lambda todo: [function(part) for part in todo],
+    )
+    parts = [(0, 8), (8, 16), (16, 24)]
+    with pytest.raises(RuntimeError, match=r"Missing: \[1\]") as raised:
+        beam._reports(fake, work, parts, [])
+    cause = str(raised.value.__cause__)
+    assert cause == "shard 1 failed with OSError: Disk 1 is gone."
+    # The first round runs all; the next ones those that failed.
+    assert work.calls == [0, 1, 2, 0, 1, 1]
+    names = ["run-0.json", "run-2.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
 def test_a_shard_is_written_whole_under_its_number(tmp_path, monkeypatch):
-    class FileSystems:
-        create = staticmethod(lambda path: open(path, "wb"))
-
-        @staticmethod
-        def rename(sources, targets):
-            for source, target in zip(sources, targets, strict=True):
-                pathlib.Path(source).rename(target)
-
     monkeypatch.setattr(beam, "_filesystems", lambda: FileSystems)
     monkeypatch.setattr(beam, "_pickler", lambda: pickle)
     work = beam.Work(

@@ -45,6 +45,10 @@ def verdicts(report):
     return report.certificates["verdict"]
 
 
+def failed(report):
+    return [check.name for check in report.checks if check.state == "FAILED"]
+
+
 EXPECTED = ["certified", "falsified", "falsified", "certified", "falsified"]
 
 
@@ -62,7 +66,7 @@ def report(problem):
 
 def test_verdicts_are_those_of_the_line(report):
     assert verdicts(report) == EXPECTED
-    assert report.reliable
+    assert failed(report) == ["enough_examples"]
     assert report["worst case"].accuracy == pytest.approx(0.4)
     accuracies = [row.accuracy for row in report.rows]
     assert accuracies[0] == pytest.approx(0.8)
@@ -176,7 +180,8 @@ def test_a_certificate_that_an_attack_contradicts_is_an_alarm(
     monkeypatch.setattr(tfr.verifiers.IBP, "_margins", wrong)
     report = certify(problem, tfr.verifiers.IBP(THREAT))
     assert not report.reliable
-    assert "contradicted by an attack" in report.reasons[0]
+    assert "ordered" in failed(report)
+    assert "contradicted by an attack" in report.reasons[-1]
     assert verdicts(report)[1] == "falsified"
 
 
@@ -187,6 +192,63 @@ def test_nan_is_never_a_certificate(problem, monkeypatch):
     monkeypatch.setattr(tfr.verifiers.IBP, "_margins", broken)
     report = certify(problem, tfr.verifiers.IBP(THREAT))
     assert verdicts(report)[0] == "unknown"
+    assert any(r.startswith("finite: ") for r in report.reasons)
+
+
+class Said(tfr.Verifier):
+    """Margins of three classes as they are given."""
+
+    def __init__(self, threat, margins):
+        self.threat, self.given = threat, margins
+
+    def _arguments(self):
+        return {"threat": self.threat, "margins": self.given}
+
+    def margins(self, model, x, y):
+        return tf.tile(tf.constant([self.given]), [tf.shape(x)[0], 1])
+
+
+@pytest.mark.parametrize(
+    "margins, proven, finite",
+    [
+        ([0.0, 0.1, 0.2], True, True),
+        ([0.0, np.inf, 0.2], False, False),
+        ([0.0, np.nan, 0.2], False, False),
+        ([np.nan, 0.1, 0.2], False, False),
+        # What is unbounded, and a tie, are answers that prove nothing.
+        ([0.0, -np.inf, 0.2], False, True),
+        ([0.0, 0.0, 0.2], False, True),
+    ],
+)
+def test_only_positive_numbers_prove_anything(margins, proven, finite):
+    x, y = np.full((4, 3), 0.5, np.float32), np.zeros(4, int)
+
+    def model(x, training=False):
+        return x * tf.constant([1.0, 0.0, 0.0])
+
+    said = Said(tfr.threats.Linf(0.01), margins)
+    options = {"diagnostic_examples": 0, "verbose": 0}
+    for report in (
+        tfr.certify(model, (x, y), said, verbose=0),
+        tfr.evaluate(model, (x, y), {"said": said}, **options),
+    ):
+        assert report["said"].accuracy == proven
+        assert report["said"].finite == finite
+        unsound = [r for r in report.reasons if r.startswith("finite: ")]
+        assert len(unsound) == (not finite)
+
+
+def test_logits_that_are_no_numbers_are_wrong_and_told():
+    def broken(x, training=False):
+        return x * tf.constant([np.inf, 1.0, 0.0])
+
+    data = np.full((4, 3), 0.5, np.float32), np.zeros(4, int)
+    said = Said(THREAT, [0.0, 0.1, 0.2])
+    report = tfr.certify(broken, data, said, verbose=0)
+    assert verdicts(report) == ["falsified"] * 4
+    assert report["clean"].accuracy == 0.0
+    (reason,) = (r for r in report.reasons if r.startswith("finite"))
+    assert "Logits or margins under ['clean'] hold NaN" in reason
 
 
 def test_what_cannot_be_certified_is_refused_in_one_sentence(problem, tmp_path):
@@ -199,8 +261,9 @@ def test_what_cannot_be_certified_is_refused_in_one_sentence(problem, tmp_path):
         (network, (x + 1, y), crown, "valid range"),
         (network, (x * np.nan, y), crown, "hold no NaN"),
         (network, (x, y + 5), crown, "class labels"),
-        (network, (x, y), [], "must be a verifier"),
-        (network, (x, y), THREAT, "iterable"),
+        (network, (x, y), [], "at least one verifier"),
+        (network, (x, y), [tfr.attacks.PGD(THREAT)], "must be a verifier"),
+        (network, (x, y), THREAT, "dictionary by name"),
     ]:
         with pytest.raises(
             (ValueError, TypeError, NotImplementedError), match=sentence
@@ -213,3 +276,29 @@ def test_what_cannot_be_certified_is_refused_in_one_sentence(problem, tmp_path):
     tf.saved_model.save(module, str(tmp_path), signatures={"other": module.f})
     with pytest.raises(ValueError, match=r"It has: \['other'\]"):
         tfr.certify(tmp_path, (x, y), crown, verbose=0)
+
+
+def test_threats_that_print_alike_are_told_apart(problem):
+    network, x, y = problem
+    wide = np.zeros([1, 2000], np.float32)
+    masks = [wide.copy(), wide.copy()]
+    for at, mask in enumerate(masks, 1000):
+        mask[0, at] = 1
+    one, other = (THREAT.replace(mask=mask) for mask in masks)
+    assert repr(one) == repr(other)
+    verifiers = [tfr.verifiers.IBP(one), tfr.verifiers.CROWN(other)]
+    with pytest.raises(ValueError, match="share one threat, mask and all"):
+        certify(problem, verifiers)
+    # What an attack finds outside of the threat shows nothing.
+    attack = tfr.attacks.PGD(tfr.threats.Linf(0.2))
+    with pytest.raises(ValueError, match="and for 'pgd' Linf"):
+        certify(problem, tfr.verifiers.IBP(THREAT), attack=attack)
+
+
+def test_verifiers_may_have_names_but_none_of_ours(problem):
+    network, x, y = problem
+    report = certify(problem, {"cheap": tfr.verifiers.IBP(THREAT)})
+    assert [row.name for row in report.rows][2:-1] == ["cheap"]
+    for name, sentence in [("clean", "row of every"), ("pgd", "differ from")]:
+        with pytest.raises(ValueError, match=sentence):
+            certify(problem, {name: tfr.verifiers.IBP(THREAT)})

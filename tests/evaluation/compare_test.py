@@ -3,6 +3,7 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfrobust as tfr
 from tfrobust.evaluation import Check, Report, Row
@@ -10,14 +11,19 @@ from tfrobust.evaluation import Check, Report, Row
 PGD = "PGD(steps=10)"
 
 
+def row(name, correct, adversary, epsilon, **options):
+    told = {"identity": adversary, "threat": f"linf {epsilon}", **options}
+    return Row(name, correct, adversary, np.inf, epsilon, **told)
+
+
 def report(name="plain", right=5, pgd=PGD, examples=10, epsilon=0.1, **info):
     """All clean examples are right, and so many under attack."""
     correct = np.arange(examples) < right
     rows = [
         Row("clean", np.ones(examples, bool)),
-        Row("pgd", correct, pgd, np.inf, epsilon),
-        Row("aa: apgd-ce", correct, "APGD()", np.inf, epsilon),
-        Row("aa", correct, "AutoAttack()", np.inf, epsilon),
+        row("pgd", correct, pgd, epsilon),
+        row("aa: apgd-ce", correct, "APGD()", epsilon, ensemble="aa"),
+        row("aa", correct, "AutoAttack()", epsilon),
         Row("worst case", correct, epsilon=epsilon),
     ]
     curves = {
@@ -46,7 +52,7 @@ def certified():
     verdicts = ["certified"] * 4 + ["unknown"] * 3 + ["falsified"] * 3
     proven = np.arange(10) < 4
     found.rows[2:] = [
-        Row("crown", proven, "CROWN()", np.inf, 0.1),
+        row("crown", proven, "CROWN()", 0.1),
         Row("worst case", proven, epsilon=0.1),
     ]
     found.certificates = {"verdict": verdicts, "margin": [None] * 10}
@@ -154,3 +160,35 @@ def test_a_comparison_is_saved_with_one_line_a_model(tmp_path):
 def test_other_reports_are_refused(reports, error, message):
     with pytest.raises(error, match=message):
         tfr.compare(reports)
+
+
+def test_what_reads_alike_but_is_not_is_said():
+    masks = [np.zeros([40, 40]), np.zeros([40, 40])]
+    masks[1][20, 20] = 1
+    data = np.zeros([2, 40, 40], np.float32), [0, 1]
+
+    def model(x, training=False):
+        return tf.reshape(x, [-1, 1600])[:, :2]
+
+    def evaluated(mask):
+        attack = tfr.attacks.FGSM(tfr.threats.Linf(0.1, mask=mask))
+        options = {"diagnostic_examples": 0, "name": "net", "verbose": 0}
+        return tfr.evaluate(model, data, {"fgsm": attack}, **options)
+
+    one, other = map(evaluated, masks)
+    assert one["fgsm"].adversary == other["fgsm"].adversary
+    threat, attack, *_ = tfr.compare({"a": one, "b": other}).notes
+    assert threat.startswith("NOT ALIKE: threat. a: linf 0.1 (")
+    assert attack.startswith("NOT ALIKE: configuration of fgsm. a: FGSM(")
+    again = tfr.compare({"a": one, "b": evaluated(masks[0])}).notes
+    assert not [note for note in again if note.startswith("NOT ALIKE")]
+
+
+def test_what_is_not_known_is_not_alike():
+    one, other = report(data_sha256=None), report(data_sha256=None)
+    one.rows[1].identity = other.rows[1].identity = None
+    assert tfr.compare({"a": one, "b": other}).notes == [
+        "NOT ALIKE: data. a: unknown (not known); b: unknown (not known)",
+        f"NOT ALIKE: configuration of pgd. a: {PGD} (not known); "
+        f"b: {PGD} (not known)",
+    ]

@@ -1,5 +1,7 @@
 """Every diagnostic passes a healthy model and catches a broken one."""
 
+import types
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -166,6 +168,52 @@ def test_a_broken_model_or_attack_is_caught_by(names, examined, monkeypatch):
     assert [check.name for check in checks] == names.split()
     assert [check for check in checks if check.passed] == []
     assert all(check.critical for check in checks)
+
+
+def test_a_weak_attack_on_an_honest_model_is_told_with_its_size():
+    weak = subject(linear)
+    # One example in the threat's reach, of 30, stands for what PGD missed.
+    weak.standing = weak.standing | (np.arange(30) == 3)
+    checks = {check.name: check for check in diagnosis.diagnose(weak)}
+    failed = {n: c.state for n, c in checks.items() if not c.passed}
+    notes = dict.fromkeys(("converged", "targeted", "other_loss"), "note")
+    assert failed == {**notes, "strength": "weak"}
+    assert checks["strength"].overstated == pytest.approx(1 / 30)
+    assert "too high by at least" in checks["strength"].detail
+    assert 'steps=50, loss="margin"' in checks["strength"].detail
+    # What a search without gradients finds besides is no sign of masking.
+    assert weak.fooled(weak.run(tfr.attacks.Square(LINF, 200))) > 0
+
+
+def test_attacks_that_miss_too_much_excuse_nothing():
+    weak = subject(linear, standing=np.full(30, True))
+    checks = {check.name: check.state for check in diagnosis.diagnose(weak)}
+    assert checks["strength"] == checks["gradient_free"] == "FAILED"
+
+
+@pytest.mark.parametrize(
+    "single, many, longer, states",
+    [
+        (0.5, 0.5, 0.5, ("ok", "ok")),
+        (0.5, 0.505, 0.5, ("note", "ok")),
+        (0.5, 0.52, 0.52, ("FAILED", "ok")),
+        (0.5, 0.5, 0.505, ("ok", "note")),
+        (0.5, 0.5, 0.52, ("ok", "FAILED")),
+        (0.5, 0.5, 0.45, ("ok", "note")),
+        (0.5, 0.5, 0.38, ("ok", "FAILED")),
+    ],
+)
+def test_more_steps_are_not_weaker_by_anything(single, many, longer, states):
+    found = types.SimpleNamespace(
+        single=single,
+        accuracy=many,
+        attack=PGD,
+        longer=longer,
+        right=lambda answer: answer,
+        fooled=lambda answer: 0.0,
+    )
+    checks = diagnosis.single_step(found), diagnosis.converged(found)
+    assert tuple(check.state for check in checks) == states
 
 
 def test_what_a_mask_protects_does_not_make_a_report_unreliable():

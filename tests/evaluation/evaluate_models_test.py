@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -95,3 +97,18 @@ def test_a_function_that_branches_on_tensors_brings_its_own_tf_function(
         evaluate(branching, data, {"pgd": pgd})
     report = evaluate(tf.function(branching), data, {"pgd": pgd})
     assert verdicts(report) == verdicts(evaluate(model, data, {"pgd": pgd}))
+
+
+def test_a_file_that_is_not_the_one_of_its_card_is_refused(data, pgd, tmp_path):
+    path = tfr.export(network(), tmp_path)
+    (tmp_path / "other.tflite").write_bytes(b"A flipped bit.")
+    card = {"sha256": {"other.tflite": "0" * 64}}
+    (tmp_path / "other.tflite.json").write_text(json.dumps(card))
+    assert len(evaluate(path, data, {"pgd": pgd}).rows) == 3
+    file = next((path / "variables").glob("*.data*"))
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    for model in (path, tmp_path / "other.tflite"):
+        with pytest.raises(ValueError, match="must have the hashes"):
+            evaluate(model, data, {"pgd": pgd})

@@ -26,13 +26,65 @@ RAMP = tfr.schedules.Ramp(0.0, 0.1, end=10)
         (lambda x, y: (x, y + 0.5), ValueError, "whole class labels"),
         (lambda x, y: (x, y[:-1]), ValueError, "40 inputs and 39 labels"),
         (lambda x, y: (x[:0], y[:0]), ValueError, "at least one example"),
+        (lambda x, y: (x, y > 0), ValueError, r"dtype bool.*astype\('int64'\)"),
+        (lambda x, y: (x, y.astype(str)), ValueError, "that are numbers"),
+        (lambda x, y: (x, None), TypeError, "`y` must be an array.*None"),
+        (lambda x, y: (x, 3), TypeError, "`y` must be an array.*3"),
+        (lambda x, y: (x, y, y), TypeError, "must be a pair"),
     ],
 )
 def test_data_that_cannot_be_meant_is_refused(
     model, data, pgd, change, error, sentence
 ):
-    with pytest.raises(error, match=sentence):
-        evaluate(model, change(*data), {"pgd": pgd})
+    exact = tfr.verifiers.IBP(pgd.threat)
+    for run in (
+        lambda given: evaluate(model, given, {"pgd": pgd}),
+        lambda given: tfr.certify(model, given, exact, pgd, verbose=0),
+    ):
+        with pytest.raises(error, match=sentence) as raised:
+            run(change(*data))
+        assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "change, sentence",
+    [
+        (lambda x, y: (x, y, y), "weights, map lambda x, y, weight"),
+        (lambda x, y: x, r"dataset of pairs \(x, y\)"),
+        (lambda x, y: {"x": x, "y": y}, r"dataset of pairs \(x, y\)"),
+        (lambda x, y: ({"x": x}, y), "pairs of tensors"),
+        (lambda x, y: (x * 255, y), "valid range .*x / 255.0"),
+        (lambda x, y: (x, y + 1), "class labels from 0 to 1"),
+        (lambda x, y: (x, y > 0), "dtype bool"),
+    ],
+)
+def test_datasets_that_cannot_be_meant_are_refused_in_a_sentence(
+    model, data, pgd, change, sentence
+):
+    dataset = tf.data.Dataset.from_tensor_slices(change(*data)).batch(8)
+    exact = tfr.verifiers.IBP(pgd.threat)
+    for run in (
+        lambda: evaluate(model, dataset, {"pgd": pgd}),
+        lambda: tfr.certify(model, dataset, exact, pgd, verbose=0),
+    ):
+        with pytest.raises(ValueError, match=sentence) as raised:
+            run()
+        assert len(str(raised.value).splitlines()) == 1
+
+
+def test_batches_without_examples_are_left_out(model, data, threat):
+    x, y = data
+
+    dataset = tf.data.Dataset.from_generator(
+        lambda: ((x[a:b], y[a:b]) for a, b in [(0, 16), (16, 16), (16, 40)]),
+        output_signature=(
+            tf.TensorSpec([None, 2, 3], tf.float32),
+            tf.TensorSpec([None], tf.int64),
+        ),
+    )
+    fgsm = {"fgsm": tfr.attacks.FGSM(threat)}
+    one, other = (evaluate(model, d, fgsm) for d in (dataset, data))
+    assert one["fgsm"].correct.tolist() == other["fgsm"].correct.tolist()
 
 
 def test_a_dataset_without_batches_or_examples_is_refused(model, data, pgd):
@@ -62,7 +114,7 @@ def test_a_dataset_without_batches_or_examples_is_refused(model, data, pgd):
         (
             lambda t: {"pgd": tfr.attacks.PGD(tfr.threats.Linf([0.1, 0.2]))},
             ValueError,
-            "does not depend on the example.*2 examples",
+            r"does not depend on the example.*2 examples.*\(1, features\)",
         ),
     ],
 )
@@ -71,3 +123,23 @@ def test_adversaries_that_cannot_be_evaluated_are_refused(
 ):
     with pytest.raises(error, match=sentence):
         evaluate(model, data, adversaries(threat))
+
+
+def test_adversaries_are_named_by_their_kind_if_they_have_no_names(
+    model, data, threat
+):
+    pgd, fgsm = tfr.attacks.PGD(threat), tfr.attacks.FGSM(threat)
+    for given, names in (
+        (pgd, ["pgd"]),
+        ([pgd, fgsm, pgd], ["pgd", "fgsm", "pgd-2"]),
+    ):
+        report = evaluate(model, data, given)
+        assert [row.name for row in report.rows[1:-1]] == names
+
+
+def test_inputs_and_labels_that_come_apart_are_refused(model, data, pgd):
+    x, y = data
+    with pytest.raises(TypeError, match=r"evaluate\(model, \(x, y\), adv"):
+        tfr.evaluate(model, x, y, pgd)
+    with pytest.raises(TypeError, match="`data` must be a pair"):
+        tfr.certify(model, x, y, tfr.verifiers.IBP(pgd.threat))

@@ -188,7 +188,7 @@ def test_missing_diagnostics_make_the_report_unreliable(model, data, pgd):
     report = evaluate(model, data, {"pgd": pgd}, diagnostic_examples=0)
     assert not report.reliable
     assert report.curves == {}
-    (reason,) = report.reasons
+    (reason,) = [r for r in report.reasons if r.startswith("diagnostics")]
     assert "did not run: pass diagnostic_examples=256" in reason
 
 
@@ -282,3 +282,56 @@ def test_names_of_rows_are_told_apart(model, data, threat):
     both = tfr.attacks.Ensemble({"fgsm": fgsm, "far": Far(threat, 0.1)})
     with pytest.raises(ValueError, match=r"Received twice: \['aa: fgsm'\]"):
         evaluate(model, data, {"aa": both, "aa: fgsm": fgsm})
+
+
+def test_a_name_makes_no_component(model, data, threat, pgd):
+    strong = tfr.attacks.FGSM(threat)
+    report = evaluate(model, data, {"pgd": pgd, "pgd: strong": strong})
+    assert {row.ensemble for row in report.rows} == {None}
+    assert "Indented" not in str(report)
+    parts = tfr.attacks.Ensemble({"x": pgd, "y": strong})
+    rows = evaluate(model, data, {"x": pgd, "aa": parts}).rows
+    assert [r.ensemble for r in rows] == [None, None, "aa", "aa", None, None]
+
+
+def test_a_search_by_queries_is_known_whatever_it_is_called(
+    model, data, threat
+):
+    class Query(tfr.Attack):
+        """An attack of the user's whose `repr` begins as that of Square."""
+
+        def __init__(self, threat):
+            self.threat = threat
+
+        def _perturb(self, model, x, y):
+            return x + 0.1 + 0 * sum(tf.gradients(model(x), x))
+
+        def __repr__(self):
+            return "Square("
+
+    row = evaluate(model, data, Query(threat))["query"]
+    assert not row.gradient_free
+    search = tfr.attacks.Restart(tfr.attacks.Square(threat, queries=20), 1)
+    assert evaluate(model, data, search)["restart"].gradient_free
+
+
+def test_an_ensemble_goes_as_far_as_its_farthest_part(model, data, threat):
+    for lengths in ((0.02, 0.05), (0.05, 0.02)):
+        parts = [Far(threat, length) for length in lengths]
+        report = evaluate(model, data, {"aa": tfr.attacks.Ensemble(parts)})
+        assert report["aa"].largest_norm == pytest.approx(0.05, rel=1e-3)
+
+
+def test_a_tie_counts_for_the_first_class_clean_and_attacked(threat):
+    def tied(x, training=False):
+        return tf.zeros([tf.shape(x)[0], 2]) * x[:, :1]
+
+    data = np.full((6, 2), 0.5, np.float32), np.arange(6) % 2
+    fgsm = tfr.attacks.FGSM(threat)
+    pair = tfr.attacks.Ensemble({"a": fgsm, "b": Far(threat, 0.1)})
+    report = evaluate(tied, data, {"aa": pair, "exact": Exact(threat)})
+    first = [True, False] * 3
+    for name in ("clean", "aa: a", "aa: b", "aa"):
+        assert report[name].correct.tolist() == first
+    # Each part runs on all that still stand.
+    assert [report[f"aa: {name}"].forwards for name in "ab"] == [3 * 2, 3]

@@ -78,6 +78,13 @@ def test_a_merged_evaluation_is_that_of_one_process(
     assert found.info["data_sha256"] is None
     assert merged(parts).images is parts[0].images
     assert merged([whole]).to_dict() == whole.to_dict()
+    # The largest is that of the whole, wherever it is.
+    for number in range(len(parts)):
+        far = [loaded(one) for one in parts]
+        far[number].rows[1].largest_norm = 0.25
+        assert merged(far).rows[1].largest_norm == 0.25
+        far[number].rows[1].finite = False
+        assert not merged(far).rows[1].finite
     # What is wrong with one shard is wrong with the whole.
     bad = loaded(parts[1])
     bad.rows[1].inside = False
@@ -85,6 +92,7 @@ def test_a_merged_evaluation_is_that_of_one_process(
     reasons = merged([parts[0], bad]).reasons
     assert [reason.split(":")[0] for reason in reasons] == [
         "in_threat",
+        "enough_examples",
         "unbounded",
     ]
     others = merged(parts[1:])
@@ -111,12 +119,15 @@ def test_a_merged_certification_is_that_of_one_process(pgd):
     parts = [loaded(certify(*edges)) for edges in shards(12, 6)]
     assert timeless(merged(parts)) == timeless(whole)
     assert len(set(whole.certificates["verdict"])) > 1
-    parts[1].checks[0] = Check("in_threat", False, "2 points lie outside.")
-    assert merged(parts).reasons == ["in_threat: 2 points lie outside."]
+    at = [check.name for check in parts[1].checks].index("in_threat")
+    parts[1].checks[at] = Check("in_threat", False, "2 points lie outside.")
+    assert "in_threat: 2 points lie outside." in merged(parts).reasons
 
 
 def small():
-    row = tfr.evaluation.Row("clean", np.ones(2, bool), "PGD(f at 0x7f00)")
+    row = tfr.evaluation.Row(
+        "clean", np.ones(2, bool), "PGD(f at 0x7f00)", identity="a"
+    )
     info = {"dataset": "digits", "weights_sha256": "a", "data_sha256": "c"}
     info |= {"examples": 2, "started": "2024-01-02", "machine": "x86"}
     worst = dataclasses.replace(row, name="worst case")
@@ -139,7 +150,7 @@ def test_what_differs_among_the_machines_is_listed():
         ("dataset", lambda r: r.info.update(dataset="mnist")),
         ("weights", lambda r: r.info.update(weights_sha256="b")),
         ("epsilon", lambda r: setattr(r.rows[1], "epsilon", 0.2)),
-        ("adversaries", lambda r: setattr(r.rows[0], "adversary", "FGSM()")),
+        ("adversaries", lambda r: setattr(r.rows[0], "identity", "b")),
         ("adversaries", lambda r: setattr(r.rows[0], "name", "pgd")),
         ("certificates", lambda r: r.certificates.update(verdict=[])),
     ],
@@ -154,3 +165,11 @@ def test_reports_on_different_problems_are_not_merged(what, change):
 def test_there_must_be_a_report_to_merge():
     with pytest.raises(ValueError, match="at least one report"):
         merged([])
+
+
+def test_reports_on_adversaries_of_which_nothing_is_known_are_not_merged():
+    parts = [small(), small()]
+    for part in parts:
+        part.rows[0].identity = None
+    with pytest.raises(ValueError, match="told from others.*'clean'"):
+        merged(parts)

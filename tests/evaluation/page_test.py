@@ -17,11 +17,13 @@ class Outline(html.parser.HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.open, self.tags, self.links, self.text = [], [], [], ""
+        self.titles = []
         self.feed(text)
         self.close()
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
+        self.titles += [v for k, v in attrs if k == "title"]
         self.links += [v for k, v in attrs if k in ("src", "href", "action")]
         if tag not in VOID:
             self.open.append(tag)
@@ -117,6 +119,7 @@ def test_the_page_needs_nothing_but_itself_and_escapes_every_name():
     assert not {"script", "link", "iframe"} & set(outline.tags)
     assert "<b> under attack" in outline.text
     assert outline.text.count("pgd <&>") == 2
+    assert outline.titles == ["", 'PGD("x")', ""]
     assert "2 examples of the data" in outline.text
     assert "<td>a &lt;= b</td>" in text
     assert "<title>&lt;b&gt; under attack</title>" in text

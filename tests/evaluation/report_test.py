@@ -2,12 +2,14 @@ import dataclasses
 import errno
 import json
 import pathlib
+import re
 
 import numpy as np
 import pytest
 
 import tfrobust as tfr
 from tfrobust.evaluation import Check, Report, Row, page
+from tfrobust.evaluation.adversaries import nature
 from tfrobust.evaluation.row import wilson
 
 # The columns of RobustBench's model information, verbatim.
@@ -41,6 +43,7 @@ def report():
         Row("worst case", worst, epsilon=0.1),
     ]
     info = {"name": "tiny", "architecture": "linear", "dataset": "toy"}
+    info |= {"data_sha256": "0" * 64}
     info |= {"examples": 4, "started": "2024-01-01"}
     passed = Check("finite", True, "All logits are finite.")
     note = Check("enough_examples", False, "4 examples.", critical=False)
@@ -99,16 +102,16 @@ def test_the_json_begins_with_the_keys_of_robustbench(report):
     }
 
 
-STANDARD = repr(tfr.attacks.AutoAttack(tfr.threats.Linf(0.1)))
+STANDARD = tfr.attacks.AutoAttack(tfr.threats.Linf(0.1))
 
 
 @pytest.mark.parametrize(
     "adversaries, expected",
     [
         ([STANDARD], "25.00"),
-        (["PGD()"], None),
-        ([f"Transfer(attack={STANDARD})"], None),
-        ([STANDARD.replace("'standard'", "'plus'")], None),
+        ([tfr.attacks.PGD(STANDARD.threat)], None),
+        ([tfr.attacks.Transfer(STANDARD, print)], None),
+        ([STANDARD.replace(version="plus")], None),
         # Which of both would it be?
         ([STANDARD, STANDARD], None),
     ],
@@ -117,7 +120,7 @@ def test_the_field_of_autoattack_is_filled_by_its_standard_version_alone(
     report, adversaries, expected
 ):
     report.rows[1:2] = [
-        dataclasses.replace(report.rows[1], name=f"a{n}", adversary=adversary)
+        dataclasses.replace(report.rows[1], name=f"a{n}", **nature(adversary))
         for n, adversary in enumerate(adversaries)
     ]
     assert report.to_dict()["autoattack_acc"] == expected
@@ -167,11 +170,29 @@ def test_a_suspicious_report_is_marked_with_its_reason_wherever_it_is_read(
     assert record["unreliable"] is True
     assert record["reasons"] == report.reasons
     markdown = (tmp_path / "report" / "report.md").read_text()
-    assert "UNRELIABLE: unbounded: Accuracy 40.0% <everywhere>." in markdown
+    assert "UNRELIABLE: unbounded: Accuracy 40.0% &lt;everywhere>." in markdown
     assert "- FAILED: unbounded." in markdown
     page = (tmp_path / "report" / "report.html").read_text()
     assert "UNRELIABLE" in page
     assert "<li>unbounded: Accuracy 40.0% &lt;everywhere&gt;.</li>" in page
+
+
+def test_a_weak_attack_is_told_wherever_the_report_is_read(report, tmp_path):
+    weak = Check("strength", False, "Use <more>.", False, overstated=0.03)
+    report.checks.append(weak)
+    assert weak.state == "weak"
+    assert report.reliable
+    assert report.recommendations == ["strength: Use <more>."]
+    report.save(tmp_path / "report")
+    assert Report.load(tmp_path / "report").checks[-1] == weak
+    assert "TOO WEAK AN ATTACK: strength: Use &lt;more>." in str(report)
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert '<div class="verdict weak"><b>TOO WEAK AN ATTACK.</b>' in page
+    assert "<li>strength: Use &lt;more&gt;.</li>" in page
+    notes = tfr.compare({"tiny": report}).notes
+    assert notes == ["TOO WEAK AN ATTACK: tiny. strength: Use <more>."]
+    report.checks.append(REASON)
+    assert "TOO WEAK" not in str(report)
 
 
 def test_saving_writes_three_files_and_never_over_older_ones(report, tmp_path):
@@ -237,10 +258,93 @@ def test_a_file_that_is_no_report_is_refused(tmp_path, text):
         Report.load(tmp_path)
 
 
+def test_markdown_takes_no_tag_line_or_cell_from_a_name(report):
+    report.rows[1].name = "<img src=x>|\nnew\u2028\rline"
+    report.checks.append(Check("</td>", False, "a <= b\n- c"))
+    for text in (str(report), str(tfr.compare({"<b>|\n": report}))):
+        lines = text.splitlines()
+        assert not re.search("<[a-z/]", text)
+        assert len({line.count("|") for line in lines if "|" in line}) == 1
+        assert "&lt;img src=x>&#124; new" in text
+        assert not any(line.startswith(("new", "- c")) for line in lines)
+    assert "- FAILED: &lt;/td>. a <= b - c" in str(report)
+
+
+def changed(record, path, value):
+    """Puts a value where a path of keys leads; `del` takes it away."""
+    for key in path[:-1]:
+        record = record[key]
+    if value == "del":
+        del record[path[-1]]
+    else:
+        record[path[-1]] = value
+
+
+@pytest.mark.parametrize(
+    "path, value",
+    [
+        (["rows"], []),
+        (["rows"], {}),
+        (["rows", 1, "name"], "clean"),
+        (["rows", 0, "name"], "dirty"),
+        (["rows", 1, "name"], 5),
+        (["rows", 1, "epsilon"], "0.1"),
+        (["rows", 1, "epsilon"], True),
+        (["rows", 1, "epsilon"], float("nan")),
+        (["rows", 1, "forwards"], 2.5),
+        (["rows", 1, "inside"], 1),
+        (["rows", 1, "order"], "two"),
+        (["rows", 1, "identity"], "del"),
+        (["rows", 1, "accuracy"], 0.9),
+        (["verdicts", "pgd"], [1, 0, 0]),
+        (["verdicts", "pgd"], ["1", "0", "0", "0"]),
+        (["verdicts", "pgd"], [2, 0, 0, 0]),
+        (["verdicts", "pgd"], [True, False, False, False]),
+        (["verdicts", "pgd"], "1000"),
+        (["verdicts", "pgd"], "del"),
+        (["verdicts", "other"], [1, 0, 0, 0]),
+        (["checks", 0, "passed"], "yes"),
+        (["checks", 0, "more"], 1),
+        (["checks"], [1]),
+        (["curves"], {"pgd": {"epsilon": [0], "accuracy": [], "examples": 4}}),
+        (["curves", "pgd", "accuracy"], [1.5]),
+        (["curves", "pgd", "examples"], "4"),
+        (["certificates", "verdict"], ["unknown"] * 3),
+        (["certificates", "verdict"], ["proven"] * 4),
+        (["certificates", "margin"], ["0"] * 4),
+        (["certificates", "margin"], None),
+        (["classes"], {"labels": [1, 1]}),
+        (["info", "examples"], 5),
+        (["info", "name"], None),
+        (["info"], "toy"),
+        (["clean_acc"], "99.00"),
+        (["unreliable"], True),
+        (["reasons"], "del"),
+        (["surprise"], 1),
+    ],
+)
+def test_what_no_report_says_is_refused_in_a_sentence(
+    report, tmp_path, path, value
+):
+    report.curves = {
+        "pgd": {"epsilon": [0.0], "accuracy": [0.75], "examples": 4}
+    }
+    report.certificates = {"verdict": ["unknown"] * 4, "margin": [None] * 4}
+    report.save(tmp_path / "report")
+    file = tmp_path / "report" / "report.json"
+    record = json.loads(file.read_text())
+    changed(record, path, value)
+    file.write_text(json.dumps(record))
+    with pytest.raises(ValueError, match="is damaged or of another") as raised:
+        Report.load(tmp_path / "report")
+    assert len(str(raised.value).splitlines()) == 1
+
+
 def test_components_are_indented_and_said_to_be_cumulative(report):
     assert "Indented" not in str(report)
-    report.rows[1].name = "aa: apgd-ce"
-    report.rows.insert(2, dataclasses.replace(report.rows[1], name="aa"))
+    total = dataclasses.replace(report.rows[1], name="aa")
+    report.rows[1].name, report.rows[1].ensemble = "aa: apgd-ce", "aa"
+    report.rows.insert(2, total)
     lines = str(report).splitlines()
     assert lines[3].startswith("| \u00a0\u00a0aa: apgd-ce | 0.1 |")
     assert lines[4].startswith("| aa | 0.1 |")

@@ -1,17 +1,21 @@
 """An evaluation that is killed goes on; one that changed is refused."""
 
 import contextlib
+import io
 import json
 import signal
 import sys
 import textwrap
+import threading
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfrobust as tfr
 from tfrobust.backend import keras
 from tfrobust.evaluation.stage import Stage
+from tfrobust.evaluation.state import State, _loaded
 
 OPTIONS = {"diagnostic_examples": 12, "curve": (0.5, 1.0), "verbose": 0}
 
@@ -177,9 +181,137 @@ def test_another_model_other_data_or_attacks_are_refused(
     evaluate(data=(np.concatenate([x, moved]), np.concatenate([y, y])))
 
 
-def test_what_is_no_state_is_refused_and_kept(model, data, threat, tmp_path):
+def archive(**arrays):
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    return content.getvalue()
+
+
+def array():
+    content = io.BytesIO()
+    np.save(content, np.zeros(3))
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content, sentence",
+    [
+        (b"", "must be a file that an evaluation"),
+        (b"Not a state.", "must be a file that an evaluation"),
+        (array(), "must be a file that an evaluation"),
+        (archive(a=np.array([{}])), "must be a file that an evaluation"),
+        (archive(a=np.zeros(3)), "its seal is missing"),
+    ],
+)
+def test_what_is_no_state_is_refused_and_kept(
+    model, data, threat, tmp_path, content, sentence
+):
     state = tmp_path / "notes.txt"
-    state.write_text("Not a state.")
-    with pytest.raises(ValueError, match="must be a file that an evaluation"):
+    state.write_bytes(content)
+    with pytest.raises(ValueError, match=sentence) as raised:
         tfr.evaluate(model, data, adversaries(threat), state=state, verbose=0)
-    assert state.read_text() == "Not a state."
+    assert len(str(raised.value).splitlines()) == 1
+    assert state.read_bytes() == content
+
+
+def test_damage_of_a_state_is_seen_wherever_it_is(tmp_path):
+    path, rng = tmp_path / "state.npz", np.random.default_rng(0)
+    state = State(path, "run")
+    state.put(("pgd",), np.arange(9), {"correct": rng.uniform(size=9) < 0.5})
+    state.save()
+    whole, expected = path.read_bytes(), _loaded(path)
+    refused = 0
+    for at in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << rng.integers(8)
+        path.write_bytes(bytes(damaged))
+        try:
+            found = _loaded(path)
+        except ValueError as error:
+            refused += "Choose another file" in str(error)
+        else:
+            # What no number depends on may change: dates, say.
+            assert found.keys() == expected.keys()
+            for key, held in expected.items():
+                np.testing.assert_array_equal(found[key], held)
+    assert refused > len(whole) / 2
+    for length in range(0, len(whole), 7):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match="can't be read as one"):
+            _loaded(path)
+
+
+def test_surrogates_and_losses_belong_to_the_run_wherever_they_are(
+    model, data, threat, tmp_path
+):
+    state = tmp_path / "state.npz"
+
+    def network(scale):
+        layers = [keras.Input((2, 3)), keras.layers.Flatten()]
+        found = keras.Sequential([*layers, keras.layers.Dense(2)])
+        found.set_weights([scale * np.ones([6, 2]), np.zeros(2)])
+        return found
+
+    def evaluate(scale=1.0, factor=1.0):
+        pgd = tfr.attacks.PGD(
+            threat,
+            steps=1,
+            loss=lambda y, logits: factor * tfr.losses.margin(y, logits),
+        )
+        moved = tfr.attacks.Transfer(pgd, network(scale))
+        attacks = {"moved": tfr.attacks.Restart(moved, 2)}
+        options = {"diagnostic_examples": 0, "verbose": 0}
+        tfr.evaluate(model, data, attacks, state=state, **options)
+
+    evaluate()
+    evaluate()
+    for changed in ({"scale": 2.0}, {"factor": -1.0}):
+        with pytest.raises(ValueError, match="which another run wrote"):
+            evaluate(**changed)
+
+
+def test_no_state_is_kept_of_what_may_change_unseen(model, data, threat):
+    held = threading.Lock()
+
+    def loss(y, logits):
+        with held:
+            return tfr.losses.margin(y, logits)
+
+    pgd = tfr.attacks.PGD(threat, steps=1, loss=loss)
+    options = {"diagnostic_examples": 0, "verbose": 0}
+    with pytest.raises(TypeError, match="`state` must be None"):
+        tfr.evaluate(model, data, pgd, state="never.npz", **options)
+    assert tfr.evaluate(model, data, pgd, **options)["pgd"].identity is None
+
+
+def test_multiples_of_epsilon_that_print_alike_are_told_apart(
+    model, data, threat, monkeypatch
+):
+    run, seen = Stage._run, []
+
+    def noted(self, x, y, multiple):
+        seen.append(multiple)
+        return run(self, x, y, multiple)
+
+    monkeypatch.setattr(Stage, "_run", noted)
+    attack, near = tfr.attacks.FGSM(threat), 0.5 + 1e-9
+    tfr.evaluate(model, data, attack, **{**OPTIONS, "curve": (0.5, near)})
+    assert {0.5, near} < set(seen)
+
+
+def test_a_model_without_numbers_is_told_from_others(data, threat, tmp_path):
+    attack = tfr.attacks.FGSM(threat)
+    options = {"diagnostic_examples": 0, "verbose": 0}
+
+    def evaluate(scale):
+        def model(x, training=False):
+            total = tf.reduce_sum(x, [1, 2])
+            return scale * tf.stack([total / 0.0, total], 1)
+
+        state = tmp_path / "state.npz"
+        tfr.evaluate(model, data, attack, state=state, **options)
+
+    evaluate(1.0)
+    evaluate(1.0)
+    with pytest.raises(ValueError, match="belong to this model"):
+        evaluate(2.0)

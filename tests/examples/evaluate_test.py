@@ -82,6 +82,8 @@ def test_the_gate_says_what_is_in_the_way(functions):
     assert objections(report(3, note), 0.75) == []
     assert objections(report(2), 0.75) == [low]
     assert objections(report(3, masked), 0.75) == [f"{unreliable}Masked."]
+    weak = Check("strength", False, "Weak.", False, overstated=0.02)
+    assert objections(report(3, weak), 0.75) == ["Too weak: strength: Weak."]
     both = [low, f"{unreliable}Masked."]
     assert objections(report(2, masked), 0.75) == both
 

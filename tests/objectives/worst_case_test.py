@@ -1,8 +1,13 @@
+import math
+
 import numpy as np
 import pytest
 
-from tfrobust import losses, schedules
-from tfrobust.objectives import AWP, MART, TRADES, Clean, WorstCase
+from tfrobust import attacks, losses, schedules, threats, verifiers
+from tfrobust.objectives import AWP, MART, PER, TRADES, Clean, WorstCase
+
+LINF = threats.Linf(0.1)
+TARGETED = attacks.PGD(LINF, targeted=True)
 
 
 def test_standard_training_is_the_loss_at_the_inputs(hand):
@@ -79,3 +84,61 @@ def test_a_mix_outside_its_range_is_refused(hand, mix):
 def test_an_impossible_objective_is_refused(hand, build, sentence):
     with pytest.raises(ValueError, match=sentence):
         build(hand.attack)
+
+
+@pytest.mark.parametrize(
+    ("build", "sentence"),
+    [
+        (lambda: WorstCase(LINF), "`adversary` must be an Adversary, such"),
+        (lambda: WorstCase(attacks.PGD), "must be an Adversary"),
+        (lambda: MART(verifiers.IBP(LINF)), "`attack` must be an Attack"),
+        (lambda: TRADES(verifiers.IBP(LINF)), "`attack` must be an Attack"),
+        (lambda: TRADES(8 / 255), "`attack` must be an Attack.*0.03"),
+        (
+            lambda: PER(verifiers.CROWN(LINF), 0.1),
+            "`verifier` must be a PolyhedralEnvelope",
+        ),
+        (lambda: AWP(attacks.PGD(LINF)), "`objective` must be an Objective"),
+    ],
+)
+def test_a_part_of_the_wrong_kind_is_refused(build, sentence):
+    with pytest.raises(TypeError, match=sentence):
+        build()
+
+
+@pytest.mark.parametrize("objective", [WorstCase, TRADES, MART])
+@pytest.mark.parametrize(
+    "attack",
+    [TARGETED, attacks.Ensemble([TARGETED]), attacks.Restart(TARGETED, 2)],
+    ids=lambda attack: type(attack).__name__,
+)
+def test_a_targeted_attack_would_help_the_network_and_is_refused(
+    objective, attack
+):
+    with pytest.raises(ValueError, match="must not be targeted"):
+        objective(attack)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        attacks.PGD(LINF, early_stop=True),
+        attacks.APGD(LINF),
+        attacks.AutoAttack(LINF),
+        attacks.Restart(attacks.PGD(LINF), 2),
+        attacks.FAB(LINF),
+    ],
+    ids=lambda attack: type(attack).__name__,
+)
+def test_trades_refuses_what_cannot_ascend_the_divergence(attack):
+    with pytest.raises(ValueError, match="`attack` must ascend any loss"):
+        TRADES(attack)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, "6", None, True])
+def test_a_weight_that_is_no_finite_number_is_refused(hand, value):
+    for build in (WorstCase, MART, lambda a, b: AWP(Clean(), b)):
+        with pytest.raises(ValueError, match="must (be at least|lie in)"):
+            build(hand.attack, value)
+    with pytest.raises(ValueError, match="`beta` must be at least 0"):
+        MART(hand.attack).replace(beta=-1.0)

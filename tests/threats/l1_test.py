@@ -1,4 +1,5 @@
 import functools
+import itertools
 
 import numpy as np
 import pytest
@@ -272,3 +273,79 @@ def test_under_a_cap_the_best_features_of_a_linear_model_are_found(make):
 def test_the_cap_must_be_positive():
     with pytest.raises(ValueError, match="`features` must be at least 1"):
         L1(1.0, features=0)
+
+
+def best_of_all_supports(w, room, epsilon, features):
+    """The most that a linear function gains, of every choice of features."""
+    found = 0.0
+    for support in itertools.combinations(range(len(w)), features):
+        left, gain = epsilon, 0.0
+        for i in sorted(support, key=lambda i: -abs(w[i])):
+            move = min(room[i], left)
+            left, gain = left - move, gain + abs(w[i]) * move
+        found = max(found, gain)
+    return found
+
+
+@pytest.mark.parametrize(("epsilon", "features"), [(0.4, 1), (1.0, 2), (2, 3)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        attacks.FGSM,
+        attacks.PGD,
+        functools.partial(attacks.PGD, random_start=0.5, momentum=1.0),
+        functools.partial(attacks.APGD, early_stop=False, steps=20),
+    ],
+    ids=["fgsm", "pgd", "momentum", "apgd"],
+)
+def test_under_a_cap_attacks_gain_nearly_what_the_best_support_does(
+    make, epsilon, features
+):
+    rng = np.random.default_rng(2)
+    x = rng.uniform(0, 1, (30, 7)).astype(np.float32)
+    w = rng.normal(size=7).astype(np.float32)
+
+    def model(x, training=False):
+        return x @ np.stack([0 * w, w], axis=1)
+
+    threat = L1(epsilon, features=features)
+    points = make(threat).perturb(model, x, np.zeros(30, int)).numpy()
+    assert np.all(threat.contains(x, points))
+    room = np.where(w > 0, 1 - x, x)
+    best = [best_of_all_supports(w, r, epsilon, features) for r in room]
+    share = (points - x) @ w / best
+    assert np.all(share < 1 + 1e-5)
+    assert np.min(share) > 0.8
+    assert np.mean(share) > 0.97
+
+
+def test_under_a_cap_many_steps_are_no_weaker_than_one():
+    rng = np.random.default_rng(3)
+    inner = rng.normal(size=(7, 9)).astype(np.float32)
+    outer = rng.normal(size=(9, 2)).astype(np.float32)
+
+    def model(x, training=False):
+        return tf.nn.relu(x @ inner) @ outer
+
+    x = rng.uniform(0, 1, (60, 7)).astype(np.float32)
+    y = np.argmax(model(x), axis=1)
+    threat = L1(0.8, features=2)
+    one, many = (
+        margin(y, model(make(threat).perturb(model, x, y))).numpy()
+        for make in (attacks.FGSM, attacks.PGD)
+    )
+    assert np.mean(many > 0) >= np.mean(one > 0)
+    assert np.mean(many) > np.mean(one)
+
+
+def test_under_a_cap_no_gradient_moves_nothing():
+    x = np.full((1, 4), 0.5, np.float32)
+    threat = L1(0.3, features=1)
+    point = np.array([[0.5, 0.7, 0.5, 0.5]], np.float32)
+    np.testing.assert_array_equal(
+        threat.ascend(x, point, np.zeros_like(x), 1.0), point
+    )
+    # A gradient elsewhere takes over what has been moved.
+    gradient = np.array([[0, 0, -1, 0.5]], np.float32)
+    moved = threat.ascend(x, point, gradient, tf.constant(0.25))
+    np.testing.assert_allclose(moved, [[0.5, 0.5, 0.225, 0.5]], rtol=1e-6)

@@ -80,6 +80,18 @@ def test_contains_works_without_a_range():
 
 
 @pytest.mark.parametrize("threat", [Linf, L2, L1])
+def test_what_rounding_excuses_in_a_move_it_does_not_in_the_range(threat):
+    within = threat(0.2, 0.5, 1.0)
+    for edge, beyond in ((0.5, 0.0), (1.0, 2.0)):
+        x = np.full((1, 3), edge, np.float32)
+        outside = np.nextafter(x, np.float32(beyond))
+        assert not within.contains(x, outside)
+        assert within.contains(x, x)
+        # Inside of a wider range the same step is a matter of rounding.
+        assert threat(0.0, 0.0, 2.0).contains(x, outside)
+
+
+@pytest.mark.parametrize("threat", [Linf, L2, L1])
 @pytest.mark.parametrize("epsilon", [-0.1, np.nan, np.inf, [0.1, -0.1]])
 def test_a_radius_that_is_no_length_is_refused(threat, epsilon):
     with pytest.raises(ValueError, match="finite and not negative.*epsilon="):

@@ -7,6 +7,7 @@ import tensorflow as tf
 from tests.verifiers.conftest import Op, chain
 from tfrobust import threats, verifiers
 from tfrobust.backend import keras
+from tfrobust.model import RobustModel
 
 layers = keras.layers
 CROWN = verifiers.CROWN(threats.Linf(0.1))
@@ -34,6 +35,12 @@ def test_every_op_has_its_rule_in_a_table():
     assert found.seconds_per_example > 0
     assert "6 neurons" in str(found)
     assert "MiB" in str(found)
+
+
+def test_a_robust_model_is_covered_as_its_network_is():
+    network = chain((4,), layers.Dense(6, activation="relu"))
+    found = verifiers.coverage(RobustModel(network), CROWN)
+    assert found.rows == verifiers.coverage(network).rows
 
 
 def test_more_neurons_take_more_memory():

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfrobust import checks, losses, streams
 from tfrobust.adversary import Attack
+from tfrobust.attacks import severity
 from tfrobust.attacks.boundary import wrong_classes
 from tfrobust.attacks.climb import Climb
 from tfrobust.attacks.momentum_rule import MomentumRule
@@ -16,6 +17,7 @@ from tfrobust.attacks.sparse_rule import SparseRule
 from tfrobust.attacks.standing import on_standing, while_standing, worse
 from tfrobust.backend import register
 from tfrobust.gradients import input_gradient
+from tfrobust.threats import Threat
 
 
 class _Plan(NamedTuple):
@@ -87,11 +89,12 @@ class APGD(Attack):
         early_stop=True,
         seed=0,
     ):
+        checks.kind(threat, Threat, "threat", "tfr.threats.Linf(8 / 255)")
         counts = {"steps": steps, "restarts": restarts, "averages": averages}
         for name, value in counts.items():
-            checks.argument(value >= 1, name, "be at least 1", value)
-        checks.argument(targets >= 0, "targets", "not be negative", targets)
-        checks.argument(0 <= rho <= 1, "rho", "lie in [0, 1]", rho)
+            checks.count(value, name)
+        checks.count(targets, "targets", least=0)
+        checks.number(rho, "rho", 0, 1)
         checks.argument(
             not targets or loss == "cross_entropy",
             "loss",
@@ -204,18 +207,27 @@ class APGD(Attack):
         if self.targets:
             y, target = labels
             return losses.targeted_dlr(y, target, logits)
-        return losses.per_example(losses.get(self.loss), labels[0], logits)
+        if self.averages > 1:  # The mean of the odds is another's loss.
+            loss = losses.get(self.loss)
+            return losses.per_example(loss, labels[0], logits)
+        return severity.ascended(self.loss, labels[0], logits)
 
     def _judged(self, labels, loss, logits, inside=True):
-        """The losses, infinite where the model errs: nothing is worse."""
-        if not self.early_stop:
-            return loss
-        errs = (losses.margin(labels[0], logits) > 0) & inside
-        return tf.where(errs, math.inf, loss)
+        """The losses, infinite at what is over: nothing is worse.
+
+        A point outside of the threat never is, however large its loss.
+        """
+        over = False
+        if self.early_stop:
+            over = losses.margin(labels[0], logits) > 0
+        found = severity.judged(loss, logits, over)
+        largest = severity.judged(loss, logits)
+        largest = tf.minimum(largest, loss.dtype.max)
+        return tf.where(inside, found, largest)
 
 
 def _scaled(threat, x, factor):
-    return threat.replace(epsilon=factor * threat.radius(x))
+    return threat._replace(epsilon=factor * threat.radii(x))
 
 
 def _mean(measure, count):

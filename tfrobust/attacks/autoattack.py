@@ -7,6 +7,7 @@ from tfrobust.attacks.ensemble import Ensemble
 from tfrobust.attacks.fab import FAB
 from tfrobust.attacks.square import Square
 from tfrobust.backend import register
+from tfrobust.threats import Threat
 
 _TARGETS = 9
 # The targeted DLR loss needs 4 classes. The plain one would do with 3, but
@@ -38,8 +39,7 @@ class AutoAttack(Attack):
     range. An ensemble of other attacks, or of other budgets, is an `Ensemble`.
 
     Args:
-        threat: The set to search, a `Threat`; with one epsilon for all
-            features, unless the version is `"rand"`.
+        threat: The set to search, a `Threat`.
         version: `"standard"`, `"plus"`, `"rand"` for models that are random
             themselves, or `"custom"`.
         attacks: Names of the attacks of `"custom"`, in their order.
@@ -64,6 +64,7 @@ class AutoAttack(Attack):
     def __init__(
         self, threat, version="standard", attacks=(), averages=20, seed=0
     ):
+        checks.kind(threat, Threat, "threat", "tfr.threats.Linf(8 / 255)")
         checks.argument(
             version in ("standard", "plus", "rand", "custom"),
             "version",
@@ -76,13 +77,10 @@ class AutoAttack(Attack):
             'name some attacks if version="custom", and none otherwise',
             attacks,
         )
-        if averages < 1:
-            raise ValueError(
-                f"`averages` must be at least 1. Received: averages={averages}"
-            )
+        checks.count(averages, "averages")
         self.threat, self.version, self.attacks = threat, version, attacks
         self.averages, self.seed = averages, seed
-        self.components(classes=10)  # They check the threat.
+        self.components(classes=10)  # They check the rest.
 
     def components(self, classes):
         """Returns the attacks by name, for a model of so many classes."""
@@ -94,7 +92,7 @@ class AutoAttack(Attack):
         }[self.version](classes)
         # Their random starts shall differ.
         return {
-            name: part.replace(seed=self.seed + number)
+            name: part._replace(seed=self.seed + number)
             for number, (name, part) in enumerate(parts.items())
         }
 
@@ -122,7 +120,7 @@ class AutoAttack(Attack):
         classes = self.logits(model, x, y).shape[-1]
         averages = self.averages if self.version == "rand" else 1
         ensemble = Ensemble(self.components(classes), averages)
-        return ensemble.replace(step=self.step)._perturb(model, x, y)
+        return ensemble._replace(step=self.step)._perturb(model, x, y)
 
     def _standard(self, classes):
         sparse = self.threat.order == 1

@@ -2,8 +2,9 @@
 
 import tensorflow as tf
 
-from tfrobust import checks, losses
-from tfrobust.adversary import Attack
+from tfrobust import checks
+from tfrobust.adversary import Attack, named
+from tfrobust.attacks import severity
 from tfrobust.attacks.standing import choose, on_standing
 from tfrobust.backend import register
 
@@ -37,8 +38,7 @@ class Ensemble(Attack):
     """
 
     def __init__(self, attacks, averages=1):
-        if not isinstance(attacks, dict):
-            attacks = named(attacks)
+        attacks = named(attacks)
         if not attacks:
             raise ValueError("`attacks` must hold at least one attack.")
         for name, attack in attacks.items():
@@ -48,10 +48,7 @@ class Ensemble(Attack):
                     '{"pgd": tfr.attacks.PGD(threat)}. '
                     f"Received: {name!r}: {attack!r}"
                 )
-        if averages < 1:
-            raise ValueError(
-                f"`averages` must be at least 1. Received: averages={averages}"
-            )
+        checks.count(averages, "averages")
         self.attacks, self.averages = attacks, averages
         for name, attack in attacks.items():
             if not _same(attack.threat, self.threat):
@@ -76,10 +73,10 @@ class Ensemble(Attack):
     def _perturb(self, model, x, y):
         logits = mean_logits(model, x, self.averages)
         y = checks.labels(y, logits)
-        found = x, losses.margin(y, logits)
+        found = x, severity.lead(y, logits)
         for attack in self.attacks.values():
             found = tried(
-                attack.replace(step=self.step),
+                attack._replace(step=self.step),
                 model,
                 found,
                 x,
@@ -107,7 +104,7 @@ def tried(attack, model, found, x, y, averages=1):
 
     def run(found, threat, x, y):
         point = attack.against(threat)._perturb(model, x, y)
-        margin = losses.margin(y, mean_logits(model, point, averages))
+        margin = severity.lead(y, mean_logits(model, point, averages))
         return choose(margin > found[1], (point, margin), found)
 
     return on_standing(run, found[1] <= 0, found, attack.threat, x, y)
@@ -128,17 +125,6 @@ def mean_logits(model, x, count=1):
             maximum_iterations=count - 1,
         )
     return total / count
-
-
-def named(adversaries):
-    """Names adversaries after their classes, and counts those of one class."""
-    found = {}
-    for adversary in adversaries:
-        name, number = type(adversary).__name__.lower(), 1
-        while (unique := f"{name}-{number}" if number > 1 else name) in found:
-            number += 1
-        found[unique] = adversary
-    return found
 
 
 def _same(threat, other):

@@ -4,10 +4,11 @@ import tensorflow as tf
 
 from tfrobust import checks, losses, streams
 from tfrobust.adversary import Attack
-from tfrobust.attacks import boundary, hyperplane
+from tfrobust.attacks import boundary, hyperplane, severity
 from tfrobust.attacks.standing import choose, while_standing
 from tfrobust.backend import register
 from tfrobust.gradients import input_gradient
+from tfrobust.threats import Threat
 from tfrobust.threats.rows import column, flat, spread
 
 
@@ -25,7 +26,8 @@ class FAB(Attack):
     of summation may classify them right again: read the logits, not the norm.
 
     Args:
-        threat: The set to search, a `Threat` of one epsilon for all features.
+        threat: The set to search, a `Threat`. If it has an epsilon for each
+            feature, moves are measured in these.
         steps: Number of linearisations in a run, at least 1.
         restarts: Number of runs, of which the nearest point is kept. The
             first starts at x, the others at random, at most half as far from
@@ -46,8 +48,7 @@ class FAB(Attack):
         y: Integer labels, shape `[batch]`.
 
     Raises:
-        ValueError: If an argument is out of its range, the threat has an
-            epsilon for each feature, or no gradient reaches the model's input.
+        ValueError: If an argument is out of range or no gradient reaches x.
 
     Example:
         `tfr.attacks.FAB(tfr.threats.L2(0.5), targets=9)`
@@ -67,21 +68,13 @@ class FAB(Attack):
         backward=0.9,
         seed=0,
     ):
-        checks.argument(steps >= 1, "steps", "be at least 1", steps)
-        checks.argument(restarts >= 1, "restarts", "be at least 1", restarts)
-        checks.argument(targets >= 0, "targets", "not be negative", targets)
-        checks.argument(
-            0 <= alpha_max <= 1, "alpha_max", "lie in [0, 1]", alpha_max
-        )
-        checks.argument(overshoot >= 1, "overshoot", "be at least 1", overshoot)
+        checks.kind(threat, Threat, "threat", "tfr.threats.Linf(8 / 255)")
+        checks.count(steps, "steps")
+        checks.count(restarts, "restarts")
+        checks.count(targets, "targets", least=0)
+        checks.number(alpha_max, "alpha_max", 0, 1)
+        checks.number(overshoot, "overshoot", 1)
         checks.argument(0 < backward < 1, "backward", "lie in (0, 1)", backward)
-        shape = getattr(threat.epsilon, "shape", ())
-        checks.argument(
-            len(shape) <= 1,
-            "threat",
-            "have one epsilon, or one for each example",
-            f"epsilon of shape {tuple(shape)}",
-        )
         self.threat = threat
         self.steps, self.restarts, self.targets = steps, restarts, targets
         self.alpha_max, self.overshoot = alpha_max, overshoot
@@ -116,7 +109,7 @@ class FAB(Attack):
     def _search(self, model, x, y, done):
         """Makes all runs, each on the examples that aren't done."""
         # The gradient isn't used, but that none reaches x is reported here.
-        lead, logits, _ = input_gradient(
+        _, logits, _ = input_gradient(
             model, x, lambda logits: losses.margin(y, logits)
         )
         y, logits = losses.class_labels(y, logits)
@@ -126,7 +119,7 @@ class FAB(Attack):
 
         def run(number, state, threat, x, y, targets):
             (nearest, distance, _), start = state, x
-            attack = self.replace(threat=threat)
+            attack = self._replace(threat=threat)
             if self.restarts > 1:
                 drawn = attack._drawn(x, distance, streams.fold(seed, number))
                 start = tf.where(number < count, x, drawn)
@@ -136,6 +129,7 @@ class FAB(Attack):
             distance = tf.minimum(length, distance)
             return nearest, distance, ~done(threat, x, nearest, distance)
 
+        lead = severity.lead(y, logits)
         distance = tf.where(lead > 0, 0.0, float("inf"))
         nearest, distance, _ = while_standing(
             run,
@@ -152,64 +146,81 @@ class FAB(Attack):
     def _drawn(self, x, distance, seed):
         """Draws a point at most half as far from x as the nearest so far."""
         move = self.threat.sample(x, seed) - x
-        length = self.threat.norm(x, x + move)
+        length = self._length(x, x + move, self._units(x))
         share = tf.minimum(tf.math.divide_no_nan(distance, length), 1.0) / 2
         return x + column(share, x) * move
 
     def _run(self, model, x, y, target, point):
         """Returns the nearest misclassified point of one run, and its norm."""
-        order, mask = self.threat.order, self.threat.mask
-        free = tf.cast(True if mask is None else mask > 0, tf.float32)
-        free = spread(free, x)
+        order, units = self.threat.order, self._units(x)
 
         def lead(point):
-            return losses.margin(y, self.logits(model, point, y))
+            return severity.lead(y, self.logits(model, point, y))
 
         def linearised(point):
             if self.targets:
                 return boundary.towards(target, model, point, y)
-            return boundary.nearest(order, free, model, point, y)
+            return boundary.nearest(order, units, model, point, y)
 
         def step(point, nearest, distance):
             value, gradient = linearised(point)
-            point = self._move(x, point, value, free * gradient)
-            wrong, length = lead(point) > 0, self.threat.norm(x, point)
+            point = self._move(x, point, value, gradient, units)
+            wrong, length = lead(point) > 0, self._length(x, point, units)
             closer = wrong & (length < distance)
             nearest = choose(closer, point, nearest)
             distance = tf.where(closer, length, distance)
             back = x + self.backward * (point - x)
             return choose(wrong, back, point), nearest, distance
 
-        distance = tf.fill(tf.shape(x)[:1], float("inf"))
         _, nearest, _ = tf.while_loop(
             lambda *_: True,
             step,
-            (point, x, distance),
+            (point, x, tf.fill(tf.shape(x)[:1], float("inf"))),
             maximum_iterations=self.steps,
         )
-        return self._sharpened(x, nearest, lead)
+        point, fallen = self._sharpened(x, nearest, lead)
+        distance = self._length(x, point, units)
+        return point, tf.where(fallen, distance, float("inf"))
 
-    def _move(self, x, point, lead, gradient):
+    def _units(self, x):
+        """What a feature's moves are measured in, 0 if it has none, as rows."""
+        if len(getattr(self.threat.epsilon, "shape", ())) > 1:
+            return flat(self.threat.radii(x))
+        mask = self.threat.mask
+        return spread(tf.cast(True if mask is None else mask > 0, x.dtype), x)
+
+    def _length(self, x, point, units):
+        moves = tf.math.divide_no_nan(flat(point - x), units)
+        return self.threat.norm(tf.zeros_like(moves), moves)
+
+    def _move(self, x, point, lead, gradient, units):
         """Moves across the linearised boundary, with a bias towards x."""
-        threat, delta = self.threat, flat(point - x)
+        threat, gradient = self.threat, gradient * units
+        delta = tf.math.divide_no_nan(flat(point - x), units)
         there = tf.reduce_sum(gradient * delta, axis=1, keepdims=True) - lead
         # The projections of the point and of x are found together.
         centre = tf.concat([flat(point), flat(x)], axis=0)
+        down = tf.minimum(threat.low - centre, 0.0)
+        up = tf.maximum(threat.high - centre, 0.0)
+        both = tf.tile(units, [2, 1])
         moves = hyperplane.shortest_move(
             threat.order,
             tf.tile(gradient, [2, 1]),
             tf.concat([-lead, there], axis=0),
-            tf.minimum(threat.low - centre, 0.0),
-            tf.maximum(threat.high - centre, 0.0),
+            tf.math.divide_no_nan(down, both),
+            tf.math.divide_no_nan(up, both),
         )
         lengths = tf.norm(moves, threat.order, axis=1, keepdims=True)
         (here, there), (near, far) = tf.split(moves, 2), tf.split(lengths, 2)
         alpha = tf.math.divide_no_nan(near, near + far)
         alpha = tf.minimum(alpha, self.alpha_max)
         # Written in moves from x: a feature that isn't moved stays exactly.
-        delta = (1 - alpha) * (delta + self.overshoot * here)
-        delta += alpha * self.overshoot * there
-        point = x + tf.reshape(delta, tf.shape(x))
+        moved = (1 - alpha) * (delta + self.overshoot * here)
+        moved += alpha * self.overshoot * there
+        # Where the lead is no number, nothing tells where to go.
+        fine = tf.reduce_all(tf.math.is_finite(moved), axis=1, keepdims=True)
+        moved = tf.where(fine, moved, delta)
+        point = x + tf.reshape(moved * units, tf.shape(x))
         point = tf.clip_by_value(point, threat.low, threat.high)
         return tf.ensure_shape(point, x.shape)
 
@@ -217,7 +228,8 @@ class FAB(Attack):
         """Moves a misclassified point back to the boundary by the secant."""
 
         def step(inner, inner_lead, outer, outer_lead):
-            share = tf.math.divide_no_nan(outer_lead, outer_lead - inner_lead)
+            high = tf.minimum(outer_lead, 1e30)  # Were it infinite: large.
+            share = tf.math.divide_no_nan(high, high - inner_lead)
             # On the zero of the secant rounding would decide the class.
             middle = outer + column(0.9 * share, x) * (inner - outer)
             middle_lead = lead(middle)
@@ -235,5 +247,4 @@ class FAB(Attack):
             (x, lead(x), point, lead(point)),
             maximum_iterations=3,
         )
-        distance = self.threat.norm(x, point)
-        return point, tf.where(value > 0, distance, float("inf"))
+        return point, value > 0

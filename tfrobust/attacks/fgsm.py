@@ -39,7 +39,7 @@ class FGSM(Attack):
         self._single_step()
 
     def _perturb(self, model, x, y):
-        attack = self._single_step().replace(step=self.step)
+        attack = self._single_step()._replace(step=self.step)
         return attack._perturb(model, x, y)
 
     def _single_step(self):

@@ -2,8 +2,9 @@
 
 import tensorflow as tf
 
-from tfrobust import checks, losses
+from tfrobust import checks
 from tfrobust.adversary import Attack
+from tfrobust.attacks import severity
 from tfrobust.attacks.ensemble import mean_logits
 from tfrobust.attacks.standing import choose, on_standing
 from tfrobust.backend import register
@@ -40,10 +41,8 @@ class MinimumNorm(Attack):
     """
 
     def __init__(self, attack, steps=10):
-        if steps < 1:
-            raise ValueError(
-                f"`steps` must be at least 1. Received: steps={steps}"
-            )
+        checks.kind(attack, Attack, "attack", "tfr.attacks.PGD(threat)")
+        checks.count(steps, "steps")
         shape = getattr(attack.threat.epsilon, "shape", ())
         if len(shape) > 1:
             raise ValueError(
@@ -60,10 +59,10 @@ class MinimumNorm(Attack):
     def _perturb(self, model, x, y):
         logits = mean_logits(model, x)
         y = checks.labels(y, logits)
-        lead = losses.margin(y, logits)
+        lead = severity.lead(y, logits)
         epsilon = tf.cast(self.threat.epsilon, tf.float32)
         upper = tf.broadcast_to(epsilon, tf.shape(lead))
-        attack = self.attack.replace(step=self.step)
+        attack = self.attack._replace(step=self.step)
 
         def halve(number, *state):
             first = number == 0
@@ -71,9 +70,9 @@ class MinimumNorm(Attack):
             def run(state, threat, x, y):
                 nearest, lower, upper, _ = state
                 radius = tf.where(first, upper, (lower + upper) / 2)
-                inner = attack.against(threat.replace(epsilon=radius))
+                inner = attack.against(threat._replace(epsilon=radius))
                 point = inner._perturb(model, x, y)
-                wrong = losses.margin(y, mean_logits(model, point)) > 0
+                wrong = severity.lead(y, mean_logits(model, point)) > 0
                 length = tf.minimum(threat.norm(x, point), radius)
                 upper = tf.where(wrong, length, upper)
                 lower = tf.where(wrong, lower, radius)

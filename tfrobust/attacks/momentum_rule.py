@@ -39,7 +39,7 @@ class MomentumRule(NamedTuple):
             direction = streams.normal(x, seed)
         length = threat.norm(tf.zeros_like(x), direction)
         unit = tf.math.divide_no_nan(direction, column(length, x))
-        return tf.clip_by_value(x + threat.radius(x) * unit, *threat.box(x))
+        return tf.clip_by_value(x + threat.radii(x) * unit, *threat.box(x))
 
     @staticmethod
     def checkpoints(steps):
@@ -101,7 +101,7 @@ class MomentumRule(NamedTuple):
         """Returns the next iterate and the rule; `first` has no momentum."""
         box = threat.box(x)
         # The range is left to the projection, as in the paper.
-        boundless = threat.replace(low=-math.inf, high=math.inf)
+        boundless = threat._replace(low=-math.inf, high=math.inf)
         ahead = boundless.ascend(x, point, gradient, column(self.size, x))
         ahead = threat.project(x, ahead, box) - point
         share = tf.where(first, 1.0, 0.75)

@@ -6,9 +6,16 @@ import tensorflow as tf
 
 from tfrobust import checks, losses, streams
 from tfrobust.adversary import Attack
-from tfrobust.attacks.standing import on_standing, while_standing, worse
+from tfrobust.attacks import severity
+from tfrobust.attacks.standing import (
+    choose,
+    on_standing,
+    while_standing,
+    worse,
+)
 from tfrobust.backend import register
 from tfrobust.gradients import input_gradient
+from tfrobust.threats import Threat
 
 
 @register
@@ -30,9 +37,10 @@ class PGD(Attack):
         best: Whether to return the iterate of largest loss, final one
             included, at the price of one more forward pass; otherwise the
             last iterate. More than one restart needs it.
-        loss: What to ascend: `"cross_entropy"`, `"margin"`, `"dlr"`, a Keras
-            loss on the model's outputs (for regression, say) or any function
-            `(y, outputs) -> [batch]`.
+        loss: What to ascend: `"cross_entropy"`, by the odds that it grows
+            with, so that it neither saturates nor rounds to one number;
+            `"margin"`, `"dlr"`, a Keras loss on the model's outputs (for
+            regression, say) or any function `(y, outputs) -> [batch]`.
         early_stop: Whether an example is finished, and no longer computed,
             at the first iterate that is misclassified (that has class `y` if
             `targeted`): the same accuracy in less time, at no point of
@@ -68,16 +76,13 @@ class PGD(Attack):
         early_stop=False,
         seed=0,
     ):
-        checks.argument(steps >= 1, "steps", "be at least 1", steps)
+        checks.kind(threat, Threat, "threat", "tfr.threats.Linf(8 / 255)")
+        checks.count(steps, "steps")
+        checks.number(step_size, "step_size")
         checks.argument(step_size > 0, "step_size", "be positive", step_size)
-        checks.argument(
-            0 <= random_start <= 1,
-            "random_start",
-            "lie in [0, 1]",
-            random_start,
-        )
-        checks.argument(restarts >= 1, "restarts", "be at least 1", restarts)
-        checks.argument(momentum >= 0, "momentum", "not be negative", momentum)
+        checks.number(random_start, "random_start", 0, 1)
+        checks.count(restarts, "restarts")
+        checks.number(momentum, "momentum", 0)
         checks.argument(
             best or restarts == 1, "restarts", "be 1 if best=False", restarts
         )
@@ -116,7 +121,10 @@ class PGD(Attack):
     def _start(self, x, seed):
         if self.random_start == 0:
             return x
-        return x + self.random_start * (self.threat.sample(x, seed) - x)
+        move = self.threat.sample(x, seed) - x
+        # Rounding may lead out of the range.
+        box = self.threat.box(x)
+        return tf.clip_by_value(x + self.random_start * move, *box)
 
     def _climb(self, model, x, y, start, found):
         """Returns a point, and its loss if `best`, from one start."""
@@ -130,17 +138,20 @@ class PGD(Attack):
             values, outputs, gradient = input_gradient(
                 model, point, lambda outputs: self._ascended(y, outputs)
             )
+            judged = self._judged(y, values, outputs)
             if self.best:
-                found = worse((point, self._judged(y, values, outputs)), found)
+                found = worse((point, judged), found)
             if self.momentum:
                 axes = list(range(1, x.shape.rank))
                 size = tf.reduce_mean(tf.abs(gradient), axes, keepdims=True)
                 gradient = tf.math.divide_no_nan(gradient, size)
                 gradient += self.momentum * velocity
                 velocity = gradient
-            point = threat.ascend(x, point, gradient, self.step_size)
-            point = threat.project(x, point, box)
-            return tf.ensure_shape(point, x.shape), velocity, found
+            moved = threat.ascend(x, point, gradient, self.step_size)
+            moved = threat.project(x, moved, box)
+            if not self.best:
+                moved = choose(_stands(judged), moved, point)
+            return tf.ensure_shape(moved, x.shape), velocity, found
 
         def last(state, threat, x, y):
             point, _, found = state
@@ -160,17 +171,16 @@ class PGD(Attack):
         return on_standing(last, standing, state, *rows)[2]
 
     def _ascended(self, y, outputs):
-        values = losses.per_example(losses.get(self.loss), y, outputs)
+        values = severity.ascended(self.loss, y, outputs)
         return -values if self.targeted else values
 
     def _judged(self, y, values, outputs):
         """The losses, infinite where the search is over: nothing is worse."""
         if not self.early_stop:
-            return values
+            return severity.judged(values, outputs)
         lead = losses.margin(y, outputs)
-        return tf.where(
-            (-lead if self.targeted else lead) > 0, math.inf, values
-        )
+        over = (-lead if self.targeted else lead) > 0
+        return severity.judged(values, outputs, over)
 
 
 def _lowest(x):

@@ -2,8 +2,9 @@
 
 import tensorflow as tf
 
-from tfrobust import checks, losses, streams
+from tfrobust import checks, streams
 from tfrobust.adversary import Attack
+from tfrobust.attacks import severity
 from tfrobust.attacks.ensemble import mean_logits, tried
 from tfrobust.backend import register
 
@@ -34,10 +35,8 @@ class Restart(Attack):
     """
 
     def __init__(self, attack, restarts):
-        if restarts < 1:
-            raise ValueError(
-                f"`restarts` must be at least 1. Received: restarts={restarts}"
-            )
+        checks.kind(attack, Attack, "attack", "tfr.attacks.PGD(threat)")
+        checks.count(restarts, "restarts")
         self.attack, self.restarts = attack, restarts
 
     @property
@@ -52,12 +51,12 @@ class Restart(Attack):
 
         def run(number, *found):
             step = tf.where(number > 0, streams.fold(first, number), first)
-            attack = self.attack.replace(step=step)
+            attack = self.attack._replace(step=step)
             return number + 1, *tried(attack, model, found, x, y)
 
         return tf.while_loop(
             lambda number, point, margin: tf.reduce_any(margin <= 0),
             run,
-            (0, x, losses.margin(y, logits)),
+            (0, x, severity.lead(y, logits)),
             maximum_iterations=self.restarts,
         )[1]

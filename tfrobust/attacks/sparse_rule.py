@@ -70,7 +70,12 @@ class SparseRule(NamedTuple):
 
     def step(self, threat, x, point, gradient, first):
         """Returns the next iterate and the rule."""
-        reach = threat.radius(x)
+        if getattr(threat, "features", None) is not None:
+            # Which features move is the threat's to say.
+            size = column(self.size, x)
+            ahead = threat.ascend(x, point, gradient, size)
+            return threat.project(x, ahead), self
+        reach = threat.radii(x)
         gain = flat(tf.abs(gradient) * reach)
         free = tf.where(_stopped(threat, x, point, gradient), 0.0, gain)
         # Once nothing can move of what is largest, the next one does.

@@ -6,9 +6,10 @@ import tensorflow as tf
 
 from tfrobust import checks, losses, streams
 from tfrobust.adversary import Attack
-from tfrobust.attacks import square_moves, windows
+from tfrobust.attacks import severity, square_moves, windows
 from tfrobust.attacks.standing import on_standing, while_standing, worse
 from tfrobust.backend import register
+from tfrobust.threats import Threat
 
 
 @register
@@ -69,17 +70,17 @@ class Square(Attack):
         overdraw=2.0,
         seed=0,
     ):
-        for name, value in {"queries": queries, "restarts": restarts}.items():
-            if value < 1:
-                raise ValueError(
-                    f"`{name}` must be at least 1. Received: {name}={value}"
-                )
-        if not 0 < initial_fraction <= 1:
-            raise ValueError(
-                "`initial_fraction` must lie in (0, 1]. "
-                f"Received: initial_fraction={initial_fraction}"
-            )
-        checks.argument(overdraw >= 1, "overdraw", "be at least 1", overdraw)
+        checks.kind(threat, Threat, "threat", "tfr.threats.Linf(8 / 255)")
+        checks.count(queries, "queries")
+        checks.count(restarts, "restarts")
+        checks.number(initial_fraction, "initial_fraction")
+        checks.argument(
+            0 < initial_fraction <= 1,
+            "initial_fraction",
+            "lie in (0, 1]",
+            initial_fraction,
+        )
+        checks.number(overdraw, "overdraw", 1)
         losses.get(loss)
         self.threat, self.queries = threat, queries
         self.initial_fraction, self.restarts = initial_fraction, restarts
@@ -116,8 +117,8 @@ class Square(Attack):
 
     def _judged(self, y, logits):
         """The loss of each example, infinite where the model errs."""
-        values = losses.per_example(losses.get(self.loss), y, logits)
-        return tf.where(losses.margin(y, logits) > 0, math.inf, values)
+        values = severity.ascended(self.loss, y, logits)
+        return severity.judged(values, logits, losses.margin(y, logits) > 0)
 
     def _run(self, judged, seed, threat, x, y, ends, keys):
         """Searches from one start; returns images and their losses."""
@@ -155,8 +156,8 @@ def _as_images(x, threat):
     """
     batch = tf.shape(x)[0]
     shape = tf.shape(x) if x.shape.rank == 4 else [batch, 1, -1, 1]
-    epsilon = tf.reshape(threat.radius(x), shape)
-    return tf.reshape(x, shape), threat.replace(epsilon=epsilon, mask=None)
+    epsilon = tf.reshape(threat.radii(x), shape)
+    return tf.reshape(x, shape), threat._replace(epsilon=epsilon, mask=None)
 
 
 def _stands(state):

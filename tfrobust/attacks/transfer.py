@@ -1,5 +1,6 @@
 """Attacks found on another model."""
 
+from tfrobust import checks
 from tfrobust.adversary import Attack
 from tfrobust.backend import register
 
@@ -36,6 +37,7 @@ class Transfer(Attack):
     """
 
     def __init__(self, attack, surrogate):
+        checks.kind(attack, Attack, "attack", "tfr.attacks.PGD(threat)")
         if not callable(surrogate):
             raise ValueError(
                 "`surrogate` must be a model, or a function "
@@ -50,5 +52,5 @@ class Transfer(Attack):
         return self.attack.threat
 
     def _perturb(self, model, x, y):
-        attack = self.attack.replace(step=self.step)
+        attack = self.attack._replace(step=self.step)
         return attack._perturb(self.surrogate, x, y)

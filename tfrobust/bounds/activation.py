@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from tfrobust.bounds import curves
 from tfrobust.bounds.relaxation import Relaxation
 
 
@@ -15,24 +16,56 @@ class Activation:
             the default ones.
         free: Whether there is such a choice.
         hinge: Whether the function is linear on either side of 0.
+        curved: Whether it is computed approximately, as curves are.
     """
 
-    linear = False
+    linear = moves = False
 
-    def __init__(self, relaxation, free=False, hinge=False):
+    def __init__(self, relaxation, free=False, hinge=False, curved=False):
         self._relaxation, self.free, self.hinge = relaxation, free, hinge
+        self._curved = curved
 
     def interval(self, node, intervals):
         """The interval of a node from those of its dependent inputs."""
         lower, upper = map(node.run, *intervals)
-        if self.hinge:
+        if not self._curved:
             return lower, upper
         # Where a curve is flat, what approximates it may fall a little.
-        return tf.minimum(lower, upper), tf.maximum(lower, upper)
+        off = curves.APPROXIMATION
+        return (
+            tf.minimum(lower, upper) - off * (1 + tf.abs(lower)),
+            tf.maximum(lower, upper) + off * (1 + tf.abs(upper)),
+        )
 
-    def relaxation(self, node, lower, upper, free=None):
-        """The `Relaxation` of a node."""
-        return self._relaxation(node, lower, upper, free)
+    def relaxation(self, node, lower, upper, free=None, moved=0.0):
+        """The lines of a node that hold in float32; see `Relaxation.loosened`.
+
+        Args:
+            node: The node.
+            lower: Lower bounds of what it reads, `[batch, ...]`, or `[batch,
+                functions, ...]`.
+            upper: Upper bounds, likewise.
+            free: Which of several sound lines; see `Activation`.
+            moved: How far rounding may move what it reads, in a shape that
+                broadcasts.
+        """
+        if node.dependent[0].shape != node.shape:  # One operand is broadcast.
+            lower, upper = (
+                end + tf.zeros(node.shape) for end in (lower, upper)
+            )
+        return self._relaxation(node, lower, upper, free).loosened(node, moved)
+
+    def pulled(self, node, lines, functions):
+        """The smallest that the lines allow: functions, and a constant."""
+        found, constant = lines.pull(functions)
+        shape = node.dependent[0].shape
+        if shape == node.shape:
+            return found, constant
+        whole = found.dense(node.shape)
+        rank = len(shape)
+        axes = [k - rank for k in range(rank) if shape[k] != node.shape[k]]
+        rows = tf.reduce_sum(whole.rows, axes, keepdims=True)
+        return whole.replaced(rows), constant
 
     def settled(self, lower, upper):
         """Where tighter bounds wouldn't change the lines; None if anywhere."""
@@ -62,11 +95,6 @@ def parallel_relu(node, lower, upper, free=None):
 def leaky_relu(node, lower, upper, free=None):
     """`alpha * z + (1 - alpha) * max(z, 0)`, for alpha in [0, 1]."""
     alpha = node.op.get_attr("alpha")
-    if not 0 <= alpha <= 1:
-        raise NotImplementedError(
-            f"LeakyRelu has lines for a slope in [0, 1]. Received: {alpha} at "
-            f"{node.name!r}."
-        )
     lines = _hinge(lower, upper, free)
     return Relaxation(
         alpha + (1 - alpha) * lines.lower_slope,

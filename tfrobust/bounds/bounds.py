@@ -1,10 +1,14 @@
 """Bounds of every value that a network computes."""
 
 import math
+from typing import Any
 
 import tensorflow as tf
 
+from tfrobust.bounds import rounding
 from tfrobust.bounds.dense import Dense
+from tfrobust.bounds.drifts import Drifts, boxes
+from tfrobust.bounds.lookup import rule
 from tfrobust.bounds.patches import Patches
 from tfrobust.bounds.propagation import (
     backward,
@@ -13,17 +17,16 @@ from tfrobust.bounds.propagation import (
     mixes,
 )
 from tfrobust.bounds.rows import Examples
-from tfrobust.bounds.rules import rule
 
-# How many roundings of full size the sum of a dot product is allowed. Sums in
-# blocks, as all fast kernels do them, err by far less than their length.
-ROUNDINGS = 32
 # How many coefficients a backward pass over single values holds at once.
 CHUNK = 2**23
 
 
 class Bounds:
     """Intervals of a network's values over a threat, and lines from them.
+
+    Everything here holds of the network evaluated in float32, whatever the
+    order of its sums: see `rounding`.
 
     Args:
         trace: The `Trace` of the network.
@@ -36,8 +39,7 @@ class Bounds:
         rules: Replaces the table's rules for some ops.
 
     Attributes:
-        intervals: Maps every node to its lower and upper bounds, in which
-            roundings are not accounted for.
+        intervals: Maps every node to its lower and upper bounds.
         lines: Maps every node that isn't linear to its `Relaxation`.
     """
 
@@ -47,43 +49,44 @@ class Bounds:
         self.trace, self.threat, self.x = trace, threat, x
         self._intersect, self._rules = intersect, rules or {}
         self.intervals, self.lines = {trace.input: threat.box(x)}, {}
+        self.drifts = Drifts(self.intervals)
+        self._finite: Any = True
+        # What rounding may add to a sum over all that is put in.
+        lower, upper = self.intervals[trace.input]
+        self._spare = rounding.spare(lower, upper, trace.input.size)
         consumers = _consumers(trace)
-        self._read = {trace.input, trace.output}
-        self._read |= {node for node in trace.nodes if consumers[node]}
         self._mixes = {trace.input: 0}
         for node in trace.nodes[1:]:
             self._mixes[node] = mixes(node, self._mixes)
             self.intervals[node] = interval(node, self.intervals)
             if not rule(node).linear:
                 self.lines[node] = self.line(node)
+            if consumers[node] or node is trace.output:
+                self._finite &= rounding.finite(*self.intervals[node])
             if consumers[node] and self._gains(node, tighten):
                 self.intervals[node] = self._tightened(node, consumers[node])
 
     def line(self, node, free=None):
-        """The lines of a node that isn't linear; see `Activation`."""
-        how = self._rules.get(node.type, rule(node))
-        ends = self.intervals[node.dependent[0]]
-        return how.relaxation(node, *ends, free)
+        """The lines of a node that isn't linear; see `Drifts.lines`."""
+        return self.drifts.lines(node, self._rules.get(node.type), free)
 
     def lower(self, functions, lines=None):
         """Lower bounds on functions of the output.
-
-        What rounding may have added to them, in bounds and network alike, is
-        taken off.
 
         Args:
             functions: `Dense` functions of the trace's output.
             lines: Lines to use in place of those of `lines`.
 
         Returns:
-            Shape `[batch, functions]`.
+            Shape `[batch, functions]`; minus infinity where a value that the
+            network computes may not be finite.
         """
-        return self._less_rounding(functions, {**self.lines, **(lines or {})})
+        return self._lower(functions, {**self.lines, **(lines or {})})
 
     def lower_from_intervals(self, functions):
         """The same, from the intervals of what the activations return."""
-        boxes = {node: self.intervals[node] for node in self.lines}
-        return self._less_rounding(functions, {}, boxes)
+        stops = boxes({node: self.intervals[node] for node in self.lines})
+        return self._lower(functions, {}, stops)
 
     def tightest(self, functions):
         """The better of both if bounds are intersected, else that of lines."""
@@ -92,27 +95,29 @@ class Bounds:
             return lower
         return tf.maximum(lower, self.lower_from_intervals(functions))
 
-    def _less_rounding(self, functions, lines, boxes=None):
-        sizes = []
-
-        def visit(node, found):
-            if node in self._read or node in (boxes or ()):
-                sizes.append(found.magnitude(*self.intervals[node]))
-
-        given = {self.trace.output: functions}
-        found = backward(self.trace, given, lines, boxes, visit)
-        rounding = ROUNDINGS * 2.0**-24 * tf.add_n(sizes)
+    def _lower(self, functions, lines, stops=None):
+        found = backward(
+            self.trace, {self.trace.output: functions}, lines, stops
+        )
+        lower = self._concrete(*found)
+        drift = self.drifts.of(self.trace.output)
+        if drift is not None:
+            lower -= tf.stop_gradient(functions.magnitude(drift))
         # Strictly below, also where everything is 0.
-        return self._concrete(*found) - tf.stop_gradient(rounding + 1e-30)
+        lower -= rounding.TINY
+        proven = tf.math.is_finite(lower) & self._finite[:, tf.newaxis]
+        return tf.where(proven, lower, -math.inf)
 
     def _concrete(self, functions, constant):
         if functions is None:
             return constant
+        lower, upper = self.intervals[self.trace.input]
         if math.isinf(self.threat.order):  # The threat is a box.
-            return constant + functions.minimum(
-                *self.intervals[self.trace.input]
-            )
-        return constant + functions.minimum_over(self.threat, self.x)
+            least = functions.minimum(lower - self._spare, upper + self._spare)
+        else:
+            least = functions.minimum_over(self.threat, self.x)
+            least -= functions.magnitude(self._spare)
+        return rounding.total([constant, least])
 
     def _gains(self, node, tighten):
         """Whether a backward pass can be tighter than intervals here."""
@@ -130,6 +135,9 @@ class Bounds:
             given = {node: form.identity(node)}
             found = backward(self.trace, given, self.lines)
             low, high = form.both(node, self._concrete(*found))
+            drift = self.drifts.of(node)
+            if drift is not None:
+                low, high = low - drift, high - drift
         else:
             index = _some(tf.where(opened))
             low, high = self._chosen(node, form, index)
@@ -154,6 +162,7 @@ class Bounds:
         count = tf.shape(index)[0]
         # What is the same for every example is carried back but once.
         shared, constant = linear_part(self.trace, node, form.identity(node))
+        drift = self.drifts.of(node)
 
         def some(begin, found):
             chunk = index[begin : begin + length]
@@ -166,7 +175,11 @@ class Bounds:
             }
             ends = self._concrete(*backward(self.trace, rows, self.lines))
             if not isinstance(constant, float):
-                ends += tf.gather(constant[0], numbers)
+                constants = tf.gather(constant[0], numbers)
+                ends = rounding.total([ends, constants])
+            if drift is not None:
+                own = tf.reshape(drift, [-1, node.size])
+                ends -= tf.gather_nd(own, chunk)
             place = begin // length
             return begin + length, found.write(place, tf.transpose(ends))
 

@@ -14,96 +14,121 @@ from tfrobust import gradients
 # Multiplications that a matrix product may do for each useful one: into few
 # channels, where other kernels are slow, and otherwise; and the largest matrix.
 _REDUNDANT_OF_FEW, _REDUNDANT, _LARGEST = 32, 4, 2**24
+# From channels first to channels last, and back.
+_LAST, _FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
 
 
-def window(node):
-    """Strides, kernel and padding before the image, or None.
-
-    None unless the op slides one window over all channels, without gaps.
-    """
-    if node.type not in _PULLED:
-        return None
-    kernel = node.inputs[1].shape
-    strides = node.op.get_attr("strides")[1:3]
-    dilated = max(node.op.get_attr("dilations")) > 1
-    if dilated or not kernel.is_fully_defined():
-        return None
-    if kernel[2] != node.dependent[0].shape[-1]:
-        return None
-    padding = [_padding(node, a, kernel[a], strides[a]) for a in (0, 1)]
-    return strides, list(kernel[:2]), padding
-
-
-def pulled_windows(node, rows, shape):
-    """Pulls coefficients of windows of the output back to the input.
+class Convolution:
+    """How a convolution of images is pulled back.
 
     Args:
-        node: A convolution that has a `window`.
-        rows: Coefficients, shape `[rows, height, width, channels]`.
-        shape: Height, width and channels of what those windows read.
-
-    Returns:
-        Coefficients, shape `[rows, *shape]`, padding included.
+        kernel: The raw op that TensorFlow has for the gradient by the input.
+        full: Whether each output channel reads all input channels.
     """
-    kernel = node.inputs[1].shape
-    given, wanted = math.prod(rows.shape[1:]), math.prod(shape)
-    redundant = math.prod(shape[:2]) / math.prod(kernel[:2])
-    few = shape[-1] <= gradients.FEW_CHANNELS
-    small = redundant <= (_REDUNDANT_OF_FEW if few else _REDUNDANT)
-    small &= given * wanted <= _LARGEST
-    if node.type != "Conv2D" or not small:
-        return _kernel(node, rows, shape)
-    window = tuple(rows.shape[1:])
 
-    def matrix():
-        identity = tf.reshape(tf.eye(given), [given, *window])
-        return tf.reshape(_kernel(node, identity, shape), [given, wanted])
+    def __init__(self, kernel, full):
+        self._kernel, self._full = kernel, full
 
-    product = tf.matmul(
-        tf.reshape(rows, [-1, given]),
-        node.kept.value(("matrix", window, tuple(shape)), matrix),
-    )
-    return tf.reshape(product, [-1, *shape])
+    def window(self, node):
+        """Strides, kernel and padding before the image, or None.
 
+        None unless the op slides one window over all channels, the last axis,
+        without gaps.
+        """
+        kernel = node.inputs[1].shape
+        if node.op.get_attr("data_format") != b"NHWC":
+            return None
+        dilated = max(node.op.get_attr("dilations")) > 1
+        if dilated or not kernel.is_fully_defined():
+            return None
+        if kernel[2] != node.dependent[0].shape[-1]:
+            return None
+        strides = node.op.get_attr("strides")[1:3]
+        padding = [_padding(node, a, kernel[a], strides[a]) for a in (0, 1)]
+        return strides, list(kernel[:2]), padding
 
-def pulls(node):
-    """Whether `pulled` knows a node."""
-    return node.type in _PULLED
+    def pulled_windows(self, node, rows, shape):
+        """Pulls coefficients of windows of the output back to the input.
 
+        Args:
+            node: A node that has a `window`.
+            rows: Coefficients, shape `[rows, height, width, channels]`.
+            shape: Height, width and channels of what those windows read.
 
-def pulled(node, rows):
-    """Pulls coefficients of a convolution's output back to its input.
+        Returns:
+            Coefficients, shape `[rows, *shape]`, padding included.
+        """
+        kernel, strides = node.inputs[1].shape, node.op.get_attr("strides")
+        given, wanted = math.prod(rows.shape[1:]), math.prod(shape)
+        redundant = math.prod(shape[:2]) / math.prod(kernel[:2])
+        few = shape[-1] <= gradients.FEW_CHANNELS
+        small = redundant <= (_REDUNDANT_OF_FEW if few else _REDUNDANT)
+        small &= given * wanted <= _LARGEST
+        if not (self._full and small):
+            return self._by_input(node, rows, shape, strides)
+        window = tuple(rows.shape[1:])
 
-    Args:
-        node: A convolution that this module `pulls`.
-        rows: Coefficients, shape `[rows, height, width, channels]`.
-    """
-    shape = node.dependent[0].shape
-    strides = node.op.get_attr("strides")
-    padding = node.op.get_attr("padding").decode()
-    explicit = node.op.get_attr("explicit_paddings")
-    few = node.type == "Conv2D" and shape[-1] <= gradients.FEW_CHANNELS
-    if few and window(node) and strides[1] == strides[2]:
-        return gradients.convolution_by_input(
-            shape[:2], node.inputs[1], rows, strides, padding, explicit
+        def matrix():
+            identity = tf.reshape(tf.eye(given), [given, *window])
+            pulled = self._by_input(node, identity, shape, strides)
+            return tf.reshape(pulled, [given, wanted])
+
+        product = tf.matmul(
+            tf.reshape(rows, [-1, given]),
+            node.kept.value(("matrix", window, tuple(shape)), matrix),
         )
-    how = {"dilations": node.op.get_attr("dilations")}
-    how["data_format"] = node.op.get_attr("data_format").decode()
-    return _kernel(
-        node, rows, shape, padding, explicit_paddings=explicit, **how
-    )
+        return tf.reshape(product, [-1, *shape])
+
+    def pulled(self, node, rows):
+        """Pulls coefficients of the whole output back to the input.
+
+        Args:
+            node: The node.
+            rows: Coefficients, shape `[rows, *node.shape]`.
+        """
+        shape = node.dependent[0].shape
+        strides = node.op.get_attr("strides")
+        padding = node.op.get_attr("padding").decode()
+        explicit = node.op.get_attr("explicit_paddings")
+        few = self._full and shape[-1] <= gradients.FEW_CHANNELS
+        if few and self.window(node) and strides[1] == strides[2]:
+            return gradients.convolution_by_input(
+                shape[:2], node.inputs[1], rows, strides, padding, explicit
+            )
+        how = {"dilations": node.op.get_attr("dilations")}
+        how |= {"padding": padding, "explicit_paddings": explicit}
+        if node.op.get_attr("data_format") == b"NHWC":
+            return self._by_input(node, rows, shape, strides, **how)
+        # TensorFlow has this gradient with the channels last alone.
+        rows = tf.transpose(rows, _LAST)
+        strides, how["dilations"] = _last(strides), _last(how["dilations"])
+        pairs = [explicit[k : k + 2] for k in range(0, len(explicit), 2)]
+        how["explicit_paddings"] = sum(_last(pairs), [])
+        shape = [*shape[1:], shape[0]]
+        pulled = self._by_input(node, rows, shape, strides, **how)
+        return tf.transpose(pulled, _FIRST)
+
+    def terms(self, node):
+        """How many terms are summed up for a value, forward and backward."""
+        *window, _, filters = node.inputs[1].shape
+        read = math.prod(node.inputs[1].shape[: 3 if self._full else 2])
+        return read, math.prod(window) * filters
+
+    def _by_input(self, node, rows, shape, strides, padding="VALID", **how):
+        """What TensorFlow has for the gradient by an input of this shape."""
+        return self._kernel(
+            input_sizes=[tf.shape(rows)[0], *shape],
+            filter=node.inputs[1],
+            out_backprop=rows,
+            strides=strides,
+            padding=padding,
+            **how,
+        )
 
 
-def _kernel(node, rows, shape, padding="VALID", **how):
-    """What TensorFlow has for the gradient by an input of this shape."""
-    return _PULLED[node.type](
-        input_sizes=[tf.shape(rows)[0], *shape],
-        filter=node.inputs[1],
-        out_backprop=rows,
-        strides=node.op.get_attr("strides"),
-        padding=padding,
-        **how,
-    )
+def _last(values):
+    """Values of the axes of an image, channels moved to the end; a list."""
+    return [values[axis] for axis in _LAST] if values else []
 
 
 def _padding(node, axis, kernel, stride):
@@ -112,9 +137,3 @@ def _padding(node, axis, kernel, stride):
     kind = node.op.get_attr("padding").decode()
     explicit = node.op.get_attr("explicit_paddings")[2 * axis + 2 :]
     return gradients.padding_before(size, kernel, stride, kind, explicit)
-
-
-_PULLED = {
-    "Conv2D": tf.raw_ops.Conv2DBackpropInput,
-    "DepthwiseConv2dNative": tf.raw_ops.DepthwiseConv2dNativeBackpropInput,
-}

@@ -79,16 +79,14 @@ class Dense:
         """The functions of one value, shape `[batch, ...]`."""
         return _product(self.tensor, value)
 
-    def magnitude(self, lower, upper):
-        """The sum of the magnitudes of all terms, at their largest in a box."""
-        largest = tf.maximum(tf.abs(lower), tf.abs(upper))
-        return _product(tf.abs(self.tensor), largest)
+    def magnitude(self, size):
+        """The sum of the magnitudes of all terms, z's given `[batch, ...]`."""
+        return _product(tf.abs(self.tensor), size)
 
     def minimum(self, lower, upper):
         """Their minimum over a box from `lower` to `upper`."""
         centre, radius = (upper + lower) / 2, (upper - lower) / 2
-        spread = _product(tf.abs(self.tensor), radius)
-        return _product(self.tensor, centre) - spread
+        return self.dot(centre) - self.magnitude(radius)
 
     def minimum_over(self, threat, x):
         """Their minimum over a threat around x."""

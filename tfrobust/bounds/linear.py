@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
-from tfrobust.bounds import convolutions
-from tfrobust.graph import Node
+from tfrobust.bounds import rounding
+from tfrobust.bounds.around import Around, centred
 
 
 class Linear:
@@ -13,47 +13,103 @@ class Linear:
     intervals, and its gradient carries coefficients backward.
 
     Args:
+        terms: A function of the node: how many terms are summed up for a
+            value, forward and, for a coefficient, backward. None for an op
+            that only moves values, which is exact.
         weights: Whether its constants are weights, whose magnitudes carry the
-            radii of intervals. Otherwise it moves, adds or averages values.
+            radii of intervals.
         offset: Whether it adds a constant.
         falls: Positions of the inputs in which it falls.
-        channelwise: Whether it treats every channel by itself, given constants
-            that do.
+        channelwise: A function of the node: whether it treats every channel,
+            the last axis, by itself. None for never.
         magnitude: A function `(node, *radii)` in place of running the op with
             the magnitudes of its weights.
+        constants: A function of the node: the magnitudes of the constants that
+            take part in its sum, in place of what it adds to zeros.
+        pull: A function `(node, rows)` that pulls coefficients back, in place
+            of the op's gradient.
+        convolution: The `Convolution` that slides a window; None for none.
     """
+
+    linear = True
 
     def __init__(
         self,
+        terms=None,
         weights=False,
         offset=False,
         falls=(),
-        channelwise=False,
+        channelwise=None,
         magnitude=None,
+        constants=None,
+        pull=None,
+        convolution=None,
     ):
-        self._weights, self._offset, self._falls = weights, offset, falls
-        self._channelwise = channelwise
+        self._terms, self._weights = terms, weights
+        self._offset, self._falls = offset, falls
+        self._channelwise = channelwise or (lambda node: False)
         self._magnitude = magnitude or _magnitude
+        self._constants = constants or _constants
+        self._pull, self._convolution = pull, convolution
 
-    linear = True
+    @property
+    def moves(self):
+        """Whether it only moves values, or changes their signs."""
+        return self._terms is None
+
+    @property
+    def product(self):
+        """Whether it multiplies by constants: of what depends, only one."""
+        return self._weights
 
     def interval(self, node, intervals):
         """The interval of a node from those of its dependent inputs."""
         if self._weights:
-            centres, radii = zip(*map(_centred, intervals), strict=True)
-            # Rounding may have made of zero a little less.
-            radius = tf.abs(self._magnitude(node, *radii))
-            return Around(node.run(*centres), radius)
+            return self._around(node, intervals)
         if self._keeps_radius(node, *intervals):
             (around,) = intervals
-            return Around(node.run(around.centre), around.radius)
+            added = rounding.share(0) * self._sizes(node)
+            return Around(node.run(around.centre), around.radius + added, False)
         # From where each input contributes its least to where its most.
         ends = [
             pair[::-1] if position in self._falls else pair
             for position, pair in zip(node.positions, intervals, strict=True)
         ]
-        least, most = zip(*ends, strict=True)
-        return node.run(*least), node.run(*most)
+        least, most = (node.run(*side) for side in zip(*ends, strict=True))
+        if self.moves:
+            return least, most
+        sizes = [rounding.size(*pair) for pair in intervals]
+        off = self._off_forward(node) * self._total(node, sizes)
+        off = tf.stop_gradient(off)
+        return least - off, most + off
+
+    def drift(self, node, drifts, intervals):
+        """How far rounding moves a node from the exact function it stands for.
+
+        Args:
+            node: The node.
+            drifts: The drift of each dependent input; None for none.
+            intervals: Their intervals.
+        """
+        if self.moves:
+            if all(drift is None for drift in drifts):
+                return None
+            drifts = [
+                tf.zeros_like(lower) if drift is None else drift
+                for drift, (lower, _) in zip(drifts, intervals, strict=True)
+            ]
+            return self._absolute(node, *drifts)
+        off = rounding.share(sum(self._terms(node)))
+        sums = [
+            rounding.size(*pair) + (0.0 if drift is None else drift / off)
+            for drift, pair in zip(drifts, intervals, strict=True)
+        ]
+        total = off * self._total(node, sums)
+        if self._offset:
+            # All of it is summed up for each function, also in the parts of
+            # which functions of single values remember to be the sum.
+            total += 4 * rounding.share(node.size) * self._sizes(node)
+        return tf.stop_gradient(total + rounding.TINY)
 
     def offset(self, node):
         """What the op makes of zeros, shape `[1, ...]`; None if zeros."""
@@ -64,30 +120,29 @@ class Linear:
     def factor(self, node, position):
         """By what each channel is multiplied; None if that isn't all."""
         source = node.dependent[position]
-        if not self._channelwise or source.shape != node.shape:
+        if source.shape != node.shape or not node.shape:
+            return None
+        if not self._channelwise(node):
             return None
         if not self._weights:
             return -1 if node.positions[position] in self._falls else 1
-        constants = [i for i in node.inputs if not isinstance(i, Node)]
-        if not node.shape or not all(
-            _by_channel(constant) for constant in constants
-        ):
-            return None
         return node.kept.value(
             ("factor", position), lambda: self._of_ones(node, position)
         )
 
+    def window(self, node):
+        """Strides, kernel and padding of the window that slides, or None."""
+        return self._convolution and self._convolution.window(node)
+
+    def pulled_windows(self, node, rows, shape):
+        """Pulls coefficients of windows; see `Convolution`."""
+        return self._convolution.pulled_windows(node, rows, shape)
+
     def transposed(self, node, position, rows):
         """Pulls coefficients `[rows, ...]` of the output back to an input."""
         shape = node.dependent[position].shape
-        # What is common needs no gradient, and with it a dozen ops less.
-        if convolutions.pulls(node):
-            pulled = convolutions.pulled(node, rows)
-        elif node.type == "Reshape":
-            pulled = tf.reshape(rows, [-1, *shape])
-        elif node.type == "MatMul":
-            transposed = node.op.get_attr("transpose_b")
-            pulled = tf.matmul(rows, node.inputs[1], transpose_b=not transposed)
+        if self._pull:
+            pulled = self._pull(node, rows)
         else:
             size = [tf.shape(rows)[0], *shape]
             pulled = self._pulled(node, position, rows, size)
@@ -95,12 +150,64 @@ class Linear:
         pulled.set_shape([None, *shape])
         return pulled
 
+    def _around(self, node, intervals):
+        """The interval of a product with weights."""
+        off, centres, radii = self._off_forward(node), [], []
+        for centre, radius in map(centred, intervals):
+            centres.append(centre)
+            size = tf.stop_gradient(tf.abs(centre) + radius)
+            radii.append(radius + off * size)
+        # Rounding may have made of zero a little less.
+        radius = tf.abs(self._magnitude(node, *radii)) + rounding.TINY
+        if self._offset:
+            radius += off * self._sizes(node)
+        return Around(node.run(*centres), radius)
+
+    def _off_forward(self, node):
+        """What rounding may add to a value, in the network and in a bound."""
+        forward, _ = self._terms(node)
+        return rounding.share(2 * forward)
+
+    def _absolute(self, node, *values):
+        """The op without its constant, every coefficient its magnitude."""
+        if self._weights:
+            return tf.abs(self._magnitude(node, *values))
+        total = self._rising(node, values)
+        offset = self.offset(node)
+        return total if offset is None else total - offset
+
+    def _total(self, node, sizes):
+        """The magnitudes of all that is summed up, constants included."""
+        if self._weights:
+            total = self._absolute(node, *sizes)
+            return total + self._sizes(node) if self._offset else total
+        total = self._rising(node, sizes)
+        # The constants may cancel; three times covers that.
+        return total + 3 * self._sizes(node) if self._offset else total
+
+    def _rising(self, node, values):
+        """Runs the op as if it fell in none of its inputs."""
+        return node.run(
+            *(
+                -value if position in self._falls else value
+                for position, value in zip(node.positions, values, strict=True)
+            )
+        )
+
+    def _sizes(self, node):
+        """The magnitudes of its constants, shape `[1, ...]`."""
+        return node.kept.value(
+            "sizes", lambda: tf.stop_gradient(self._constants(node))
+        )
+
     def _keeps_radius(self, node, first, *others):
         """Whether it adds a constant to a value of known centre."""
         return (
-            self._channelwise
-            and not others
+            not others
             and isinstance(first, Around)
+            and first.spare
+            and not self.moves
+            and self._channelwise(node)
             and node.dependent[0].shape == node.shape
         )
 
@@ -125,49 +232,17 @@ class Linear:
         return tape.gradient(output, zeros, output_gradients=rows)
 
 
-class Around(tuple):
-    """An interval, a pair of its ends, that knows its centre and radius.
-
-    A constant that is added next, such as a bias, moves the centre alone.
-    """
-
-    def __new__(cls, centre, radius):
-        return super().__new__(cls, (centre - radius, centre + radius))
-
-    def __init__(self, centre, radius):
-        """Both of shape `[batch, ...]`."""
-        self.centre, self.radius = centre, radius
-
-
-def batch_norm_magnitude(node, radius):
-    """|scale / sqrt(variance + epsilon)| times the radius."""
-    _, scale, _, _, variance = node.inputs
-    epsilon = node.op.get_attr("epsilon")
-    return radius * tf.abs(scale * tf.math.rsqrt(variance + epsilon))
-
-
-def _centred(interval):
-    """The centre and radius of an interval."""
-    if isinstance(interval, Around):
-        return interval.centre, interval.radius
-    lower, upper = interval
-    centre = (upper + lower) / 2
-    return centre, upper - centre
-
-
 def _of_zeros(node):
     offset = node.run(*(tf.zeros([1, *i.shape]) for i in node.dependent))
     offset.set_shape([1, *node.shape])
     return offset
 
 
+def _constants(node):
+    """What it adds to zeros, its constants taken by their magnitudes."""
+    zeros = (tf.zeros([1, *i.shape]) for i in node.dependent)
+    return tf.abs(node.run(*zeros, constants=tf.abs))
+
+
 def _magnitude(node, *radii):
     return node.run(*radii, constants=tf.abs)
-
-
-def _by_channel(constant):
-    """Whether a constant has one value for each channel, or a single one."""
-    shape = constant.shape
-    return shape.is_fully_defined() and (
-        shape.rank < 2 or shape.num_elements() == shape[-1]
-    )

@@ -2,7 +2,6 @@
 
 import tensorflow as tf
 
-from tfrobust.bounds import convolutions
 from tfrobust.bounds.dense import Dense
 from tfrobust.bounds.rows import Rows, negative, times
 from tfrobust.bounds.window import Window
@@ -81,9 +80,9 @@ class Patches:
         factor = rule.factor(node, position)
         if factor is not None:
             return Patches(times(self.tensor, factor), self.window)
-        if not convolutions.window(node):
+        if not rule.window(node):
             return self.dense(node.shape).pull(rule, node, position)
-        pulled = self._convolved(node, node.dependent[position])
+        pulled = self._convolved(rule, node, position)
         shape = node.dependent[position].shape
         return pulled.dense(shape) if pulled.window.exceeds(shape) else pulled
 
@@ -99,11 +98,14 @@ class Patches:
         """The functions of one value, shape `[batch, ...]`."""
         return self._product(self.tensor, self._view(value))
 
+    def magnitude(self, size):
+        """The sum of the magnitudes of all terms, z's given `[batch, ...]`."""
+        return self._product(tf.abs(self.tensor), self._view(size))
+
     def minimum(self, lower, upper):
         """Their minimum over a box from `lower` to `upper`."""
         centre, radius = (upper + lower) / 2, (upper - lower) / 2
-        spread = self._product(tf.abs(self.tensor), self._view(radius))
-        return self.dot(centre) - spread
+        return self.dot(centre) - self.magnitude(radius)
 
     def minimum_over(self, threat, x):
         """Their minimum over a threat around x."""
@@ -152,15 +154,15 @@ class Patches:
             window,
         )
 
-    def _convolved(self, node, source):
-        strides, kernel, padding = convolutions.window(node)
+    def _convolved(self, rule, node, position):
+        source = node.dependent[position].shape
+        strides, kernel, padding = rule.window(node)
         window = self.window.before(strides, kernel, padding)
         rows = tf.reshape(
             self.tensor, [-1, *self.window.size, self.tensor.shape[-1]]
         )
-        channels = source.shape[-1]
-        shape = [*window.size, channels]
-        rows = convolutions.pulled_windows(node, rows, shape)
+        shape = [*window.size, source[-1]]
+        rows = rule.pulled_windows(node, rows, shape)
         leading = [*_leading(self.tensor), self.tensor.shape[3]]
         tensor = tf.reshape(rows, [*leading, *shape])
         return Patches(tensor, window)

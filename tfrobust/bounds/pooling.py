@@ -1,8 +1,11 @@
 """Maximum pooling."""
 
+import math
 from typing import Any, NamedTuple
 
 import tensorflow as tf
+
+from tfrobust.bounds import rounding
 
 
 class MaxPool:
@@ -12,7 +15,7 @@ class MaxPool:
     where no other can exceed it, and otherwise the largest upper bound.
     """
 
-    linear, free = False, False
+    linear = moves = free = False
 
     def interval(self, node, intervals):
         """The interval of a node from those of its dependent inputs."""
@@ -23,8 +26,12 @@ class MaxPool:
         """Where tighter bounds wouldn't change the lines: not known."""
         return None
 
-    def relaxation(self, node, lower, upper, free=None):
-        """The lines of a node."""
+    def pulled(self, node, lines, functions):
+        """The smallest that the lines allow: functions, and a constant."""
+        return lines.pull(functions)
+
+    def relaxation(self, node, lower, upper, free=None, moved=0.0):
+        """The lines of a node; see `Activation.relaxation`."""
         best = node.run(lower)
         # Where no other than the one of largest lower bound can be largest,
         # the largest upper bound but that one's is below.
@@ -33,7 +40,13 @@ class MaxPool:
         leader_alone = node.run(others) <= best
         # One that leads one window may be a rival in the next.
         alone = leader_alone & (_leaders(node, chosen) == 1)
-        return _Chosen(node, lower, node.run(upper), tf.cast(alone, tf.float32))
+        largest = node.run(upper)
+        # All values are summed up for each function.
+        largest += rounding.share(node.size) * rounding.size(largest, largest)
+        # A value that leads several windows gets the sum of their functions.
+        windows = math.prod(node.op.get_attr("ksize"))
+        moved += rounding.spare(lower, upper, windows)
+        return _Chosen(node, lower, largest, tf.cast(alone, tf.float32), moved)
 
 
 class _Chosen(NamedTuple):
@@ -43,6 +56,7 @@ class _Chosen(NamedTuple):
     lower: Any
     largest: Any
     alone: Any
+    moved: Any  # How far rounding may move what is read.
 
     def pull(self, coefficients):
         """The smallest that the lines allow: functions, and a constant."""
@@ -54,7 +68,9 @@ class _Chosen(NamedTuple):
         constant = falls.dot(self.largest * (1 - self.alone))
         kept = found.rows - falls.rows * (1 - found.read(self.alone))
         rows = _spread(node, found.read(self.lower), kept)
-        return found.replaced(rows), constant
+        magnitudes = _spread(node, found.read(self.lower), tf.abs(kept))
+        off = found.replaced(magnitudes).magnitude(self.moved)
+        return found.replaced(rows), constant - tf.stop_gradient(off)
 
 
 def _spread(node, values, rows):
@@ -69,11 +85,17 @@ def _spread(node, values, rows):
 
 def _leaders(node, chosen):
     """How many inputs of each window lead some window."""
-    size = node.op.get_attr("ksize")[1:3]
-    ones = tf.ones([*size, node.shape[-1], 1])
-    return tf.nn.depthwise_conv2d(
-        tf.cast(chosen, tf.float32),
-        ones,
-        node.op.get_attr("strides"),
+    size, strides = (
+        node.op.get_attr(name)[1:3] for name in ("ksize", "strides")
+    )
+    # A convolution by channels has the same stride along both axes.
+    marks = tf.transpose(tf.cast(chosen, tf.float32), [0, 3, 1, 2])
+    _, channels, height, width = marks.shape
+    counts = tf.nn.conv2d(
+        tf.reshape(marks, [-1, height, width, 1]),
+        tf.ones([*size, 1, 1]),
+        strides,
         node.op.get_attr("padding").decode(),
     )
+    counts = tf.reshape(counts, [-1, channels, *counts.shape[1:3]])
+    return tf.transpose(counts, [0, 2, 3, 1])

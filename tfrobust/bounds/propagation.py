@@ -4,8 +4,8 @@ import math
 
 import tensorflow as tf
 
-from tfrobust.bounds import convolutions
-from tfrobust.bounds.rules import rule
+from tfrobust.bounds import rounding
+from tfrobust.bounds.lookup import rule
 
 
 def interval(node, intervals):
@@ -41,13 +41,13 @@ def backward(trace, functions, lines, boxes=None, visit=None):
         elif rule(node).linear:
             constants += _pull(node, found, pending)
         else:
-            found, constant = lines[node].pull(found)
+            found, constant = rule(node).pulled(node, lines[node], found)
             constants.append(constant)
             _add(pending, node.dependent[0], found)
     found = pending.get(trace.input)
     if visit and found is not None:
         visit(trace.input, found)
-    return found, _total(constants)
+    return found, rounding.total(constants)
 
 
 def linear_part(trace, node, functions):
@@ -65,7 +65,7 @@ def linear_part(trace, node, functions):
         found = pending.pop(current, None)
         if found is not None:
             constants += _pull(current, found, pending)
-    return pending, _total(constants)
+    return pending, rounding.total(constants)
 
 
 def mixes(node, known):
@@ -78,7 +78,7 @@ def mixes(node, known):
         return math.inf
     if len(node.dependent) > 1:
         return max(2, *(known[given] for given in node.dependent))
-    alone = how.factor(node, 0) is not None or node.type in _REARRANGES
+    alone = how.moves or how.factor(node, 0) is not None
     return known[node.dependent[0]] + (0 if alone else 1)
 
 
@@ -87,7 +87,7 @@ def _pull(node, functions, pending):
     how = rule(node)
     for k, given in enumerate(node.dependent):
         pulled = functions.pull(how, node, k)
-        if convolutions.window(node) and given.op and rule(given).linear:
+        if how.window(node) and given.op and rule(given).linear:
             # Its output ends where padding begins. Lines would drop that too.
             pulled = _inside(pulled, given.shape)
         _add(pending, given, pulled)
@@ -101,34 +101,8 @@ def _inside(functions, shape):
     return functions.scaled(tf.ones([1, *shape])) if leaves else functions
 
 
-def _total(constants):
-    """Their sum; 0.0 if there are none."""
-    first, *rest = constants or [0.0]
-    return sum(rest, first)
-
-
 def _add(pending, node, functions):
     known = pending.get(node)
     if known is not None:
         functions = known.plus(functions, node.shape)
     pending[node] = functions
-
-
-_REARRANGES = {
-    "ConcatV2",
-    "DepthToSpace",
-    "ExpandDims",
-    "MirrorPad",
-    "Pack",
-    "Pad",
-    "PadV2",
-    "Reshape",
-    "Slice",
-    "SpaceToDepth",
-    "Split",
-    "SplitV",
-    "Squeeze",
-    "StridedSlice",
-    "Transpose",
-    "Unpack",
-}

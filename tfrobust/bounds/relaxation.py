@@ -2,6 +2,10 @@
 
 from typing import Any, NamedTuple
 
+import tensorflow as tf
+
+from tfrobust.bounds import rounding
+
 
 class Relaxation(NamedTuple):
     """Two lines that enclose an activation wherever its input may be.
@@ -17,6 +21,28 @@ class Relaxation(NamedTuple):
     lower_intercept: Any
     upper_slope: Any
     upper_intercept: Any
+
+    def loosened(self, node, moved):
+        """The same lines, moved apart by what rounding may add.
+
+        Args:
+            node: The node of the activation.
+            moved: How far rounding may move what it reads; see `Drifts.moved`.
+        """
+        below, above = (
+            0.0 if part is None else part
+            for part in (self.lower_intercept, self.upper_intercept)
+        )
+        # All values of the activation are summed up for each function. Both
+        # slopes take part wherever a coefficient is negative: see `pull`.
+        summed = 2 * rounding.share(node.size) * (tf.abs(below) + tf.abs(above))
+        steepest = tf.maximum(
+            tf.abs(self.lower_slope), tf.abs(self.upper_slope)
+        )
+        apart = tf.stop_gradient((1 + 1e-3) * steepest * moved + summed)
+        return self._replace(
+            lower_intercept=below - apart, upper_intercept=above + apart
+        )
 
     def pull(self, functions):
         """The smallest that the lines allow: functions of z, and a constant.

@@ -2,8 +2,6 @@
 
 import tensorflow as tf
 
-from tfrobust.bounds import convolutions
-
 
 class Examples:
     """The examples to which rows belong: next to each other in the batch.
@@ -61,11 +59,11 @@ class Rows:
             tensor = times(self.tensor, factor)
             return self if tensor is self.tensor else self._with(tensor)
         source = node.dependent[position].shape
-        if self.window and convolutions.window(node):
-            window = self.window.before(*convolutions.window(node))
+        if self.window and rule.window(node):
+            window = self.window.before(*rule.window(node))
             if not window.exceeds(source):
                 shape = [*window.size, source[-1]]
-                rows = convolutions.pulled_windows(node, self.rows, shape)
+                rows = rule.pulled_windows(node, self.rows, shape)
                 tensor = self._apart(rows)
                 return Rows(tensor, self.examples, window, self.places)
         whole = self.dense(node.shape)
@@ -110,11 +108,14 @@ class Rows:
         place = tf.broadcast_to(self.examples.place, tf.shape(numbers))
         return tf.gather_nd(products, tf.stack([place, numbers], axis=-1))
 
+    def magnitude(self, size):
+        """The sum of the magnitudes of all terms, z's given `[batch, ...]`."""
+        return _sums(tf.abs(self.tensor) * self._seen(size))
+
     def minimum(self, lower, upper):
         """Their minimum over a box from `lower` to `upper`."""
         centre, radius = (upper + lower) / 2, (upper - lower) / 2
-        spread = _sums(tf.abs(self.tensor) * self._seen(radius))
-        return self.dot(centre) - spread
+        return self.dot(centre) - self.magnitude(radius)
 
     def minimum_over(self, threat, x):
         """Their minimum over a threat around x."""

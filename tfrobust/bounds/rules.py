@@ -1,133 +1,232 @@
 """The one table of rules: how to bound each op.
 
 A linear op costs its name; any other op a pair of lines. An op that isn't here
-has no bounds: see `rule`.
+has no bounds, nor has one with an attribute that its record doesn't name: see
+`Record`, and `lookup` for who reads the table.
 """
 
-from typing import Any
+import tensorflow as tf
 
-from tfrobust.bounds import activation, curves, examples_apart
+from tfrobust.bounds import activation, curves, normalization, terms
+from tfrobust.bounds import examples_apart as apart
 from tfrobust.bounds.activation import Activation
-from tfrobust.bounds.linear import Linear, batch_norm_magnitude
+from tfrobust.bounds.channels import same_channels
+from tfrobust.bounds.convolutions import Convolution
+from tfrobust.bounds.linear import Linear
 from tfrobust.bounds.pooling import MaxPool
+from tfrobust.bounds.record import ANY, Record
 
-_MOVES = Linear()
-_SUM = Linear(offset=True, channelwise=True)
-_WEIGHTED = Linear(weights=True)
-_SCALED = Linear(weights=True, channelwise=True)
-_STEP = Activation(activation.step)
+
+def _always(node):
+    return True
+
+
+def _pull_matmul(node, rows):
+    transposed = node.op.get_attr("transpose_b")
+    return tf.matmul(rows, node.inputs[1], transpose_b=not transposed)
+
+
+def _pull_reshape(node, rows):
+    return tf.reshape(rows, [-1, *node.dependent[0].shape])
+
+
+def _convolution(kernel, full):
+    how = Convolution(kernel, full)
+    return Linear(how.terms, weights=True, pull=how.pulled, convolution=how)
+
+
+def _known(names, **values):
+    """Attributes of which any value will do, and those of which some will."""
+    return dict.fromkeys(names.split(), ANY) | values
+
+
+def _moving(check, attributes=None, outputs=1, **options):
+    return Record(Linear(**options), check, attributes or {}, outputs)
+
+
+def _elementwise(rule, attributes=None):
+    return Record(rule, apart.elementwise, attributes or {})
+
+
+def _sum(**options):
+    return Linear(terms.added, offset=True, channelwise=_always, **options)
+
+
+def _other_layout(node):
+    """Refuses another layout than that of the convolution that is read.
+
+    TensorFlow's graph optimiser fuses both and takes the convolution's.
+    """
+    read = node.dependent[0]
+    if read.type not in ("Conv2D", "DepthwiseConv2dNative", "Conv3D"):
+        return None
+    layouts = [other.op.get_attr("data_format") for other in (read, node)]
+    if layouts[0] == layouts[1]:
+        return None
+    return (
+        "takes another axis for the channels than the convolution before it, "
+        "so that TensorFlow computes other values in a graph than outside of "
+        "one"
+    )
+
+
+def _padded_groups(node):
+    """Refuses what TensorFlow has no gradient for."""
+    first = node.op.get_attr("data_format") == b"NCHW"
+    channels = node.dependent[0].shape[0 if first else -1]
+    if node.op.get_attr("padding") != b"EXPLICIT":
+        return None
+    if node.inputs[1].shape[2] == channels:
+        return None
+    return "has groups of channels and explicit padding, which has no gradient"
+
+
+def _one_example(value):
+    """Whether a window lies within one example."""
+    return value[0] == 1
+
+
+def _one_channel(value):
+    """Whether a window of an image lies within one example and channel."""
+    return value[0] == value[-1] == 1
+
+
+_SCALED = Linear(terms.added, weights=True, channelwise=same_channels)
+_STEP = _elementwise(Activation(activation.step))
+_AVERAGE = Record(Linear(terms.averaged), apart.reduction, _known("keep_dims"))
 _GRID = Activation(activation.fake_quantization)
+_IMAGES, _VOLUMES = (b"NHWC", b"NCHW"), (b"NDHWC",)
+_CONVOLVED = _known(
+    "strides padding explicit_paddings dilations use_cudnn_on_gpu",
+    data_format=_IMAGES,
+)
+_POOLED = _known(
+    "padding", ksize=_one_example, strides=_one_example, data_format=_IMAGES
+)
+_SPACE = _known("block_size", data_format=_IMAGES)
+_BITS = _known("num_bits narrow_range")
 
-RULES: dict[str, Any] = {
-    "Add": _SUM,
-    "AddN": _SUM,
-    "AddV2": _SUM,
-    "AvgPool": _MOVES,
-    "BatchMatMulV2": _WEIGHTED,
-    "BiasAdd": _SUM,
-    "Ceil": _STEP,
-    "ConcatV2": _MOVES,
-    "Conv2D": _WEIGHTED,
-    "Conv3D": _WEIGHTED,
-    "DepthToSpace": _MOVES,
-    "DepthwiseConv2dNative": _WEIGHTED,
-    "Einsum": _WEIGHTED,
-    "Elu": Activation(curves.elu, free=True),
-    "ExpandDims": _MOVES,
-    "FakeQuantWithMinMaxArgs": _GRID,
-    "FakeQuantWithMinMaxVars": _GRID,
-    "FakeQuantWithMinMaxVarsPerChannel": _GRID,
-    "Floor": _STEP,
-    "FusedBatchNormV3": Linear(
-        weights=True,
-        offset=True,
-        channelwise=True,
-        magnitude=batch_norm_magnitude,
+RULES: dict[str, Record] = {
+    "Add": _elementwise(_sum()),
+    "AddN": Record(_sum(), apart.add_n, _known("N")),
+    "AddV2": _elementwise(_sum()),
+    "AvgPool": Record(Linear(terms.pooled), apart.first, _POOLED),
+    "BatchMatMulV2": Record(
+        Linear(terms.multiplied, weights=True),
+        apart.batch_matmul,
+        _known("adj_x adj_y grad_x grad_y"),
     ),
-    "LeakyRelu": Activation(activation.leaky_relu, free=True, hinge=True),
-    "MatMul": _WEIGHTED,
-    "MaxPool": MaxPool(),
-    "Maximum": Activation(activation.maximum, free=True),
-    "Mean": _MOVES,
-    "Minimum": Activation(activation.minimum, free=True),
-    "MirrorPad": _MOVES,
-    "Mul": _SCALED,
-    "Neg": Linear(falls=(0,), channelwise=True),
-    "Pack": _MOVES,
-    "Pad": _MOVES,
-    "PadV2": Linear(offset=True),
-    "RealDiv": _SCALED,
-    "Relu": Activation(activation.relu, free=True, hinge=True),
-    "Relu6": Activation(activation.relu6),
-    "Reshape": _MOVES,
+    "BiasAdd": Record(
+        _sum(),
+        apart.first,
+        {"data_format": _IMAGES},
+        caveat=_other_layout,
+    ),
+    "Ceil": _STEP,
+    "ConcatV2": _moving(apart.concat, _known("N"), offset=True),
+    "Conv2D": Record(
+        _convolution(tf.raw_ops.Conv2DBackpropInput, True),
+        apart.first,
+        _CONVOLVED,
+        caveat=_padded_groups,
+    ),
+    "Conv3D": Record(
+        Linear(terms.convolved, weights=True),
+        apart.first,
+        _known("strides padding dilations", data_format=_VOLUMES),
+    ),
+    "DepthToSpace": _moving(apart.first, _SPACE),
+    "DepthwiseConv2dNative": Record(
+        _convolution(tf.raw_ops.DepthwiseConv2dNativeBackpropInput, False),
+        apart.first,
+        _CONVOLVED,
+    ),
+    "Einsum": Record(
+        Linear(terms.everything, weights=True),
+        apart.einsum,
+        _known("equation N"),
+    ),
+    "Elu": _elementwise(Activation(curves.elu, free=True, curved=True)),
+    "ExpandDims": _moving(apart.expand),
+    "FakeQuantWithMinMaxArgs": Record(
+        _GRID, apart.first, _BITS | _known("min max")
+    ),
+    "FakeQuantWithMinMaxVars": Record(_GRID, apart.first, _BITS),
+    "FakeQuantWithMinMaxVarsPerChannel": Record(_GRID, apart.first, _BITS),
+    "Floor": _STEP,
+    "FusedBatchNormV3": Record(
+        Linear(
+            terms.added,
+            weights=True,
+            offset=True,
+            channelwise=normalization.channels_last,
+            magnitude=normalization.magnitude,
+            constants=normalization.constants,
+        ),
+        apart.first,
+        _known(
+            "epsilon exponential_avg_factor",
+            data_format=(b"NHWC", b"NCHW", b"NDHWC", b"NCDHW"),
+            is_training=(False,),
+        ),
+        caveat=_other_layout,
+    ),
+    "LeakyRelu": _elementwise(
+        Activation(activation.leaky_relu, free=True, hinge=True),
+        {"alpha": lambda alpha: 0 <= alpha <= 1},
+    ),
+    "MatMul": Record(
+        Linear(terms.multiplied, weights=True, pull=_pull_matmul),
+        apart.matmul,
+        _known("transpose_a transpose_b grad_a grad_b"),
+    ),
+    "MaxPool": Record(
+        MaxPool(),
+        apart.first,
+        _known(
+            "explicit_paddings",
+            padding=(b"SAME", b"VALID"),
+            ksize=_one_channel,
+            strides=_one_channel,
+            data_format=(b"NHWC",),
+        ),
+    ),
+    "Maximum": _elementwise(Activation(activation.maximum, free=True)),
+    "Mean": Record(
+        Linear(terms.averaged), apart.reduction, _known("keep_dims")
+    ),
+    "Minimum": _elementwise(Activation(activation.minimum, free=True)),
+    "MirrorPad": _moving(apart.pad, _known("mode")),
+    "Mul": _elementwise(_SCALED),
+    "Neg": _elementwise(Linear(falls=(0,), channelwise=_always)),
+    "Pack": _moving(apart.pack, _known("N axis"), offset=True),
+    "Pad": _moving(apart.pad),
+    "PadV2": _moving(apart.pad, offset=True),
+    "RealDiv": Record(_SCALED, apart.scaled),
+    "Relu": _elementwise(Activation(activation.relu, free=True, hinge=True)),
+    "Relu6": _elementwise(Activation(activation.relu6)),
+    "Reshape": _moving(apart.reshape, pull=_pull_reshape),
     "Rint": _STEP,
     "Round": _STEP,
-    "Sigmoid": Activation(curves.sigmoid, free=True),
+    "Sigmoid": _elementwise(Activation(curves.sigmoid, free=True, curved=True)),
     "Sign": _STEP,
-    "Slice": _MOVES,
-    "Softplus": Activation(curves.softplus, free=True),
-    "SpaceToDepth": _MOVES,
-    "Split": _MOVES,
-    "SplitV": _MOVES,
-    "Squeeze": _MOVES,
-    "StridedSlice": _MOVES,
-    "Sub": Linear(offset=True, falls=(1,), channelwise=True),
-    "Sum": _MOVES,
-    "Tanh": Activation(curves.tanh, free=True),
-    "Transpose": _MOVES,
-    "Unpack": _MOVES,
+    "Slice": _moving(apart.slicing),
+    "Softplus": _elementwise(
+        Activation(curves.softplus, free=True, curved=True)
+    ),
+    "SpaceToDepth": _moving(apart.first, _SPACE),
+    "Split": _moving(apart.split, _known("num_split"), None),
+    "SplitV": _moving(apart.split, _known("num_split"), None),
+    "Squeeze": _moving(apart.squeeze, _known("squeeze_dims")),
+    "StridedSlice": _moving(
+        apart.strided_slice,
+        _known(
+            "begin_mask end_mask ellipsis_mask new_axis_mask shrink_axis_mask"
+        ),
+    ),
+    "Sub": _elementwise(_sum(falls=(1,))),
+    "Sum": _AVERAGE,
+    "Tanh": _elementwise(Activation(curves.tanh, free=True, curved=True)),
+    "Transpose": _moving(apart.transpose),
+    "Unpack": _moving(apart.unpack, _known("num axis"), None),
 }
-_REMEDIES = {
-    "Cast": "Certify a copy of the network in float32: lower precision has "
-    "rounding errors that no bound accounts for.",
-    "EagerPyFunc": "Write the layer in TensorFlow ops.",
-    "LogSoftmax": "Return the logits: their order is that of the "
-    "probabilities, and every export of tfrobust has them.",
-    "PyFunc": "Write the layer in TensorFlow ops.",
-    "Softmax": "Return the logits: their order is that of the "
-    "probabilities, and every export of tfrobust has them.",
-}
-
-
-def rule(node):
-    """The rule of a node other than the input.
-
-    Raises:
-        NotImplementedError: If there is none.
-    """
-    missing = problem(node)
-    if missing:
-        raise NotImplementedError(missing)
-    return RULES[node.type]
-
-
-def problem(node):
-    """Why a node has no bounds, in one sentence; None if it has."""
-    remedy = _REMEDIES.get(
-        node.type,
-        "Replace the layer, or add a rule to tfrobust/bounds/rules.py.",
-    )
-    if node.type not in RULES:
-        return (
-            f"There is no rule to bound the op {node.type} at {node.name!r}. "
-            f"{remedy}"
-        )
-    if not examples_apart.keeps(node):
-        return (
-            f"The op {node.type} at {node.name!r} mixes the examples of a "
-            "batch, or reads constants of unknown shape, so that no example "
-            f"can be bounded by itself. {remedy}"
-        )
-    if not RULES[node.type].linear and len(node.dependent) > 1:
-        return (
-            f"There is no rule to bound the op {node.type} at {node.name!r} "
-            "of two values that depend on the input; one must be a constant. "
-            f"{remedy}"
-        )
-    if RULES[node.type] in (_WEIGHTED, _SCALED) and len(node.dependent) > 1:
-        return (
-            f"There is no rule to bound the op {node.type} at {node.name!r} "
-            "of two values that depend on the input: their product isn't "
-            f"linear. {remedy}"
-        )
-    return None

@@ -1,6 +1,27 @@
 """Copies of a model in which some layers are others."""
 
+import tempfile
+
 from tfrobust.backend import NAME, check_network, keras
+from tfrobust.compression.comparison import compare
+
+# What tf_keras makes of `a + b`, where Keras 3 has operations that are no
+# layers. They are not public.
+OPERATIONS = ("SlicingOpLambda", "TFOpLambda")
+
+
+def duplicate(model):
+    """Returns a copy with all that the model holds, after comparing the two.
+
+    Args:
+        model: A built functional or Sequential model, see `check`.
+
+    Raises:
+        ValueError: If a layer cannot be copied, or the outputs differ.
+    """
+    copy = clone(model, lambda layer: None)
+    compare(model, copy)
+    return copy
 
 
 def clone(model, replace):
@@ -11,28 +32,79 @@ def clone(model, replace):
         replace: Maps a layer to the one that takes its place, or to None to
             copy it.
     """
+    made: dict = {}  # By identity: what models inside share is made once.
     copies = []
 
-    def copied(layer):
-        if isinstance(layer, keras.Model):
-            return clone(layer, replace)
-        new = replace(layer)
-        if new is None:
-            new = type(layer).from_config(layer.get_config())
-            copies.append((layer, new))
-        return new
+    def copied(part):
+        if id(part) not in made:
+            made[id(part)] = new(part)
+        return made[id(part)]
 
-    result = keras.models.clone_model(model, clone_function=copied)
-    for layer, new in copies:
-        new.set_weights(layer.get_weights())
+    def new(part):
+        if is_graph(part):
+            return keras.models.clone_model(part, clone_function=copied)
+        is_layer = isinstance(part, keras.layers.Layer)
+        found = replace(part) if is_layer else None
+        if found is None:
+            found = anew(part)
+            copies.append((part, found))
+        return found
+
+    result = copied(model)
+    for part, copy in copies:
+        carry(part, copy)
     return result
+
+
+def anew(part):
+    """A layer or operation of the same configuration, without its weights."""
+    if is_graph(part):
+        return clone(part, lambda layer: None)
+    try:
+        return type(part).from_config(part.get_config())
+    except Exception as error:  # Whatever code of the user's raises.
+        raise ValueError(
+            "Every layer must be one that its `get_config` makes anew. "
+            f"Received: {part.name} ({type(part).__name__}), with which that "
+            f"fails: {error}"
+        ) from error
+
+
+def carry(layer, copy):
+    """Gives a copy the state of a layer: what is no weight of it too."""
+    if not hasattr(layer, "get_weights"):  # An operation.
+        return
+    copy.set_weights(layer.get_weights())
+    for old, new in zip(
+        layer._flatten_layers(), copy._flatten_layers(), strict=True
+    ):
+        settle(new)
+        if new.trainable != old.trainable:
+            new.trainable = old.trainable
+        if hasattr(old, "save_assets"):  # A vocabulary.
+            with tempfile.TemporaryDirectory() as folder:
+                old.save_assets(folder)
+                new.load_assets(folder)
+
+
+def settle(layer):
+    """Lets a normalisation use the statistics that it was given as weights."""
+    if hasattr(layer, "adapt_mean"):
+        layer.finalize_state()
+
+
+def is_graph(part):
+    """Whether this is a functional or Sequential model."""
+    return isinstance(part, keras.Model) and bool(
+        getattr(part, "outputs", None)
+    )
 
 
 def leaves(model):
     """Returns the layers of a model, and those of models in it."""
     found = []
     for layer in model.layers:
-        inner = leaves(layer) if isinstance(layer, keras.Model) else [layer]
+        inner = leaves(layer) if is_graph(layer) else [layer]
         found += [leaf for leaf in inner if leaf not in found]
     return found
 

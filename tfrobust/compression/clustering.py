@@ -1,15 +1,29 @@
 """From a network to one whose weights share few values."""
 
-from tfrobust.compression.cloning import clone, leaves
-from tfrobust.compression.tfmot import named, takes_network, tfmot
+from tfrobust.backend import keras
+from tfrobust.compression.cloning import clone, duplicate, leaves
+from tfrobust.compression.tfmot import (
+    chosen,
+    has_other_kernels,
+    named,
+    takes_network,
+    tfmot,
+)
 
 
 @takes_network
-def cluster(model, clusters, preserve_sparsity=False, per_channel=False):
+def cluster(
+    model,
+    clusters,
+    preserve_sparsity=False,
+    per_channel=False,
+    layers=None,
+):
     """Returns a copy in which each kernel has few values, trained by `fit`.
 
     The values are trained, and each weight takes the nearest. `strip` makes
-    stock layers of the result. Cluster a trained network.
+    stock layers of the result. Cluster a trained network. A `RobustModel` of
+    it is saved as `.keras` and loaded as any other.
 
     Args:
         model: A built functional or Sequential model, or a `RobustModel`.
@@ -18,42 +32,69 @@ def cluster(model, clusters, preserve_sparsity=False, per_channel=False):
         preserve_sparsity: Whether one of the values is 0 and zeros stay zero,
             for pruned and stripped networks.
         per_channel: Whether each filter of a Conv2D has values of its own.
+        layers: Names of the layers to cluster; None for all but frozen ones.
 
     Raises:
         NotImplementedError: If layers cannot be clustered; all are listed.
         ValueError: If the model or an argument isn't as described.
     """
     least = 3 if preserve_sparsity else 2
-    if not isinstance(clusters, int) or clusters < least:
+    whole = isinstance(clusters, int) and not isinstance(clusters, bool)
+    if not whole or clusters < least:
         raise ValueError(
             f"`clusters` must be a whole number of at least {least}. "
             f"Received: clusters={clusters}"
         )
-    tools = tfmot().clustering.keras
-    copy = clone(model, lambda layer: None)
+    copy = duplicate(model)
     wrappers, refused = {}, []
-    for layer in leaves(copy):
+    for layer in chosen(leaves(copy), layers):
         try:
-            wrapper = tools.cluster_weights(
-                layer,
-                clusters,
-                tools.CentroidInitialization.KMEANS_PLUS_PLUS,
-                preserve_sparsity=preserve_sparsity,
-                cluster_per_channel=per_channel,
-            )
+            wrapper = _wrapper(layer, clusters, preserve_sparsity, per_channel)
+            kernels = _kernels(layer)
         except ValueError:  # TF-MOT doesn't know the layer.
-            if any(len(w.shape) > 1 for w in layer.trainable_weights):
-                refused.append(layer)
-            continue
-        # What has no kernel, or too small a one, stays as it is.
-        if hasattr(wrapper, "cluster_centroids") and (
-            layer.get_clusterable_weights()
+            wrapper, kernels = None, []
+        if (
+            has_other_kernels(layer, kernels)
+            or not (kernels or layers is None)
+            # TF-MOT has no way back from it.
+            or isinstance(layer, keras.layers.MultiHeadAttention)
         ):
+            refused.append(layer)
+        elif kernels and wrapper:
             wrappers[layer] = wrapper
     if refused:
         raise NotImplementedError(
-            "TF-MOT must be able to cluster every layer with a kernel. "
-            f"Received also: {named(refused)}. Replace these layers, or "
-            "freeze them with trainable=False."
+            "TF-MOT must be able to cluster every kernel of every layer. "
+            f"Received also: {named(refused)}. Name the layers to cluster in "
+            "`layers`."
         )
     return clone(copy, wrappers.get)
+
+
+def _kernels(layer):
+    """What TF-MOT clusters of a layer that it took."""
+    find = getattr(layer, "get_clusterable_weights", None)
+    return [kernel for _, kernel in find()] if find else []
+
+
+def _wrapper(layer, clusters, preserve_sparsity, per_channel):
+    """A layer of TF-MOT's around this one, or None if it has few weights."""
+    tools = tfmot().clustering.keras
+    options = {
+        "number_of_clusters": clusters,
+        "cluster_centroids_init": tools.CentroidInitialization.KMEANS_PLUS_PLUS,
+        "preserve_sparsity": preserve_sparsity,
+    }
+    if type(layer) is not keras.layers.Conv2D:
+        wrapper = tools.cluster_weights(layer, **options)
+        return wrapper if hasattr(wrapper, "cluster_centroids") else None
+    if per_channel and layer.data_format == "channels_first":
+        raise ValueError("TF-MOT takes the width of kernels for its filters.")
+    # Without a bias, `cluster_weights` takes the kernel's size for the number
+    # of its filters, and does nothing.
+    groups = layer.filters if per_channel else 1
+    with tools.cluster_scope():
+        kind = keras.saving.get_registered_object("ClusterWeights")
+    wrapper = kind(layer, cluster_per_channel=per_channel, **options)
+    few = layer.kernel.shape.num_elements() <= clusters * groups
+    return None if few else wrapper

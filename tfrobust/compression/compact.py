@@ -4,13 +4,10 @@ import numpy as np
 
 from tfrobust.backend import keras
 from tfrobust.compression import channels
+from tfrobust.compression.cloning import anew
+from tfrobust.compression.comparison import compare
 from tfrobust.compression.liveness import Liveness
-from tfrobust.compression.rebuilding import (
-    compare,
-    copied,
-    prepared,
-    rebuilt,
-)
+from tfrobust.compression.rebuilding import TOLERANCE, prepared, rebuilt
 
 layers = keras.layers
 
@@ -49,38 +46,38 @@ def compact(model, reset_means=False):
     copy = rebuilt(
         model,
         {name: layer for name, (layer, _) in parts.items()},
-        {name: weights for name, (_, weights) in parts.items()},
+        {name: found for name, (_, found) in parts.items() if found},
     )
-    compare(model, copy)
+    compare(model, copy, TOLERANCE)
     return copy
 
 
 def _reset(model):
     """A copy whose constant channels are in training and inference alike."""
     means = Liveness(model, reset_means=True).means
-    copies = {layer.name: copied(layer) for layer in model.layers}
-    weights = {layer.name: layer.get_weights() for layer in model.layers}
-    copy = rebuilt(model, copies, weights)
+    copies = {layer.name: anew(layer) for layer in model.layers}
+    copy = rebuilt(model, copies, {})
+    compare(model, copy)
     for name, values in means.items():
         copies[name].moving_mean.assign(values)
     return copy
 
 
 def _sliced(layer, liveness):
-    """The layer without the channels that go, and its weights."""
+    """The layer without the channels that go, and weights if it has others."""
     if layer.name not in liveness.given:  # The input.
-        return layer, []
+        return layer, None
     given, produced = liveness.given[layer.name], liveness.produced[layer.name]
     inputs, outputs = liveness.stays(given), liveness.stays(produced)
     weights = layer.get_weights()
     if not weights or (np.all(inputs) and np.all(outputs)):
-        return copied(layer), weights
+        return anew(layer), None
     if type(layer) is layers.BatchNormalization:
-        return copied(layer), [weight[inputs] for weight in weights]
+        return anew(layer), [weight[inputs] for weight in weights]
     kernel, bias = weights[0], weights[1:]
     if type(layer) is layers.DepthwiseConv2D:
         sliced = [kernel[..., inputs, :], *(b[outputs] for b in bias)]
-        return copied(layer), sliced
+        return anew(layer), sliced
     config = layer.get_config()
     name = "units" if type(layer) is layers.Dense else "filters"
     config[name] = int(np.count_nonzero(outputs))

@@ -3,13 +3,9 @@
 import numpy as np
 
 from tfrobust.backend import keras
-from tfrobust.compression.rebuilding import (
-    compare,
-    copied,
-    prepared,
-    rebuilt,
-    run,
-)
+from tfrobust.compression.cloning import anew
+from tfrobust.compression.comparison import compare
+from tfrobust.compression.rebuilding import TOLERANCE, prepared, rebuilt, run
 
 layers = keras.layers
 _HOSTS = (layers.Conv2D, layers.Dense, layers.DepthwiseConv2D)
@@ -36,20 +32,14 @@ def fold(model):
     """
     model = prepared(model)
     hosts = _hosts(model)
-    new, weights = {}, {}
-    for layer in model.layers:
-        new[layer.name], weights[layer.name] = (
-            copied(layer),
-            layer.get_weights(),
-        )
+    new, weights = {layer.name: anew(layer) for layer in model.layers}, {}
     for name, host in hosts.items():
         config = {**host.get_config(), "use_bias": True}
         new[host.name] = type(host).from_config(config)
         weights[host.name] = _folded(host, model.get_layer(name))
         new[name] = _same
-        del weights[name]
     copy = rebuilt(model, new, weights)
-    compare(model, copy)
+    compare(model, copy, TOLERANCE)
     return copy
 
 

@@ -155,6 +155,8 @@ def _counter(name, calls):
 
 
 def _output_shape(layer, given):
+    if isinstance(layer, keras.Model):  # It may hold operations.
+        return tuple(layer.output.shape)[1:]
     shapes = [(None, *x.shape) for x in given]
     shape = layer.compute_output_shape(shapes if len(shapes) > 1 else shapes[0])
     return tuple(shape)[1:]

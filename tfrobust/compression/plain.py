@@ -1,6 +1,7 @@
 """From a network with hidden kernels to one of stock Keras layers."""
 
 from tfrobust.compression.cloning import check, clone, leaves
+from tfrobust.compression.comparison import compare
 from tfrobust.model import RobustModel
 
 
@@ -33,4 +34,6 @@ def plain(model):
     def replace(layer):
         return layer.plain() if hasattr(layer, "plain") else None
 
-    return clone(model, replace)
+    copy = clone(model, replace)
+    compare(model, copy)
+    return copy

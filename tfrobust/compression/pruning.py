@@ -2,8 +2,15 @@
 
 import math
 
-from tfrobust.compression.cloning import clone, leaves
-from tfrobust.compression.tfmot import named, takes_network, tfmot
+from tfrobust.compression.cloning import clone, duplicate, leaves
+from tfrobust.compression.comparison import compare
+from tfrobust.compression.tfmot import (
+    chosen,
+    has_other_kernels,
+    named,
+    takes_network,
+    tfmot,
+)
 
 
 @takes_network
@@ -31,7 +38,7 @@ def prune(
         block_size: Height and width of the blocks of a matrix that are pruned
             together, for Dense layers.
         block_pooling: What a block is ranked by, `"AVG"` or `"MAX"`.
-        layers: Names of the layers to prune; None for all.
+        layers: Names of the layers to prune; None for all but frozen ones.
 
     Raises:
         NotImplementedError: If layers cannot be pruned; all are listed.
@@ -59,19 +66,22 @@ def prune(
         "block_size": block_size,
         "block_pooling_type": block_pooling,
     }
-    copy = clone(model, lambda layer: None)
-    chosen = _chosen(leaves(copy), layers)
+    copy = duplicate(model)
+    named_layers = chosen(leaves(copy), layers)
     wrappers = {}
-    for layer in chosen:
+    for layer in named_layers:
         try:
             wrapper = Pruned(layer, **arguments)
         except ValueError:  # TF-MOT doesn't know the layer.
             continue
-        if layer.get_prunable_weights():
+        reached = layer.get_prunable_weights()
+        if reached and not has_other_kernels(layer, reached):
             wrappers[layer] = wrapper
-    _check_kernels(chosen, wrappers, layers)
+    _check_kernels(named_layers, wrappers, layers)
     _check_shapes(wrappers, m_by_n, block_size)
-    return clone(copy, wrappers.get)
+    pruned = clone(copy, wrappers.get)
+    compare(model, pruned)
+    return pruned
 
 
 def _check_arguments(schedule, m_by_n, block_size, block_pooling):
@@ -117,31 +127,19 @@ def _pair(numbers):
     )
 
 
-def _chosen(layers, names):
-    """The layers of these names, or all."""
-    if names is None:
-        return layers
-    unknown = sorted(set(names) - {layer.name for layer in layers})
-    if unknown:
-        raise ValueError(
-            "`layers` must name layers of the model. Received also: "
-            f"{', '.join(unknown)}"
-        )
-    return [layer for layer in layers if layer.name in names]
-
-
-def _check_kernels(chosen, wrappers, names):
+def _check_kernels(layers, wrappers, names):
     """Refuses all layers with a kernel that TF-MOT cannot prune."""
     refused = [
         layer
-        for layer in chosen
+        for layer in layers
         if layer not in wrappers
         and (names or any(len(w.shape) > 1 for w in layer.trainable_weights))
     ]
     if refused:
         raise NotImplementedError(
-            "TF-MOT must be able to prune every layer with a kernel. Received "
-            f"also: {named(refused)}. Name the layers to prune in `layers`."
+            "TF-MOT must be able to prune every kernel of every layer. "
+            f"Received also: {named(refused)}. Name the layers to prune in "
+            "`layers`."
         )
     mixed = [x for x in wrappers if x.compute_dtype != x.variable_dtype]
     if mixed:

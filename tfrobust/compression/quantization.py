@@ -4,7 +4,7 @@ import warnings
 
 from tfrobust.backend import keras
 from tfrobust.compression.calibration import calibrate
-from tfrobust.compression.cloning import leaves
+from tfrobust.compression.cloning import OPERATIONS, leaves
 from tfrobust.compression.tfmot import named, takes_network, tfmot
 
 
@@ -28,7 +28,8 @@ def quantize(
     Prune, cluster, train and strip first. Afterwards save the network, not the
     `RobustModel`, as `.h5` or with `save_format="tf"`, and load it under
     `tfr.compression.scope()`; or `save_weights` for the same network quantised
-    again. tf_keras fails to load `.keras` files of quantised layers. Loaded
+    again. tf_keras fails to load `.keras` files of quantised layers, so a
+    `RobustModel` of them refuses to write one. Loaded
     `.h5` files and folders compute the same, but no longer preserve zeros or
     clusters when they are trained.
 
@@ -73,6 +74,8 @@ _KERNELS = ("Conv2D", "DepthwiseConv2D", "Dense")
 
 def _check_layers(model, layers):
     """Refuses what TF-MOT stumbles over before it reads its registry."""
+    operations = [x for x in layers if type(x).__name__ in OPERATIONS]
+    _check_refused(operations)
     nested = [x for x in model.layers if isinstance(x, keras.Model)]
     wrapped = [x for x in layers if isinstance(x, keras.layers.Wrapper)]
     if nested or wrapped:

@@ -1,6 +1,7 @@
 """From the wrappers of TF-MOT back to stock Keras layers."""
 
 from tfrobust.compression.cloning import clone, leaves
+from tfrobust.compression.comparison import compare
 from tfrobust.compression.tfmot import takes_network, tfmot
 
 
@@ -27,7 +28,9 @@ def strip(model):
             layer.pruning_obj.weight_mask_op()
     quantized = tools.quantization.keras.QuantizeWrapper
     if any(isinstance(layer, quantized) for layer in layers):
-        return tools.experimental.combine.strip_clustering_cqat(model)
+        stripped = tools.experimental.combine.strip_clustering_cqat(model)
+        compare(model, stripped)
+        return stripped
     if not any(
         hasattr(x, "pruning_obj") or hasattr(x, "cluster_centroids")
         for x in layers
@@ -39,4 +42,6 @@ def strip(model):
     stripped = tools.sparsity.keras.strip_pruning(model)
     stripped = tools.clustering.keras.strip_clustering(stripped)
     # TF-MOT's result shares layers with the model.
-    return clone(stripped, lambda layer: None)
+    copy = clone(stripped, lambda layer: None)
+    compare(model, copy)
+    return copy

@@ -1,7 +1,7 @@
 """From a dense network to the sparse binary network inside it."""
 
 from tfrobust.backend import keras
-from tfrobust.compression.cloning import check, clone, leaves
+from tfrobust.compression.cloning import check, clone, duplicate, leaves
 from tfrobust.compression.densities import layer_densities
 from tfrobust.layers import (
     SparseBinaryConv2D,
@@ -25,7 +25,8 @@ def subnetwork(
     counterpart, without bias. A regularizer of its kernel becomes the one of
     its scores. Batch normalisation loses its scale and offset, keeps its
     momentum and epsilon, and starts anew. The scores are then all that is
-    trained. Weights of the other layers are copied.
+    trained. Other layers, and all that are frozen with `trainable=False`, are
+    copied as they are, with their weights.
 
     Args:
         model: A built functional or Sequential model of logits.
@@ -40,20 +41,27 @@ def subnetwork(
     Raises:
         NotImplementedError: If a layer has trainable weights and no sparse
             binary counterpart; all such layers are listed.
-        ValueError: If the model isn't as described, or an argument is out of
-            its range.
+        ValueError: If the model isn't as described, a layer that is copied
+            computes something else, or an argument is out of its range.
 
     Reference: Liu et al., 2022, arXiv 2202.01341.
     """
     check(model)
     layers = leaves(model)
     _check_counterparts(layers)
-    hosts = [layer for layer in layers if type(layer) in _COUNTERPARTS]
+    hosts = [layer for layer in layers if _is_host(layer)]
+    if not hosts:
+        raise ValueError(
+            "`model` must have a trainable Conv2D, DepthwiseConv2D or Dense "
+            f"layer. Received: {model.name!r}, which has none. Layers with "
+            "trainable=False stay as they are."
+        )
     sizes = [layer.get_weights()[0].size for layer in hosts]
     densities = layer_densities(sizes, density, p)
 
     def replace(layer):
-        if type(layer) is keras.layers.BatchNormalization:
+        normalizes = type(layer) is keras.layers.BatchNormalization
+        if normalizes and layer.trainable:
             config = {**layer.get_config(), "center": False, "scale": False}
             return keras.layers.BatchNormalization.from_config(config)
         if layer not in hosts:
@@ -67,6 +75,7 @@ def subnetwork(
             seed=seed + place,
         )
 
+    duplicate(model)  # Else a layer that is kept may have lost something.
     network = clone(model, replace)
     return _normalized(network) if last_normalization else network
 
@@ -111,7 +120,14 @@ def _check_counterparts(layers):
         )
 
 
+def _is_host(layer):
+    """Whether the layer becomes sparse and binary."""
+    return type(layer) in _COUNTERPARTS and layer.trainable
+
+
 def _fits(layer):
+    if not layer.trainable:
+        return True
     if type(layer) in _COUNTERPARTS:
         channels_last = (
             getattr(layer, "data_format", "channels_last") == "channels_last"

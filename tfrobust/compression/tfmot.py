@@ -4,7 +4,7 @@ import functools
 import importlib
 
 from tfrobust.backend import NAME, is_foreign_model
-from tfrobust.compression.cloning import check
+from tfrobust.compression.cloning import check, leaves
 from tfrobust.model import RobustModel
 
 
@@ -67,3 +67,35 @@ def checked_network(model):
 def named(layers):
     """Names layers and their types, for sentences."""
     return ", ".join(f"{x.name} ({type(x).__name__})" for x in layers)
+
+
+def chosen(layers, names):
+    """The layers of these names, or all that are trained."""
+    if names is None:
+        return [layer for layer in layers if layer.trainable]
+    unknown = sorted(set(names) - {layer.name for layer in layers})
+    if unknown:
+        raise ValueError(
+            "`layers` must name layers of the model. Received also: "
+            f"{', '.join(unknown)}"
+        )
+    return [layer for layer in layers if layer.name in names]
+
+
+def has_other_kernels(layer, reached):
+    """Whether a layer trains kernels that are not among the ones reached.
+
+    TF-MOT leaves depthwise kernels as they are, and says nothing.
+    """
+    biases = [getattr(x, "bias", None) for x in layer._flatten_layers()]
+    known = {id(weight) for weight in (*reached, *biases)}
+    return any(
+        len(weight.shape) > 1 and id(weight) not in known
+        for weight in layer.trainable_weights
+    )
+
+
+def is_quantized(network):
+    """Whether layers of a network are quantised; it needs no TF-MOT."""
+    layers = leaves(network) if hasattr(network, "layers") else []
+    return any(hasattr(layer, "quantize_config") for layer in layers)

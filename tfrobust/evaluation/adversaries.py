@@ -2,19 +2,43 @@
 
 import numpy as np
 
-from tfrobust.attacks import Transfer
-from tfrobust.evaluation.provenance import weights_sha256
+from tfrobust.adversary import Verifier
+from tfrobust.attacks import (
+    AutoAttack,
+    Ensemble,
+    MinimumNorm,
+    Restart,
+    Square,
+)
+from tfrobust.evaluation.identity import identified
 from tfrobust.plan import check_adversary
 
 
-def described(adversaries):
-    """Everything that their answers depend on, for a `State` to compare."""
-    surrogates = [
-        weights_sha256(adversary.surrogate)
-        for adversary in adversaries.values()
-        if isinstance(adversary, Transfer)
-    ]
-    return [adversaries, surrogates]
+def nature(adversary):
+    """What a `Row` knows of its adversary; nothing of None, clean inputs."""
+    if adversary is None:
+        return {}
+    threat = adversary.threat
+    return {
+        "adversary": repr(adversary),
+        "identity": identified(adversary),
+        "threat": identified(threat),
+        "order": threat.order,
+        "epsilon": float(np.max(threat.epsilon)),
+        "proven": isinstance(adversary, Verifier),
+        "standard": isinstance(adversary, AutoAttack)
+        and adversary.version == "standard",
+        "gradient_free": _gradient_free(adversary),
+    }
+
+
+def _gradient_free(adversary):
+    """Whether it asks the model for logits alone."""
+    if isinstance(adversary, Ensemble):
+        return all(map(_gradient_free, adversary.attacks.values()))
+    if isinstance(adversary, (Restart, MinimumNorm)):
+        return _gradient_free(adversary.attack)
+    return isinstance(adversary, Square)
 
 
 def check_names(sequences):
@@ -44,7 +68,8 @@ def check(adversaries):
         check_adversary(name, adversary)
         if np.ndim(adversary.threat.epsilon) == 1:
             raise ValueError(
-                "`evaluate` needs an epsilon that does not depend on the "
+                "An evaluation needs an epsilon that does not depend on the "
                 f"example. Received: {name!r} with one for each of "
-                f"{len(adversary.threat.epsilon)} examples."
+                f"{len(adversary.threat.epsilon)} examples. One for each "
+                "feature has the shape (1, features); or use tfr.threats.Box."
             )

@@ -1,49 +1,100 @@
 """The forms in which data comes."""
 
+import sys
+
 import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks
 
 
+def check_pair(data):
+    """Refuses data that doesn't come as inputs and labels."""
+    if isinstance(data, tf.data.Dataset):
+        _check_elements(data.element_spec)
+    elif not (isinstance(data, (tuple, list)) and len(data) == 2):
+        raise TypeError(
+            "`data` must be a pair of inputs and labels, or a tf.data.Dataset. "
+            f"Received: {type(data).__name__}. Pass both as one argument, in "
+            "parentheses: tfr.evaluate(model, (x, y), adversaries)."
+        )
+
+
 def batches(data, batch_size):
-    """Batches of `(x, y)`, and how many there are if that is known.
+    """Batches of arrays that hold examples, and how many if that is known.
+
+    Labels have the shape `[batch, 1]`, unless they are wrong.
 
     Args:
         data: A pair of arrays, or a batched `tf.data.Dataset` of `(x, y)`.
         batch_size: Number of examples in a batch of arrays.
     """
+    check_pair(data)
     if isinstance(data, tf.data.Dataset):
-        if data.element_spec[1].shape.rank == 0:
-            raise ValueError(
-                "`data` must come in batches: pass dataset.batch(128). "
-                f"Received: {data.element_spec}"
-            )
         total = int(data.cardinality())
-        return data, total if total > 0 else None
+        return _pairs(data), total if total > 0 else None
+    for name, part in zip("xy", data, strict=True):
+        if np.ndim(part) == 0:
+            raise TypeError(
+                f"`{name}` must be an array with a row for each example. "
+                f"Received: {part!r}"
+            )
     x, y = data
     if len(x) != len(y):
         raise ValueError(
-            "`x` and `y` must have the same length. Received: "
+            "`data` must hold as many labels as inputs. Received: "
             f"{len(x)} inputs and {len(y)} labels."
         )
     starts = range(0, len(x), batch_size)
     parts = ((x[i : i + batch_size], y[i : i + batch_size]) for i in starts)
-    return parts, len(starts)
+    return _pairs(parts), len(starts)
 
 
 def arrays(data):
     """All of the data as one pair of arrays."""
-    if isinstance(data, tf.data.Dataset):
-        parts = [(np.asarray(x), np.asarray(y)) for x, y in data]
-        data = [np.concatenate(part) for part in zip(*parts, strict=True)]
-    x, y = data
-    if len(x) != len(y) or len(x) == 0:
+    parts, _ = batches(data, sys.maxsize)
+    held = [*zip(*parts, strict=True)]
+    if not held:
+        raise ValueError("`data` must hold at least one example.")
+    x, y = (np.concatenate(part) for part in held)
+    return x, y
+
+
+def _check_elements(spec):
+    """Refuses a dataset whose elements aren't batches of two tensors."""
+    if not isinstance(spec, tuple) or len(spec) != 2:
         raise ValueError(
-            "`data` must hold as many labels as inputs, at least one. "
-            f"Received: {len(x)} inputs and {len(y)} labels."
+            "`data` must be a dataset of pairs (x, y). Received elements of: "
+            f"{spec}. Of pairs with weights, map lambda x, y, weight: (x, y)."
         )
-    return np.asarray(x), np.asarray(y)
+    if not all(isinstance(part, tf.TensorSpec) for part in spec):
+        raise ValueError(
+            "`data` must be a dataset of pairs of tensors (x, y). Received "
+            f"elements of: {spec}."
+        )
+    if spec[1].shape.rank == 0:
+        raise ValueError(
+            "`data` must come in batches: pass dataset.batch(128). "
+            f"Received: {spec}"
+        )
+
+
+def _pairs(parts):
+    """Those that hold any examples, as arrays."""
+    for x, y in parts:
+        x, y = np.asarray(x), np.asarray(y)
+        if y.dtype.kind not in "iuf":
+            raise ValueError(
+                "`y` must hold class labels that are numbers. Received dtype "
+                f"{y.dtype.name}. Convert them, as by y.astype('int64')."
+            )
+        if len(x) != len(y):
+            raise ValueError(
+                "`data` must hold as many labels as inputs. Received a batch "
+                f"of {len(x)} inputs and {len(y)} labels."
+            )
+        if len(x):
+            yield x, np.reshape(y, [len(y), -1])
 
 
 def labelled(data, threat, network):
@@ -58,5 +109,4 @@ def labelled(data, threat, network):
     threat.checked(x)
     x = x.astype(np.float32)
     classes = network(x[:1], training=False).shape[-1]
-    y = np.reshape(y, [len(y), -1])
     return x, np.asarray(checks.labels(y, tf.zeros([len(x), classes])))

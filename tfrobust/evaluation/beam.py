@@ -59,7 +59,8 @@ def sharded(
 
     Raises:
         ImportError: If Apache Beam is missing.
-        RuntimeError: If a shard is missing in the end; its cause is told.
+        RuntimeError: If a shard is missing in the end; its cause names each
+            that failed, and with what.
 
     Example:
         `sharded(tfr.evaluate, problem, flags=["--runner=DirectRunner"])`
@@ -98,9 +99,24 @@ class Work:
     def __call__(self, shard):
         """Evaluates a shard, and writes its report to a file of its own.
 
+        Why a shard failed is written too, so that those behind it still run.
+
         Args:
             shard: Its number, and the pair of its edges.
         """
+        try:
+            found, kind = self._computed(shard), "json"
+        except Exception as error:
+            found, kind = f"{type(error).__name__}: {error}", "failed"
+        systems = _filesystems()
+        # The file appears whole, and a shard that ran twice replaces itself.
+        path = f"{self.prefix}.{uuid.uuid4().hex}"
+        with systems.create(path) as file:
+            file.write(json.dumps([shard[0], found]).encode())
+        systems.rename([path], [f"{self.prefix}-{shard[0]}.{kind}"])
+
+    def _computed(self, shard):
+        """What a report on a shard holds, computed in another process."""
         if self._process is None:
             self._process = futures.ProcessPoolExecutor(
                 max_workers=1,
@@ -109,16 +125,10 @@ class Work:
                 initargs=(_pickler().dumps(self),),
             )
         try:
-            record = self._process.submit(_found, shard).result()
+            return self._process.submit(_found, shard).result()
         except BrokenProcessPool:
             self._process = None
             raise
-        systems = _filesystems()
-        # The file appears whole, and a shard that ran twice replaces itself.
-        path = f"{self.prefix}.{uuid.uuid4().hex}"
-        with systems.create(path) as file:
-            file.write(json.dumps([shard[0], record]).encode())
-        systems.rename([path], [f"{self.prefix}-{shard[0]}.json"])
 
     def report(self, number, begin, end):
         """The report of a shard, computed in this process."""
@@ -149,7 +159,7 @@ def _found(shard):
 
 def _reports(beam, work, parts, flags):
     """Runs the shards, and those again that did not come back."""
-    found, failure = {}, None
+    found, failures, broken = {}, {}, None
     for _ in range(ATTEMPTS):
         todo = [part for part in enumerate(parts) if part[0] not in found]
         if not todo:
@@ -161,22 +171,30 @@ def _reports(beam, work, parts, flags):
         # Each runner has exceptions of its own for a worker that died.
         except Exception as error:
             logging.warning("Some shards run again, after: %s", error)
-            failure = error
-        found.update(_read(work.prefix))
+            broken = error
+        for number, record in _read(work.prefix, "json"):
+            found[number] = Report.from_dict(record)
+        for number, failure in _read(work.prefix, "failed", delete=True):
+            logging.warning("Shard %d failed: %s", number, failure)
+            failures[number] = f"shard {number} failed with {failure}"
     try:
         return merging.collected(found.items(), len(parts))
     except RuntimeError as error:
-        raise error from failure
+        told = "; ".join(failures[n] for n in sorted(failures.keys() - found))
+        raise error from (RuntimeError(told) if told else broken)
 
 
-def _read(prefix):
-    """Yields the numbers and the reports of shards."""
+def _read(prefix, kind, delete=False):
+    """Returns numbers of shards, and what was written of each."""
     systems = _filesystems()
-    (matched,) = systems.match([f"{prefix}-*.json"])
-    for path in matched.metadata_list:
-        with systems.open(path.path) as file:
-            number, record = json.loads(file.read())
-        yield number, Report.from_dict(record)
+    (matched,) = systems.match([f"{prefix}-*.{kind}"])
+    paths, found = [part.path for part in matched.metadata_list], []
+    for path in paths:
+        with systems.open(path) as file:
+            found.append(json.loads(file.read()))
+    if delete and paths:
+        systems.delete(paths)
+    return found
 
 
 def _pickler():

@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from tfrobust.adversary import Verifier
+from tfrobust.adversary import Verifier, named
 from tfrobust.attacks import PGD
-from tfrobust.attacks.ensemble import named
 from tfrobust.backend import keras
 from tfrobust.evaluation import diagnostics
-from tfrobust.evaluation.batches import labelled
+from tfrobust.evaluation.adversaries import check
+from tfrobust.evaluation.batches import check_pair, labelled
+from tfrobust.evaluation.identity import identity
 from tfrobust.evaluation.judged import judged
 from tfrobust.evaluation.provenance import Provenance
 from tfrobust.evaluation.prover import Prover
@@ -15,6 +16,7 @@ from tfrobust.evaluation.report import Report, Row
 from tfrobust.evaluation.runner import Runner
 from tfrobust.evaluation.stage import Stage
 from tfrobust.evaluation.state import State
+from tfrobust.evaluation.usefulness import counted, of_answers
 
 CERTIFIED, FALSIFIED, UNKNOWN = "certified", "falsified", "unknown"
 BATCH = 128
@@ -46,8 +48,9 @@ def certify(
         data: A pair of arrays: inputs `[n, ...]` in the threat's valid range
             and integer labels `[n]`; or a batched `tf.data.Dataset` of them.
         verifiers: A `Verifier`, or several of one threat from cheap to tight,
-            such as `tfr.verifiers.ladder(threat)`.
-        attack: The `Attack`; None takes PGD on the margin, 40 steps, twice.
+            a list or by name, such as `tfr.verifiers.ladder(threat)`.
+        attack: The `Attack`, of the same threat; None takes PGD on the
+            margin, 40 steps, twice.
         memory: How many bytes a batch of bounds may take; batches are as
             large as the estimate of `verifiers.coverage` allows.
         state: A file in which to keep verdicts while it runs, so that a run
@@ -69,33 +72,34 @@ def certify(
     Example:
         `tfr.certify(model, (x, y), tfr.verifiers.ladder(threat))`
     """
-    verifiers = _checked(verifiers)
-    threat = verifiers[0].threat
-    attack = attack or PGD(threat, steps=40, restarts=2, loss="margin")
+    check_pair(data)
+    adversaries = _checked(attack, verifiers)
     network, weights = judged(model)
     with weights:
-        x, y = labelled(data, threat, network)
+        x, y = labelled(data, _threat(adversaries), network)
         source = Provenance(network, name, dataset)
         source.add(x, y)
-        known = State(state, [source.weights(), attack, verifiers])
+        known = State(state, ["certify", source.weights(), adversaries])
         known.check_data(np.arange(len(x)), x, y)
         known.check_model(network, x[:4])
-        run = _Run(network, attack, verifiers, x, y, memory, known)
+        run = _Run(network, adversaries, x, y, memory, known)
         return run.report(source, verbose)
 
 
 class _Run:
     """The stages of one certification: clean, attack, each verifier."""
 
-    def __init__(self, network, attack, verifiers, x, y, memory, state):
+    def __init__(self, network, adversaries, x, y, memory, state):
         shape, self.x, self.y = x.shape[1:], x, y
+        self.classes = network(x[:1], training=False).shape[-1]
+        attack, *verifiers = adversaries.items()
         self.clean, self.attacked = (
             Stage(name, Runner(network, adversary, shape), state)
-            for name, adversary in (("clean", None), (_name(attack), attack))
+            for name, adversary in (("clean", None), attack)
         )
         self.provers = [
             Prover(name, verifier, network, shape, memory, state)
-            for name, verifier in named(verifiers).items()
+            for name, verifier in verifiers
         ]
 
     def report(self, source, verbose):
@@ -126,8 +130,12 @@ class _Run:
             verdict[todo[wrong]] = FALSIFIED
             proven = todo[least > 0]
             verdict[proven[verdict[proven] == UNKNOWN]] = CERTIFIED
-            rows.append(_row(prover, verdict == CERTIFIED))
-        checked = diagnostics.of_certificates(inside, contradicted)
+            rows.append(prover.row(verdict == CERTIFIED))
+        classes = counted(self.y, self.clean.predicted(count), self.classes)
+        checked = [
+            *of_answers(rows[0], classes),
+            *diagnostics.of_certificates(rows, inside, contradicted),
+        ]
         worst = Row("worst case", verdict == CERTIFIED)
         worst.epsilon = rows[-1].epsilon
         certificates = {
@@ -135,7 +143,9 @@ class _Run:
             "margin": [float(m) if np.isfinite(m) else None for m in margin],
         }
         info = source.info(count)
-        return Report([*rows, worst], {}, checked, {}, info, certificates)
+        return Report(
+            [*rows, worst], {}, checked, {}, info, certificates, classes
+        )
 
     def _right(self, stage, index, verbose):
         def run(part):
@@ -162,38 +172,38 @@ def _in_parts(run, index, size, verbose):
     return [np.concatenate(some) for some in zip(*parts, strict=False)]
 
 
-def _checked(verifiers):
-    listed = [verifiers] if isinstance(verifiers, Verifier) else list(verifiers)
-    if not listed or not all(isinstance(v, Verifier) for v in listed):
-        raise TypeError(
-            "`verifiers` must be a verifier or a list of them, such as "
-            f"tfr.verifiers.CROWN(threat). Received: {verifiers!r}"
-        )
-    if len({repr(verifier.threat) for verifier in listed}) > 1:
+def _checked(attack, verifiers):
+    """The attack and the verifiers by name, of one threat."""
+    chosen = named(verifiers)
+    for verifier in chosen.values():
+        if not isinstance(verifier, Verifier):
+            raise TypeError(
+                "`verifiers` must be a verifier or a list of them, such as "
+                f"tfr.verifiers.CROWN(threat). Received: {verifier!r}"
+            )
+    if not chosen:
         raise ValueError(
-            "`verifiers` must share one threat. Received: "
-            f"{[verifier.threat for verifier in listed]}"
+            "`verifiers` must hold at least one verifier, such as "
+            "tfr.verifiers.CROWN(threat). Received: none."
         )
-    if listed[0].schedules():
+    threat = _threat(chosen)
+    if attack is None:
+        attack = PGD(threat, steps=40, restarts=2, loss="margin")
+    adversaries = {**named([attack]), **chosen}
+    if len(adversaries) == len(chosen):
         raise ValueError(
-            "`verifiers` need one fixed strength. Received a schedule for "
-            f"{listed[0].schedules()}. Pass a number, such as "
-            "threat.replace(epsilon=0.3)."
+            "Names of `verifiers` must differ from that of the attack. "
+            f"Received: {[*chosen]}. Choose others."
         )
-    return listed
+    check(adversaries)
+    for name, adversary in adversaries.items():
+        if identity(adversary.threat) != identity(threat):
+            raise ValueError(
+                "The attack and the verifiers must share one threat, mask and "
+                f"all. Received: {threat}, and for {name!r} {adversary.threat}."
+            )
+    return adversaries
 
 
-def _name(adversary):
-    return type(adversary).__name__.lower()
-
-
-def _row(prover, certified):
-    threat = prover.verifier.threat
-    return Row(
-        prover.name,
-        certified,
-        adversary=repr(prover.verifier),
-        order=threat.order,
-        epsilon=float(np.max(threat.epsilon)),
-        seconds=prover.seconds(),
-    )
+def _threat(adversaries):
+    return next(iter(adversaries.values())).threat

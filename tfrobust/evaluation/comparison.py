@@ -9,7 +9,7 @@ import string
 import numpy as np
 
 from tfrobust import files
-from tfrobust.evaluation import page, plot
+from tfrobust.evaluation import markdown, page, plot
 from tfrobust.evaluation.report import Report
 from tfrobust.evaluation.row import Row
 
@@ -40,27 +40,31 @@ class Comparison:
         """Why accuracies must not be ranked as they are, in sentences."""
         found = []
         for what in ("dataset", "data", "examples", "threat"):
-            values = {
-                name: _settings(report)[what]
-                for name, report in self.reports.items()
-            }
-            if len(set(values.values())) > 1:
-                found.append(f"NOT ALIKE: {what}. {_listed(values)}")
+            found += _unlike(
+                what,
+                {n: _settings(r)[what] for n, r in self.reports.items()},
+                {n: _identities(r)[what] for n, r in self.reports.items()},
+            )
         for adversary in self._adversaries():
-            values = {
-                name: report[adversary].adversary
+            rows = {
+                name: _rows(report)[adversary]
                 for name, report in self.reports.items()
                 if adversary in _rows(report)
             }
-            if len(set(values.values())) > 1:
-                found.append(
-                    f"NOT ALIKE: configuration of {adversary}. "
-                    f"{_listed(values)}"
-                )
+            found += _unlike(
+                f"configuration of {adversary}",
+                {name: row.adversary for name, row in rows.items()},
+                {name: row.identity for name, row in rows.items()},
+            )
         found += [
             f"UNRELIABLE: {name}. {reason}"
             for name, report in self.reports.items()
             for reason in report.reasons
+        ]
+        found += [
+            f"TOO WEAK AN ATTACK: {name}. {reason}"
+            for name, report in self.reports.items()
+            for reason in report.recommendations
         ]
         return found
 
@@ -91,13 +95,10 @@ class Comparison:
 
     def to_markdown(self):
         """The table and the notes as Markdown."""
-        cells = self.cells()
-        columns = list(next(iter(cells.values())))
-        table = [columns, ["---"] * len(columns)]
-        table += [list(row.values()) for row in cells.values()]
-        lines = [f"| {' | '.join(texts)} |" for texts in table]
+        cells = list(self.cells().values())
+        lines = markdown.table([list(cells[0]), *(r.values() for r in cells)])
         if self.notes:
-            lines += ["", *(f"- {note}" for note in self.notes)]
+            lines += ["", *markdown.bullets(self.notes)]
         return "\n".join(lines) + "\n"
 
     def to_html(self):
@@ -156,7 +157,7 @@ class Comparison:
 def _rows(report):
     """The rows by name, but for those of an ensemble's components."""
     rows = report.rows
-    return {row.name: row for row in rows if row.ensemble(rows) is None}
+    return {row.name: row for row in rows if row.ensemble is None}
 
 
 def _columns(report):
@@ -178,6 +179,30 @@ def _settings(report):
         "examples": report.info["examples"],
         "threat": ", ".join(threats),
     }
+
+
+def _identities(report):
+    """The same, each told from all others; None where it isn't known."""
+    threats = {row.threat: None for row in report.rows if row.adversary}
+    return {
+        "dataset": report.info["dataset"] or "unnamed",
+        "data": report.info["data_sha256"],
+        "examples": report.info["examples"],
+        "threat": None if None in threats else ", ".join(threats),
+    }
+
+
+def _unlike(what, texts, identities):
+    """A note if what is not alike, or may not be, for all models."""
+    held = set(identities.values())
+    if len(identities) < 2 or (len(held) == 1 and None not in held):
+        return []
+    if len(set(texts.values())) < len(held) or held == {None}:
+        texts = {
+            name: f"{text} ({(identities[name] or 'not known')[:12]})"
+            for name, text in texts.items()
+        }
+    return [f"NOT ALIKE: {what}. {_listed(texts)}"]
 
 
 def _threat(row):

@@ -6,12 +6,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks
-from tfrobust.adversary import Attack
+from tfrobust.adversary import Attack, named
 from tfrobust.attacks import AutoAttack, Ensemble, Transfer
 from tfrobust.backend import keras
 from tfrobust.evaluation import diagnostics
-from tfrobust.evaluation.adversaries import check, check_names, described
-from tfrobust.evaluation.batches import batches
+from tfrobust.evaluation.adversaries import check, check_names
+from tfrobust.evaluation.batches import batches, check_pair
 from tfrobust.evaluation.diagnosis import diagnose
 from tfrobust.evaluation.judged import judged
 from tfrobust.evaluation.provenance import Provenance
@@ -21,6 +21,7 @@ from tfrobust.evaluation.sequence import Sequence
 from tfrobust.evaluation.stage import Stage
 from tfrobust.evaluation.state import State
 from tfrobust.evaluation.subject import Subject, has_gradient
+from tfrobust.evaluation.usefulness import counted, of_answers
 
 CURVE = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 
@@ -53,7 +54,8 @@ def evaluate(
             SavedModel's folder or of a LiteRT file.
         data: A pair of arrays: inputs `[n, ...]` in the threats' valid range
             and integer labels `[n]`; or a batched `tf.data.Dataset` of them.
-        adversaries: Dictionary of name to `Adversary`.
+        adversaries: Dictionary of name to `Adversary`; or one, or a list,
+            named after the classes: `"pgd"`, `"pgd-2"` ...
         batch_size: Number of examples at a time, for arrays.
         curve: Multiples of epsilon for the accuracy-against-epsilon curve of
             each attack, an ensemble's being that of its first component;
@@ -74,16 +76,18 @@ def evaluate(
         ValueError: If inputs, labels or adversaries aren't as expected, or
             `state` belongs to another run.
     """
+    check_pair(data)
+    adversaries = named(adversaries)
     check(adversaries)
     network, weights = judged(model)
     with weights:
         source = Provenance(network, name, dataset)
-        known = State(state, [source.weights(), described(adversaries)])
+        known = State(state, [source.weights(), adversaries])
         run = _Run(network, adversaries, source, known, diagnostic_examples)
         parts, total = batches(data, batch_size)
         bar = None
         for x, y in parts:
-            x, y = run.begin(np.asarray(x), np.reshape(y, [len(y), -1]))
+            x, y = run.begin(x, y)
             bar = bar or keras.utils.Progbar(
                 total and total * run.parts(), verbose=verbose
             )
@@ -99,7 +103,7 @@ class _Run:
         self.source, self.state, self.count = source, state, count
         self.clean: Any = None
         self.sequences: list[Any] = []
-        self.x, self.y, self.seen = [], [], 0
+        self.x, self.y, self.labels, self.seen = [], [], [], 0
 
     def begin(self, x, y):
         """Checks a batch; `y` has shape `[batch, 1]`."""
@@ -134,6 +138,7 @@ class _Run:
         for sequence in self.sequences:
             sequence(x, y, index, standing, done)
         self.source.add(x, y)
+        self.labels.append(y)
         room = max(0, self.count - self.seen)
         self.x.append(x[:room])
         self.y.append(y[:room])
@@ -151,7 +156,13 @@ class _Run:
         radii = {row.epsilon for row in rows if row.epsilon is not None}
         epsilon = radii.pop() if len(radii) == 1 else None
         rows.append(Row("worst case", worst, epsilon=epsilon))
+        classes = counted(
+            np.concatenate(self.labels),
+            self.clean.predicted(self.seen),
+            self.classes,
+        )
         curves, found = {}, diagnostics.of_rows(rows)
+        found += of_answers(rows[0], classes)
         found += [
             diagnostics.noted(sequence.name, sentence)
             for sequence in self.sequences
@@ -165,18 +176,22 @@ class _Run:
         else:
             found.append(diagnostics.NOT_RUN)
         info = self.source.info(len(worst))
-        return Report(rows, curves, found, self._images(rows), info)
+        images = self._images(rows)
+        return Report(rows, curves, found, images, info, classes=classes)
 
-    def _stage(self, name, adversary):
+    def _stage(self, name, adversary, ensemble=None):
         runner = Runner(self.network, adversary, self.shape)
-        return Stage(name, runner, self.state)
+        return Stage(name, runner, self.state, ensemble)
 
     def _sequence(self, name, adversary):
         if not isinstance(adversary, (AutoAttack, Ensemble)):
             stages = [self._stage(name, adversary)]
             return Sequence(name, adversary, stages)
         parts = adversary.components(self.classes).items()
-        stages = [self._stage(f"{name}: {part}", a) for part, a in parts]
+        stages = [
+            self._stage(f"{name}: {part}", a, ensemble=name)
+            for part, a in parts
+        ]
         notes = adversary.notes(self.classes)
         return Sequence(name, adversary, stages, notes)
 

@@ -6,6 +6,8 @@ import threading
 import numpy as np
 import tensorflow as tf
 
+from tfrobust import files
+
 
 class LiteRT:
     """What a LiteRT (TensorFlow Lite) file answers; it has no gradients.
@@ -21,11 +23,13 @@ class LiteRT:
 
     Raises:
         ImportError: If no interpreter is installed.
-        ValueError: If the file takes more than one input, or has several
-            outputs of which none is named `logits`.
+        ValueError: If the file isn't the one of which the card beside it
+            tells, takes more than one input, or has several outputs of which
+            none is named `logits`.
     """
 
     def __init__(self, path):
+        files.check_hash(path)
         content = pathlib.Path(path).read_bytes()
         self.name = str(path)
         self.weights = [np.frombuffer(content, np.uint8)]

@@ -1,12 +1,12 @@
 """Reports on the shards of a dataset, put together."""
 
 import dataclasses
-import re
 
 import numpy as np
 
 from tfrobust.evaluation import diagnostics
 from tfrobust.evaluation.report import Report
+from tfrobust.evaluation.usefulness import of_answers
 
 
 def shards(count, size, first=0):
@@ -68,9 +68,22 @@ def merged(reports):
         name: [value for r in reports for value in r.certificates[name]]
         for name in first.certificates
     }
-    checks = _proofs(reports) if certificates else _checks(reports, rows)
+    classes = {
+        name: np.sum([r.classes[name] for r in reports], axis=0).tolist()
+        for name in first.classes
+    }
+    known = _of_all(rows, classes, certificates)
+    checks = [*known, *_found(reports, len(known))]
     info = _info([report.info for report in reports])
-    return Report(rows, first.curves, checks, first.images, info, certificates)
+    return Report(
+        rows, first.curves, checks, first.images, info, certificates, classes
+    )
+
+
+def _of_all(rows, classes, certificates):
+    """The checks that follow from what all shards found."""
+    found = [] if certificates else diagnostics.of_rows(rows)
+    return found + (of_answers(rows[0], classes) if classes else [])
 
 
 def _row(parts):
@@ -86,30 +99,31 @@ def _row(parts):
     )
 
 
-def _checks(reports, rows):
-    """Checks of all rows, then what else the shards found."""
-    first, *others = (
-        report.checks[len(diagnostics.of_rows(report.rows)) :]
-        for report in reports
-    )
+def _found(reports, known):
+    """What else the first shard found, and what failed on others.
+
+    Args:
+        reports: Those on all shards.
+        known: How many checks come first, and are known of all.
+    """
+    first, *others = (report.checks[known:] for report in reports)
+    if reports[0].certificates:
+        return [_proof(checks) for checks in zip(first, *others, strict=True)]
     failed = [
         check
         for checks in others
         for check in checks
         if check.state == "FAILED" and check != diagnostics.NOT_RUN
     ]
-    return [*diagnostics.of_rows(rows), *first, *failed]
+    return [*first, *failed]
 
 
-def _proofs(reports):
-    """Checks of certificates: failed if those of one shard are."""
-    found = []
-    for checks in zip(*(report.checks for report in reports), strict=True):
-        failed = [check for check in checks if not check.passed]
-        details = dict.fromkeys(check.detail for check in failed)
-        detail = " ".join(details) if failed else checks[0].detail
-        found.append(checks[0]._replace(passed=not failed, detail=detail))
-    return found
+def _proof(checks):
+    """A check of certificates: failed if that of one shard is."""
+    failed = [check for check in checks if not check.passed]
+    details = dict.fromkeys(check.detail for check in failed)
+    detail = " ".join(details) if failed else checks[0].detail
+    return checks[0]._replace(passed=not failed, detail=detail)
 
 
 def _info(parts):
@@ -147,10 +161,16 @@ def _identity(report):
         "dataset": report.info["dataset"],
         "weights": report.info["weights_sha256"],
         "epsilon": [row.epsilon for row in report.rows],
-        # Where an object lies in memory is no part of a configuration.
-        "adversaries": [
-            (row.name, re.sub(" at 0x[0-9a-f]+", "", row.adversary))
-            for row in report.rows
-        ],
+        "adversaries": [_adversary(row) for row in report.rows],
         "certificates": list(report.certificates),
     }
+
+
+def _adversary(row):
+    """The name of a row, and what no other adversary shares."""
+    if row.adversary and row.identity is None:
+        raise ValueError(
+            "`reports` must be on adversaries that can be told from others. "
+            f"Received: {row.name!r}, {row.adversary}."
+        )
+    return row.name, row.identity

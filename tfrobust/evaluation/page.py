@@ -27,6 +27,7 @@ tr.total td { font-weight: 600; }
 .verdict { padding: .6rem 1rem; border-left: 5px solid; }
 .verdict ul { margin: .3rem 0 0; padding-left: 1.2rem; }
 .good { border-color: #4c8c4a; background: #eef6ee; }
+.verdict.weak { border-color: #b8860b; background: #fdf7e8; }
 .bad { border-color: #c1443c; background: #fbeeed; }
 .wide { overflow-x: auto; } .strip td { border: 0; padding: .15rem .3rem;
   text-align: center; } .strip td:first-child { max-width: 9rem; }
@@ -64,8 +65,7 @@ def render(report):
             f"{info['examples']} examples of {info['dataset'] or 'the data'}, "
             f"{info['started']}"
         ),
-        mood="good" if report.reliable else "bad",
-        verdict=_verdict(report.reasons),
+        **_verdict(report),
         table=_table(report.rows),
         curve=plot.draw(report.curves),
         strip=_strip(report.images),
@@ -74,14 +74,18 @@ def render(report):
     )
 
 
-def _verdict(reasons):
-    if not reasons:
-        return "No diagnostic found a reason to distrust these numbers."
+def _verdict(report):
+    """What to think of the report, and the mood of it."""
+    if report.reliable and not report.recommendations:
+        text = "No diagnostic found a reason to distrust these numbers."
+        return {"mood": "good", "verdict": text}
+    mood, reasons = "bad", report.reasons
+    text = "<b>UNRELIABLE.</b> The true accuracy under attack may be lower."
+    if report.reliable:
+        mood, reasons = "weak", report.recommendations
+        text = "<b>TOO WEAK AN ATTACK.</b> Accuracies are too high."
     items = "".join(f"<li>{html.escape(reason)}</li>" for reason in reasons)
-    return (
-        "<b>UNRELIABLE.</b> The true accuracy under attack may be lower."
-        f"<ul>{items}</ul>"
-    )
+    return {"mood": mood, "verdict": f"{text}<ul>{items}</ul>"}
 
 
 def _table(rows):
@@ -89,14 +93,14 @@ def _table(rows):
     body = f"<tr>{body}</tr>"
     for row in rows:
         total = ' class="total"' if row is rows[-1] else ""
-        part = ' class="part"' if row.ensemble(rows) else ""
+        part = ' class="part"' if row.ensemble else ""
         name, *others = (html.escape(cell) for cell in row.cells().values())
         cells = "".join(f"<td>{cell}</td>" for cell in others)
         body += (
             f'<tr{total} title="{html.escape(row.adversary)}">'
             f"<td{part}>{name}</td>{cells}</tr>"
         )
-    ensembles = any(row.ensemble(rows) for row in rows)
+    ensembles = any(row.ensemble for row in rows)
     note = f'<p class="note">{COMPONENTS}</p>' if ensembles else ""
     return f"<table>{body}</table>{note}"
 

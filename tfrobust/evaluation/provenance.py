@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import backend
+from tfrobust.evaluation.identity import weights_of
 
 
 class Provenance:
@@ -61,7 +62,7 @@ class Provenance:
 
 def weights_sha256(network):
     """The hash of a network's weights, or None if there are none to see."""
-    held = getattr(network, "weights", getattr(network, "variables", None))
+    held = weights_of(network)
     if not held:
         return None
     digest = hashlib.sha256()

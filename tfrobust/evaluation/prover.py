@@ -5,6 +5,8 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.evaluation.adversaries import nature
+from tfrobust.evaluation.row import Row
 from tfrobust.verifiers import AlphaCROWN, BranchAndBound
 from tfrobust.verifiers.coverage import coverage
 
@@ -44,14 +46,18 @@ class Prover:
             part = todo[begin : begin + self.batch_size]
             start = time.perf_counter()
             margins, wrong = self._bounded(x[part], y[part])
+            # Minus infinity says nothing; what else is no number is a defect.
+            finite = np.all(margins < np.inf, axis=1)
             np.put_along_axis(margins, y[part, np.newaxis], np.inf, axis=1)
-            # NaN compares false with everything: never a certificate.
-            least = np.min(margins, axis=1)
-            least = np.where(np.isfinite(least), least, -np.inf)
+            least = np.where(finite, np.min(margins, axis=1), -np.inf)
             self._state.put(
                 self._answers,
                 index[part],
-                {"least": least.astype(np.float32), "wrong": wrong},
+                {
+                    "least": least.astype(np.float32),
+                    "wrong": wrong,
+                    "finite": finite,
+                },
                 time.perf_counter() - start,
             )
             self._state.save()
@@ -60,9 +66,18 @@ class Prover:
             self._state.take(self._answers, index, "wrong", bool),
         )
 
-    def seconds(self):
-        """What all answers took."""
-        return float(self._state.cost(self._answers))
+    def row(self, certified):
+        """The `Row` of the report, given what is certified by now."""
+        index = np.arange(len(certified))
+        index = index[self._state.known(self._answers, index)]
+        finite = self._state.take(self._answers, index, "finite", bool)
+        return Row(
+            self.name,
+            certified,
+            finite=bool(np.all(finite)),
+            seconds=float(self._state.cost(self._answers)),
+            **nature(self.verifier),
+        )
 
     def _bounded(self, x, y):
         """Margins `[n, classes]`, and where there is a counterexample."""

@@ -6,7 +6,8 @@ import pathlib
 from typing import Any
 
 from tfrobust import files
-from tfrobust.evaluation import page
+from tfrobust.evaluation import markdown, page
+from tfrobust.evaluation import record as record_of_reports
 from tfrobust.evaluation.diagnostics import Check
 from tfrobust.evaluation.row import Row
 
@@ -25,6 +26,8 @@ class Report:
         info: Dataset, versions, seeds, hashes and settings.
         certificates: Verdict and smallest margin of every example, if
             verifiers gave them.
+        classes: How often each class is a label, and is the answer to clean
+            inputs.
     """
 
     rows: list[Row]
@@ -33,6 +36,7 @@ class Report:
     images: dict[str, Any]
     info: dict[str, Any]
     certificates: dict[str, Any] = dataclasses.field(default_factory=dict)
+    classes: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __getitem__(self, name):
         """The `Row` of that name."""
@@ -58,11 +62,29 @@ class Report:
             if check.critical and not check.passed
         ]
 
+    @property
+    def recommendations(self):
+        """What stronger attack to run where the ones that ran were weak."""
+        return [
+            f"{check.name}: {check.detail}"
+            for check in self.checks
+            if check.state == "weak"
+        ]
+
+    @property
+    def verdict(self):
+        """How far to believe the numbers, in a sentence and its reasons."""
+        if not self.reliable:
+            return "UNRELIABLE: " + " ".join(self.reasons)
+        if self.recommendations:
+            return "TOO WEAK AN ATTACK: " + " ".join(self.recommendations)
+        return "No diagnostic found a reason to distrust these numbers."
+
     def to_dict(self):
         """The report as JSON holds it: RobustBench's keys, then ours."""
         clean, worst = self["clean"], self["worst case"]
         standard = [row for row in self.rows if row.standard]
-        notes = [c.detail for c in self.checks if c.state == "note"]
+        told = [c.detail for c in self.checks if c.state in ("note", "weak")]
         return {
             "link": None,
             "name": self.info["name"],
@@ -80,13 +102,15 @@ class Report:
             if len(standard) == 1
             else None,
             "unreliable": not self.reliable,
-            "footnote": " ".join(notes) or None,
+            "footnote": " ".join(told) or None,
             "reasons": self.reasons,
+            "recommendations": self.recommendations,
             "rows": [row.to_dict() for row in self.rows],
             "curves": self.curves,
             "checks": [check._asdict() for check in self.checks],
             "info": self.info,
             "certificates": self.certificates,
+            "classes": self.classes,
             "verdicts": {
                 row.name: row.correct.astype(int).tolist() for row in self.rows
             },
@@ -94,18 +118,19 @@ class Report:
 
     def to_markdown(self):
         """The table, the verdict and the diagnostics as Markdown."""
-        columns = list(self.rows[0].cells())
-        table = [columns, ["---"] * len(columns)]
+        table = [list(self.rows[0].cells())]
         for row in self.rows:
             name, *cells = row.cells().values()
-            inner = row.ensemble(self.rows) is not None
+            inner = row.ensemble is not None
             # No-break spaces: Markdown drops others.
             table.append(["\u00a0\u00a0" * inner + name, *cells])
-        lines = [f"| {' | '.join(cells)} |" for cells in table]
-        if any(row.ensemble(self.rows) for row in self.rows):
+        lines = markdown.table(table)
+        if any(row.ensemble for row in self.rows):
             lines += ["", page.COMPONENTS]
-        lines += ["", self._verdict(), ""]
-        lines += [f"- {c.state}: {c.name}. {c.detail}" for c in self.checks]
+        lines += ["", markdown.plain(self.verdict), ""]
+        lines += markdown.bullets(
+            f"{c.state}: {c.name}. {c.detail}" for c in self.checks
+        )
         return "\n".join(lines) + "\n"
 
     def __str__(self):
@@ -145,8 +170,9 @@ class Report:
                 f"{folder}, where there is no report.json."
             )
         try:
-            return cls.from_dict(json.loads(path.read_text()))
-        except (KeyError, TypeError, ValueError) as error:
+            text = path.read_text()
+            return cls.from_dict(json.loads(text, parse_constant=_refuse))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 "`folder` must be one that `Report.save` wrote. Received: "
                 f"{folder}, whose report.json is damaged or of another version "
@@ -155,8 +181,14 @@ class Report:
 
     @classmethod
     def from_dict(cls, record):
-        """The report of what `to_dict` returned, without its pictures."""
-        return cls(
+        """The report of what `to_dict` returned, without its pictures.
+
+        Raises:
+            KeyError: If something is missing.
+            ValueError: If it isn't what `to_dict` returns.
+        """
+        record_of_reports.check(record)
+        report = cls(
             [
                 Row.from_dict(row, record["verdicts"][row["name"]])
                 for row in record["rows"]
@@ -166,9 +198,16 @@ class Report:
             {},
             record["info"],
             record["certificates"],
+            record["classes"],
         )
+        said = report.to_dict()
+        for key in said.keys() | record.keys():
+            if key not in said or said[key] != record[key]:
+                raise ValueError(
+                    f"what it says of {key!r} contradicts the rest"
+                )
+        return report
 
-    def _verdict(self):
-        if self.reliable:
-            return "No diagnostic found a reason to distrust these numbers."
-        return "UNRELIABLE: " + " ".join(self.reasons)
+
+def _refuse(constant):
+    raise ValueError(f"{constant} is no number")

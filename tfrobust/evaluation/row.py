@@ -14,7 +14,7 @@ class Row:
         name: Name of the adversary; "clean" and "worst case" are ours.
         correct: Per-example verdicts: right on the clean and on the worst
             input, shape `[n]`, bool.
-        adversary: Its configuration.
+        adversary: Its configuration, to be read.
         order: The p of the threat's norm, or None.
         epsilon: Radius of the threat, its largest if there are several.
         largest_norm: Largest confirmed norm of a perturbation.
@@ -24,6 +24,12 @@ class Row:
         backwards: Examples passed backward.
         seconds: Wall clock.
         proven: Whether a verifier says what is correct, from above.
+        standard: Whether it is AutoAttack's standard ensemble.
+        gradient_free: Whether it asks the model for logits alone.
+        ensemble: The name of the row that it is a component of, or None.
+        identity: The hash of its configuration, to be compared; None if it
+            can't be told.
+        threat: The hash of its threat, likewise.
     """
 
     name: str
@@ -38,6 +44,11 @@ class Row:
     backwards: int = 0
     seconds: float = 0.0
     proven: bool = False
+    standard: bool = False
+    gradient_free: bool = False
+    ensemble: str | None = None
+    identity: str | None = None
+    threat: str | None = None
 
     @property
     def accuracy(self):
@@ -48,17 +59,6 @@ class Row:
     def interval(self):
         """The 95 % Wilson score interval of the accuracy."""
         return wilson(int(self.correct.sum()), len(self.correct))
-
-    @property
-    def standard(self):
-        """Whether it is that of AutoAttack's standard ensemble."""
-        made = self.adversary.startswith("AutoAttack(")
-        return made and "version='standard'" in self.adversary
-
-    def ensemble(self, rows):
-        """The name of the one of `rows` it is a component of, or None."""
-        names = (row.name for row in rows)
-        return next((n for n in names if self.name.startswith(f"{n}: ")), None)
 
     def cells(self):
         """The row as texts, by column."""

@@ -1,11 +1,13 @@
 """Running one adversary on batches, compiled once."""
 
+import math
 import time
 
 import numpy as np
 import tensorflow as tf
 
 from tfrobust import losses
+from tfrobust.adversary import Verifier
 from tfrobust.evaluation.counter import Counter
 
 
@@ -60,7 +62,7 @@ class Runner:
         else:
             threat = self.adversary.threat
             epsilon = tf.ensure_shape(epsilon, np.shape(threat.epsilon))
-            threat = threat.replace(epsilon=epsilon)
+            threat = threat._replace(epsilon=epsilon)
             adversary = self.adversary.against(threat)
             point = adversary.search(self._model, x, y)
             # One fresh float32 forward judges the point that was found.
@@ -69,11 +71,16 @@ class Runner:
             inside = threat.contains(x, point)
         finite = tf.reduce_all(tf.math.is_finite(logits), axis=1)
         predicted = tf.argmax(logits, axis=1)
+        correct = (predicted == y) & finite
+        if isinstance(self.adversary, Verifier):
+            # A tie proves nothing, and an infinite bound only says so.
+            correct &= losses.margin(y, logits) < 0
+            finite = tf.reduce_all(logits > -math.inf, axis=1)
         return {
             "point": point,
             "logits": logits,
             "predicted": predicted,
-            "correct": (predicted == y) & finite,
+            "correct": correct,
             "finite": finite,
             "loss": losses.cross_entropy(y, logits),
             "norm": norm,

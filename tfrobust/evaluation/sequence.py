@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from tfrobust.evaluation.adversaries import nature
+
 
 class Sequence:
     """The stages of one adversary: one, or one for each of an ensemble.
@@ -54,7 +56,8 @@ class Sequence:
         total = dataclasses.replace(
             rows[-1],
             name=self.name,
-            adversary=repr(self.adversary),
+            ensemble=None,
+            **nature(self.adversary),
             largest_norm=float(np.max([row.largest_norm for row in rows])),
             inside=all(row.inside for row in rows),
             finite=all(row.finite for row in rows),

@@ -5,6 +5,8 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
+from tfrobust import files
+
 
 class Served:
     """What a SavedModel answers.
@@ -18,11 +20,13 @@ class Served:
         x: Inputs, shape `[batch, ...]`.
 
     Raises:
-        ValueError: If there is no such signature or output, or the signature
-            takes more than one input.
+        ValueError: If files aren't those of which the folder's card tells,
+            there is no such signature or output, or the signature takes more
+            than one input.
     """
 
     def __init__(self, folder, signature="serving_default", output="logits"):
+        files.check_hash(folder)
         self._model = tf.saved_model.load(str(folder))
         signatures = self._model.signatures
         if signature not in signatures:

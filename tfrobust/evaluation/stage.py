@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from tfrobust.adversary import Verifier
+from tfrobust.evaluation.adversaries import nature
 from tfrobust.evaluation.report import Row
 
 PICTURES = 10
-_VERDICTS = ("correct", "norm", "inside", "finite")
+_VERDICTS = ("correct", "norm", "inside", "finite", "predicted")
 _SHOWN = ("point", "predicted", "label")
 
 
@@ -17,11 +17,13 @@ class Stage:
         name: Its name in the report, and in the state.
         runner: The compiled `Runner`.
         state: The `State` that keeps the answers.
+        ensemble: The name of the row that it is a component of, or None.
     """
 
-    def __init__(self, name, runner, state):
+    def __init__(self, name, runner, state, ensemble=None):
         self.name, self.runner, self.adversary = name, runner, runner.adversary
-        self._state, self._answers = state, (name, "1 epsilon")
+        self.ensemble = ensemble
+        self._state, self._answers = state, (name, _at(1.0))
 
     def __call__(self, x, y, index, multiple=1.0):
         """Returns which examples are right, shape `[n]`, bool.
@@ -33,7 +35,7 @@ class Stage:
             multiple: By what the threat's epsilon is multiplied.
         """
         # Of the points of a curve, one is that of the report's row.
-        answers = self.name, f"{multiple:g} epsilon"
+        answers = self.name, _at(multiple)
         todo = ~self._state.known(answers, index)
         if todo.any():
             before = self.runner.cost()
@@ -50,6 +52,12 @@ class Stage:
     def inside(self, index):
         """Which of its points are known to lie in the threat."""
         return self._state.take(self._answers, index, "inside", bool)
+
+    def predicted(self, count):
+        """The classes that were answered, shape `[count]`."""
+        return self._state.take(
+            self._answers, np.arange(count), "predicted", np.int64
+        )
 
     def row(self, count, standing=True):
         """The `Row` of the report.
@@ -69,20 +77,17 @@ class Stage:
         forwards, backwards, seconds = np.zeros(3) + self._state.cost(
             self._answers
         )
-        threat = self.adversary and self.adversary.threat
         return Row(
             self.name,
             correct & standing,
-            adversary=repr(self.adversary) if self.adversary else "",
-            order=threat and threat.order,
-            epsilon=threat and float(np.max(threat.epsilon)),
+            ensemble=self.ensemble,
             largest_norm=float(np.max(norm, initial=0.0)),
             inside=bool(np.all(inside)),
             finite=bool(np.all(finite)),
             forwards=int(forwards),
             backwards=int(backwards),
             seconds=float(seconds),
-            proven=isinstance(self.adversary, Verifier),
+            **nature(self.adversary),
         )
 
     def pictures(self, shown):
@@ -107,3 +112,8 @@ class Stage:
         if len(index):
             kept = {key: answer[key] for key in keys}
             self._state.put(stage, index, kept, cost)
+
+
+def _at(multiple):
+    """What no other multiple of epsilon is called."""
+    return f"{float(multiple)!r} epsilon"

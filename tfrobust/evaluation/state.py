@@ -2,13 +2,11 @@
 
 import hashlib
 import pathlib
-import re
-import sys
-import zipfile
 
 import numpy as np
 
 from tfrobust import files
+from tfrobust.evaluation.identity import identity
 
 _MEND = "Choose another file, or delete it."
 _DATA = ("data",)
@@ -19,16 +17,13 @@ class State:
 
     Args:
         path: The file, or None to keep them in memory alone.
-        identity: What must be the same for answers to be used again: values
-            whose `repr` tells all of them.
+        configuration: What must be the same for answers to be used again; see
+            `identity.identity`.
     """
 
-    def __init__(self, path, identity):
+    def __init__(self, path, configuration):
         self._path = None if path is None else pathlib.Path(path)
-        with np.printoptions(threshold=sys.maxsize):
-            # Where an object lies in memory says nothing about it.
-            identity = re.sub(r" at 0x[0-9a-f]+", "", repr(identity))
-        self._key = hashlib.sha256(identity.encode()).hexdigest()
+        self._key = "" if path is None else _key(configuration)
         self._held = {}  # An array with a row an example, by `_key_of`.
         if self._path is not None and self._path.exists():
             self._held = _loaded(self._path)
@@ -44,11 +39,8 @@ class State:
         Weights alone don't tell two models apart, and functions show none.
         """
         first, second = (np.asarray(model(x, training=False)) for _ in "12")
-        # A model that is random itself may differ by what it differs anyway.
-        tolerance = 10 * np.abs(first - second).max()
-        tolerance += 1e-4 * max(1.0, np.abs(first).max())
         held = self._held.setdefault("probe", first)
-        if held.shape != first.shape or np.abs(held - first).max() > tolerance:
+        if held.shape != first.shape or not _close(held, first, second):
             raise ValueError(
                 "`state` must belong to this model. Received: "
                 f"{self._path}, which the run of another model wrote. {_MEND}"
@@ -105,7 +97,28 @@ class State:
         if self._path is not None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with files.new_file(self._path) as new, open(new, "wb") as file:
-                np.savez(file, key=self._key, **self._held)
+                held = {"key": self._key, **self._held}
+                np.savez(file, seal=_seal(held), **held)
+
+
+def _key(value):
+    try:
+        return identity(value)
+    except TypeError as error:
+        raise TypeError(
+            "`state` must be None where adversaries can't be told from others, "
+            f"since they may change. {error}"
+        ) from error
+
+
+def _close(held, first, second):
+    """Whether answers are those that are held, up to rounding."""
+    with np.errstate(invalid="ignore"):
+        # A model that is random itself may differ by what it differs anyway.
+        tolerance = 10 * np.abs(first - second).max()
+        tolerance += 1e-4 * max(1.0, np.abs(first).max())
+        near = np.abs(held - first).max() <= tolerance
+    return near or np.array_equal(held, first, equal_nan=True)
 
 
 def _key_of(stage, name):
@@ -115,13 +128,23 @@ def _key_of(stage, name):
 
 def _loaded(path):
     try:
-        with np.load(path) as stored:
-            return dict(stored)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        with open(path, "rb") as file, np.load(file) as stored:
+            held = dict(stored)
+        if str(held.pop("seal", "")) != _seal(held):
+            raise ValueError("its seal is missing or another's")
+        return held
+    # Damage shows in as many ways as there are parts of a file.
+    except Exception as error:
         raise ValueError(
             f"`state` must be a file that an evaluation wrote. Received: "
-            f"{path}, which can't be read as one ({error}). {_MEND}"
+            f"{path}, which can't be read as one ({type(error).__name__}: "
+            f"{error}). {_MEND}"
         ) from error
+
+
+def _seal(held):
+    """A hash of everything: an archive may lose an array unnoticed."""
+    return identity({name: np.asarray(part) for name, part in held.items()})
 
 
 def _grown(rows, count):

@@ -1,9 +1,12 @@
 """What the diagnostics examine."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
 from tfrobust.attacks import FGSM, PGD, Transfer
+from tfrobust.evaluation.diagnostics import TOO_WEAK
 from tfrobust.evaluation.runner import Runner
 from tfrobust.gradients import input_gradient
 from tfrobust.losses import cross_entropy
@@ -55,6 +58,35 @@ class Subject:
         x = self.x if x is None else x
         return self._runners[adversary](x, self.y, epsilon)
 
+    @functools.cached_property
+    def longer(self):
+        """Answers of the attack with five times the steps."""
+        return self.run(self.attack.replace(steps=5 * self.attack.steps))
+
+    @functools.cached_property
+    def on_margin(self):
+        """Answers of the attack on the margin loss."""
+        return self.run(self.attack.replace(loss="margin"))
+
+    @functools.cached_property
+    def at_runner_up(self):
+        """Answers where the attack aims at the class that comes second."""
+        outputs = self.clean["logits"].copy()
+        outputs[np.arange(len(self.y)), self.y] = -np.inf
+        attack = self.attack.replace(targeted=True)
+        perturb = tf.function(
+            lambda x, y: attack.perturb(self.differentiable, x, y),
+            autograph=False,
+        )
+        return self.run(None, perturb(self.x, outputs.argmax(axis=1)))
+
+    @functools.cached_property
+    def missed(self):
+        """What no adversary fooled, but a stronger attack on the gradient."""
+        answers = self.longer, self.on_margin, self.at_runner_up
+        right = np.all([answer["correct"] for answer in answers], axis=0)
+        return self.standing & ~right
+
     def right(self, answer):
         """Share that is right both clean and in an answer of `run`."""
         return float(np.mean(answer["correct"] & self.clean["correct"]))
@@ -62,6 +94,17 @@ class Subject:
     def fooled(self, answer):
         """Share that an answer of `run` gets wrong, but no adversary did."""
         return float(np.mean(self.standing & ~answer["correct"]))
+
+    def hidden(self, answer):
+        """Share that an answer gets wrong, but no attack on the gradient.
+
+        Attacks that miss too much excuse nothing: their gradients may be
+        masked from each.
+        """
+        left = self.standing & ~answer["correct"]
+        if np.mean(self.missed) <= TOO_WEAK:
+            left = left & ~self.missed
+        return float(np.mean(left))
 
     def gradient(self, x):
         """Input gradients of the cross entropy, as rows."""

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfrobust import backend, files
 from tfrobust.backend import keras
 from tfrobust.compression.cloning import clone
+from tfrobust.compression.tfmot import is_quantized
 from tfrobust.evaluation.litert import LiteRT
 from tfrobust.exporting import card
 from tfrobust.exporting.attacked import attacked
@@ -105,7 +106,10 @@ def export_litert(
 
 def _converted(network, spec, format, calibration):
     """The contents of the file."""
-    if format == "int8_sparse" and getattr(network, "outputs", None):
+    taken_apart = getattr(network, "outputs", None) and (
+        not is_quantized(network)  # Wrappers of TF-MOT hide its layers.
+    )
+    if format == "int8_sparse" and taken_apart:
         network = clone(network, _convolved)
     served = ServedNetwork(network, spec, pack=False)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():

@@ -17,6 +17,8 @@ class Node:
             (its value, outside of graphs), or None if that is known only while
             the network runs.
         shape: Static shape without the batch dimension, a tuple.
+        batched: Whether its first axis is that of the batch, as far as shapes
+            tell.
 
     Attributes:
         positions: Which of the inputs are nodes.
@@ -24,8 +26,9 @@ class Node:
         kept: What follows from this node alone, a `hoisting.Kept`.
     """
 
-    def __init__(self, op, index, inputs, shape):
+    def __init__(self, op, index, inputs, shape, batched=True):
         self.op, self.index, self.inputs, self.shape = op, index, inputs, shape
+        self.batched = batched
         self.positions = [
             k for k, given in enumerate(inputs) if isinstance(given, Node)
         ]
@@ -72,7 +75,10 @@ class Node:
             elif given is None and self.type != "Reshape":
                 raise NotImplementedError(dynamic(self))
             else:
-                inputs.append(constants(given) if constants else given)
+                given = constants(given) if constants else given
+                if self.type in _LISTS and given.shape.rank:
+                    given = _repeated(given, values[0])
+                inputs.append(given)
         if self.type == "Reshape":
             # Its own shape may hold the size of the batch that was traced.
             return tf.reshape(inputs[0], [-1, *self.shape])
@@ -120,7 +126,15 @@ def rerun(op, inputs):
     return list(outputs) if several else [outputs]
 
 
+# They read a list of values of one shape, batch included.
+_LISTS = {"AddN", "ConcatV2", "Pack"}
 _RENAMED = {"squeeze_dims": "axis"}
+
+
+def _repeated(constant, value):
+    """A constant `[1, ...]` for each example of a value."""
+    shape = tf.concat([tf.shape(value)[:1], tf.shape(constant)[1:]], axis=0)
+    return tf.broadcast_to(constant, shape)
 
 
 def _inferred(op):
@@ -142,6 +156,7 @@ def _function(name):
 def dynamic(node):
     """The sentence for a node whose shape isn't fixed."""
     return (
-        f"The shape at {node.name!r} is known only when the network runs, so "
-        "it can't be bounded. Give the network fixed shapes, but for the batch."
+        f"The shape at {node.name!r} isn't known before the network runs, or "
+        "its first axis isn't that of the batch, so it can't be bounded. Give "
+        "the network fixed shapes, but for the batch."
     )

@@ -4,11 +4,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfrobust.graph import random_ops, sizes
 from tfrobust.graph.node import Node, dynamic, rerun
 from tfrobust.hoisting import Kept
 
-# They read the shape of what they are given, never its value.
-_SHAPES = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
 # Their outputs are their inputs.
 _SAME = {
     "Identity",
@@ -87,7 +86,8 @@ class Trace:
 
     def _read(self, model, x):
         """Calls the network in the current graph and reads its ops."""
-        x = tf.identity(x)
+        # Without its size, which the network must not read off as a number.
+        x = tf.compat.v1.placeholder_with_default(x, [None, *x.shape[1:]])
         before = len(x.graph.get_operations())
         self.value = model(x, training=False)
         operations = x.graph.get_operations()[before:]
@@ -100,10 +100,11 @@ class Trace:
                 "The network's output doesn't depend on its input, so there is "
                 "nothing to bound. Does it call NumPy (tf.numpy_function)?"
             )
-        _refuse_random(operations, self.value)
+        random_ops.refuse_before(self.value, operations)
         self.nodes = _ancestors(self.output)
         for node in self.nodes:
             _check_shape(node)
+        self.value.set_shape([None, *self.output.shape])
 
 
 class _Frame:
@@ -114,16 +115,19 @@ class _Frame:
             their nodes.
         outer: Maps references of the body's inputs to tensors of the graph in
             which the trace is used. None if the body is that graph itself.
+        batch: The size of the batch, if the body is made for one.
     """
 
-    def __init__(self, nodes, outer):
-        self.nodes, self.outer = nodes, outer
+    def __init__(self, nodes, outer, batch=None):
+        self.nodes, self.outer, self.batch = nodes, outer, batch
+        self.known: dict[Any, Any] = {}
+        self.sized: dict[Any, bool] = {}
 
     def sweep(self, operations):
         """Makes nodes of all ops that depend on the input, in their order."""
         for op in operations:
             tensors = list(op.inputs)
-            if op.type in _SHAPES or not any(
+            if op.type in sizes.READERS or not any(
                 tensor.ref() in self.nodes for tensor in tensors
             ):
                 continue
@@ -135,32 +139,56 @@ class _Frame:
             else:
                 inputs = [self.resolve(tensor) for tensor in tensors]
                 for index, output in enumerate(op.outputs):
-                    node = Node(op, index, inputs, _shape(output))
+                    shape = _shape(output)
+                    if shape is None or None in shape:
+                        shape = sizes.shape(op, index, self.nodes)
+                    first = output.shape[0] if output.shape.rank else None
+                    batched = output.shape.rank != 0 and (
+                        first in (None, self.batch)
+                    )
+                    node = Node(op, index, inputs, shape, batched)
                     self.nodes[output.ref()] = node
 
     def resolve(self, tensor):
         """The node of a tensor, or what it is outside of this body.
 
-        None if that depends on the shape of what is inside.
+        Of what is made from the shape of a node, the value for one example;
+        None if it differs by the size of the batch.
         """
         known = self.nodes.get(tensor.ref())
         if known is not None:
             return known
+        if tensor.ref() in self.known:
+            return self.known[tensor.ref()]
+        if self._is_sized(tensor):
+            value = sizes.everyones(tensor, self.nodes, self._unsized)
+        else:
+            value = self._unsized(tensor)
+        self.known[tensor.ref()] = value
+        return value
+
+    def _unsized(self, tensor):
+        """What a tensor is outside of this body."""
         if self.outer is None:
             return tensor
         if tensor.ref() not in self.outer:
-            self._rerun(tensor.op)
+            op = tensor.op
+            random_ops.refuse(op)
+            inputs = [self.resolve(given) for given in op.inputs]
+            opened = any(i is None for i in inputs)
+            outputs = [None] * len(op.outputs) if opened else rerun(op, inputs)
+            for output, value in zip(op.outputs, outputs, strict=True):
+                self.outer[output.ref()] = value
         return self.outer[tensor.ref()]
 
-    def _rerun(self, op):
-        """Runs an op of the body outside of it."""
-        _refuse_random_op(op)
-        inputs = [self.resolve(tensor) for tensor in op.inputs]
-        # Shapes of tensors that exist only inside stay open.
-        opened = any(i is None or isinstance(i, Node) for i in inputs)
-        outputs = [None] * len(op.outputs) if opened else rerun(op, inputs)
-        for output, value in zip(op.outputs, outputs, strict=True):
-            self.outer[output.ref()] = value
+    def _is_sized(self, tensor):
+        """Whether a tensor is made from the shape of a node."""
+        if tensor.ref() not in self.sized:
+            self.sized[tensor.ref()] = any(
+                given.ref() in self.nodes or self._is_sized(given)
+                for given in tensor.op.inputs
+            )
+        return self.sized[tensor.ref()]
 
     def _alias(self, output, given):
         if given.ref() in self.nodes:
@@ -177,7 +205,12 @@ class _Frame:
             value = self.resolve(given)
             place = nodes if isinstance(value, Node) else outer
             place[parameter.ref()] = value
-        frame = _Frame(nodes, outer)
+        sizes_of_batch = [
+            parameter.shape[0]
+            for parameter in body.inputs
+            if parameter.ref() in nodes and parameter.shape.rank
+        ]
+        frame = _Frame(nodes, outer, *sizes_of_batch[:1])
         frame.sweep(body.get_operations())
         # A body whose gradient was taken has intermediate outputs at its end.
         for output, inner in zip(op.outputs, body.outputs, strict=False):
@@ -188,8 +221,8 @@ class _Frame:
 
 def _shape(tensor):
     """The static shape but for the batch; None if even its rank is open."""
-    known = tensor.shape.rank
-    return None if not known else tuple(tensor.shape[1:])
+    known = tensor.shape.rank is not None
+    return tuple(tensor.shape[1:]) if known else None
 
 
 def _check_shape(node):
@@ -209,24 +242,3 @@ def _ancestors(output):
             stack.append((node, True))
             stack += [(given, False) for given in reversed(node.dependent)]
     return order
-
-
-def _refuse_random(operations, output):
-    """Refuses a network with a random op among what its output is made of."""
-    inside = set(operations)
-    seen, stack = set(), [output.op]
-    while stack:
-        op = stack.pop()
-        if op in inside and op not in seen:
-            seen.add(op)
-            _refuse_random_op(op)
-            stack += [tensor.op for tensor in op.inputs]
-
-
-def _refuse_random_op(op):
-    if "Random" in op.type or op.type in ("Multinomial", "TruncatedNormal"):
-        raise ValueError(
-            "Bounds need a network whose outputs are a function of its input. "
-            f"Received one with the random op {op.type} at {op.name!r}. Let "
-            "its layer be random only when training=True."
-        )

@@ -33,6 +33,7 @@ class HiddenKernel(keras.layers.Layer):
             use_bias=False,
             name=self.name,
             dtype=self.get_config()["dtype"],
+            trainable=self.trainable,
         )
         kernel = self.kernel.numpy()
         # Of the shape of the inputs, layers need the channels alone.

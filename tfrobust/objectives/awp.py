@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from tfrobust import checks
 from tfrobust.backend import register
 from tfrobust.objectives.objective import Objective
 
@@ -22,6 +23,7 @@ class AWP(Objective):
             schedule of it: 0 at first gives the warm-up of the paper.
 
     Raises:
+        TypeError: If `objective` isn't an objective.
         ValueError: If `gamma` is negative.
         NotImplementedError: In a strategy of several replicas, which would
             have to move their copies of the weights together.
@@ -30,10 +32,9 @@ class AWP(Objective):
     """
 
     def __init__(self, objective, gamma=0.01):
-        if isinstance(gamma, (int, float)) and gamma < 0:
-            raise ValueError(
-                f"`gamma` must not be negative. Received: gamma={gamma}"
-            )
+        example = "tfr.objectives.WorstCase(tfr.attacks.PGD(threat))"
+        checks.kind(objective, Objective, "objective", example)
+        checks.amount(gamma, "gamma", low=0)
         self.objective, self.gamma = objective, gamma
 
     def search(self, model, x, y):

@@ -2,9 +2,10 @@
 
 import tensorflow as tf
 
-from tfrobust import losses
+from tfrobust import checks, losses
+from tfrobust.adversary import Attack
 from tfrobust.backend import register
-from tfrobust.objectives.objective import Objective, Outcome
+from tfrobust.objectives.objective import Objective, Outcome, check_adversary
 
 
 @register
@@ -19,17 +20,16 @@ class MART(Objective):
         beta: Weight of the divergence, not negative, or a schedule of it.
 
     Raises:
-        ValueError: If `beta` is negative.
+        TypeError: If `attack` isn't an attack.
+        ValueError: If `beta` is negative, or the attack targeted.
 
     Reference: Wang et al., 2020, Improving adversarial robustness requires
     revisiting misclassified examples, ICLR, equation 11.
     """
 
     def __init__(self, attack, beta=6.0):
-        if isinstance(beta, (int, float)) and beta < 0:
-            raise ValueError(
-                f"`beta` must not be negative. Received: beta={beta}"
-            )
+        check_adversary(attack, Attack, "attack")
+        checks.amount(beta, "beta", low=0)
         self.attack, self.beta = attack, beta
 
     def search(self, model, x, y):

@@ -3,8 +3,8 @@
 import abc
 from typing import Any, NamedTuple
 
-from tfrobust import losses
-from tfrobust.adversary import Adversary
+from tfrobust import checks, losses
+from tfrobust.adversary import Adversary, targeted
 from tfrobust.configurable import Configurable
 
 
@@ -59,7 +59,7 @@ class Objective(Configurable, abc.ABC):
             for name, value in vars(self).items()
             if isinstance(value, Objective)
         }
-        return self.replace(loss=loss, **inner)
+        return self._replace(loss=loss, **inner)
 
     def adversaries(self):
         """Returns the adversaries it trains against, those inside included."""
@@ -70,3 +70,14 @@ class Objective(Configurable, abc.ABC):
             elif isinstance(value, Objective):
                 found += value.adversaries()
         return found
+
+
+def check_adversary(adversary, expected, name):
+    """Refuses what an objective can't train against."""
+    checks.kind(adversary, expected, name, "tfr.attacks.PGD(threat)")
+    if targeted(adversary):
+        raise ValueError(
+            f"`{name}` must not be targeted: towards the true class it would "
+            f"help the network. Received: {name}={adversary!r}. Pass "
+            "targeted=False."
+        )

@@ -1,10 +1,13 @@
 """Polyhedral envelope regularization."""
 
+import math
+
 import tensorflow as tf
 
-from tfrobust import losses
+from tfrobust import checks, losses
 from tfrobust.backend import register
 from tfrobust.objectives.objective import Objective, Outcome
+from tfrobust.verifiers import PolyhedralEnvelope
 
 
 @register
@@ -25,6 +28,7 @@ class PER(Objective):
         examples: How many examples of a batch are bounded; None for all.
 
     Raises:
+        TypeError: If `verifier` isn't a `PolyhedralEnvelope`.
         ValueError: If an argument is out of its range.
 
     Example:
@@ -36,18 +40,15 @@ class PER(Objective):
     def __init__(
         self, verifier, alpha, gamma=0.03, hyperplanes=1, examples=None
     ):
-        if isinstance(alpha, (int, float)) and not alpha > 0:
-            raise ValueError(f"`alpha` must be positive. Received: {alpha}")
-        if isinstance(gamma, (int, float)) and not gamma >= 0:
-            raise ValueError(f"`gamma` must not be negative. Received: {gamma}")
-        for name, count in (
-            ("hyperplanes", hyperplanes),
-            ("examples", examples),
-        ):
-            if count is not None and count < 1:
-                raise ValueError(
-                    f"`{name}` must be at least 1. Received: {count}"
-                )
+        example = "tfr.verifiers.PolyhedralEnvelope(threat)"
+        checks.kind(verifier, PolyhedralEnvelope, "verifier", example)
+        checks.amount(alpha, "alpha", low=0)
+        if isinstance(alpha, (int, float)):
+            checks.argument(alpha > 0, "alpha", "be positive", alpha)
+        checks.amount(gamma, "gamma", low=0)
+        checks.count(hyperplanes, "hyperplanes")
+        if examples is not None:
+            checks.count(examples, "examples")
         self.verifier, self.alpha, self.gamma = verifier, alpha, gamma
         self.hyperplanes, self.examples = hyperplanes, examples
 
@@ -65,5 +66,7 @@ class PER(Objective):
         # A schedule of alpha may begin at 0, where nothing is asked for.
         short = 1 - tf.math.divide_no_nan(distances, self.alpha)
         short = tf.where(self.alpha > 0, tf.nn.relu(short), 0.0)
+        # What is not a number is no distance.
+        short = tf.where(tf.math.is_nan(distances), math.nan, short)
         others = min(self.hyperplanes, distances.shape[-1] - 1)
         return tf.reduce_sum(tf.math.top_k(short, others).values, axis=-1)

@@ -1,8 +1,9 @@
 """TRADES."""
 
-from tfrobust import losses
+from tfrobust import checks, losses
+from tfrobust.adversary import Attack
 from tfrobust.backend import register
-from tfrobust.objectives.objective import Objective, Outcome
+from tfrobust.objectives.objective import Objective, Outcome, check_adversary
 
 
 @register
@@ -18,17 +19,24 @@ class TRADES(Objective):
         beta: Weight of the divergence, not negative, or a schedule of it.
 
     Raises:
-        ValueError: If `beta` is negative or the attack starts at x.
+        TypeError: If `attack` isn't an attack.
+        ValueError: If `beta` is negative, or the attack is targeted, starts at
+            x, or can't ascend the divergence, which has no labels.
 
     Reference: Zhang et al., 2019, arXiv 1901.08573, equation 5.
     """
 
     def __init__(self, attack, beta=6.0):
-        if isinstance(beta, (int, float)) and beta < 0:
+        check_adversary(attack, Attack, "attack")
+        checks.amount(beta, "beta", low=0)
+        early = getattr(attack, "early_stop", False)
+        if early or not hasattr(attack, "loss"):
             raise ValueError(
-                f"`beta` must not be negative. Received: beta={beta}"
+                "`attack` must ascend any loss: the divergence has no labels. "
+                f"Received: {attack!r}. Pass tfr.attacks.PGD(threat), or "
+                "early_stop=False to an attack that has it."
             )
-        if attack.random_start == 0:
+        if getattr(attack, "random_start", 1.0) == 0:
             raise ValueError(
                 "`attack` must start at random: at x the divergence has no "
                 f"gradient. Received: {attack!r}. Pass random_start=1.0."
@@ -37,7 +45,7 @@ class TRADES(Objective):
 
     def search(self, model, x, y):
         clean = model(x, training=False)
-        return self.attack.replace(loss=losses.kl).search(model, x, clean)
+        return self.attack._replace(loss=losses.kl).search(model, x, clean)
 
     def outcome(self, model, x, y, found):
         clean = model(x, training=True)

@@ -1,8 +1,9 @@
 """Training against the worst case."""
 
-from tfrobust import losses
+from tfrobust import checks, losses
+from tfrobust.adversary import Adversary
 from tfrobust.backend import register
-from tfrobust.objectives.objective import Objective, Outcome
+from tfrobust.objectives.objective import Objective, Outcome, check_adversary
 
 
 @register
@@ -20,15 +21,17 @@ class WorstCase(Objective):
             number 1 the clean loss is not computed.
 
     Raises:
-        ValueError: If `mix` is a number outside [0, 1].
+        TypeError: If `adversary` is none.
+        ValueError: If `mix` is a number outside [0, 1], or it is a targeted
+            attack.
 
     Reference: Madry et al., 2018, arXiv 1706.06083, equation 2.1; the
     mixture: Goodfellow et al., 2015, arXiv 1412.6572, section 6.
     """
 
     def __init__(self, adversary, mix=1.0):
-        if isinstance(mix, (int, float)) and not 0 <= mix <= 1:
-            raise ValueError(f"`mix` must lie in [0, 1]. Received: mix={mix}")
+        check_adversary(adversary, Adversary, "adversary")
+        checks.amount(mix, "mix", low=0, high=1)
         self.adversary, self.mix = adversary, mix
 
     def search(self, model, x, y):

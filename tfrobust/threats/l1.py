@@ -2,9 +2,9 @@
 
 import tensorflow as tf
 
-from tfrobust import streams
+from tfrobust import checks, streams
 from tfrobust.backend import register
-from tfrobust.threats.rows import bisect, flat, normalized
+from tfrobust.threats.rows import bisect, column, flat, normalized
 from tfrobust.threats.threat import Threat
 
 
@@ -17,7 +17,8 @@ class L1(Threat):
     up to the range, one after the other, until its length is spent.
 
     With a cap on the features that move, a projection keeps those that bring
-    it nearest, and projects on what the ball and the range allow these. What
+    it nearest, and projects on what the ball and the range allow these. A step
+    moves those that gain most, and takes over what others have moved. What
     verifiers bound, `support`, `room` and `box`, stays that of the set
     without the cap: it is larger, so bounds stay sound.
 
@@ -43,10 +44,8 @@ class L1(Threat):
 
     def __init__(self, epsilon, low=0.0, high=1.0, mask=None, features=None):
         super().__init__(epsilon, low, high, mask)
-        if features is not None and features < 1:
-            raise ValueError(
-                f"`features` must be at least 1. Received: features={features}"
-            )
+        if features is not None:
+            checks.count(features, "features")
         self.features = features
 
     def contains(self, x, perturbed, tolerance=1e-5):
@@ -81,7 +80,32 @@ class L1(Threat):
         radius = streams.per_example(x, seed, stream=2) ** (1 / features)
         return sign * tf.reshape(sizes, tf.shape(x)) * radius
 
-    def _steepest(self, perturbed, gradient, radius):
+    def _steepest(self, x, perturbed, gradient, radius):
+        if self.features is not None:
+            kept, left = self._promising(x, perturbed, gradient)
+            begin = tf.where(kept, perturbed, x)
+            gradient = tf.where(kept, gradient, 0.0)
+            radius += self._epsilon(x) * column(left, x)
+            step = self._filled(begin, gradient, radius)
+            return begin - perturbed + step
+        return self._filled(perturbed, gradient, radius)
+
+    def _promising(self, x, perturbed, gradient):
+        """Marks the features that gain most, and sums up the others' moves.
+
+        By a step alone, features that don't move yet never displace those
+        that a random start or earlier steps have moved.
+        """
+        lower, upper, scale = self._room(x, x, self._epsilon(x))
+        gain, room = _gains(flat(gradient), lower, upper, scale)
+        kept = _largest(gain * room, self.features)
+        # Where the gradient is 0, nothing is more promising than what is.
+        kept |= tf.reduce_max(gain, axis=1, keepdims=True) == 0
+        moves = tf.where(kept, 0.0, tf.abs(flat(perturbed - x)) / scale)
+        kept = tf.reshape(kept, tf.shape(x))
+        return kept, tf.reduce_sum(moves, axis=1)
+
+    def _filled(self, perturbed, gradient, radius):
         lower, upper, scale = self._room(perturbed, perturbed, radius)
         rows, _ = normalized(flat(gradient))
         gain, room = _gains(rows, lower, upper, scale)

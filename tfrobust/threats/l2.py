@@ -45,7 +45,7 @@ class L2(Threat):
         radius = streams.per_example(x, seed, stream=2) ** (1 / features)
         return tf.reshape(direction, tf.shape(x)) * radius
 
-    def _steepest(self, perturbed, gradient, radius):
+    def _steepest(self, x, perturbed, gradient, radius):
         rows, _ = normalized(flat(gradient))
         lower, upper, scale = self._room(perturbed, perturbed, radius)
         if self.low == -math.inf and self.high == math.inf:

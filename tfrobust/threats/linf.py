@@ -41,7 +41,7 @@ class Linf(Threat):
     def _draw(self, x, seed):
         return 2 * streams.uniform(x, seed) - 1
 
-    def _steepest(self, perturbed, gradient, radius):
+    def _steepest(self, x, perturbed, gradient, radius):
         return radius * tf.sign(gradient)
 
     def _nearest(self, x, perturbed):

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfrobust import checks
 from tfrobust.backend import Schedule
 from tfrobust.configurable import Configurable
+from tfrobust.threats import arguments
 from tfrobust.threats.rows import flat, spread
 
 
@@ -36,12 +37,13 @@ class Threat(Configurable, abc.ABC):
     order: float  # The p of the norm.
 
     def __init__(self, epsilon, low=0.0, high=1.0, mask=None):
-        if not low < high:
-            raise ValueError(
-                f"`low` must be below `high`. Received: [{low}, {high}]"
-            )
-        self.epsilon, self.low, self.high = _radius(epsilon), low, high
-        self.mask = None if mask is None else np.asarray(mask, np.float32)
+        arguments.check_range(low, high)
+        self.epsilon, self.low, self.high = (
+            arguments.epsilon(epsilon),
+            low,
+            high,
+        )
+        self.mask = None if mask is None else arguments.mask(mask)
 
     def sample(self, x, seed=0):
         """Draws a point for each row: uniform in the ball, then clipped."""
@@ -63,7 +65,7 @@ class Threat(Configurable, abc.ABC):
             step_size: Length of the step as a fraction of epsilon.
         """
         radius = self._epsilon(x) * step_size
-        return perturbed + self._steepest(perturbed, gradient, radius)
+        return perturbed + self._steepest(x, perturbed, gradient, radius)
 
     def project(self, x, perturbed, box=None):
         """Returns the nearest point of the set in the Euclidean distance.
@@ -89,9 +91,9 @@ class Threat(Configurable, abc.ABC):
         lower = tf.maximum(x - epsilon, self.low)
         return lower, tf.minimum(x + epsilon, self.high)
 
-    def radius(self, x):
+    def radii(self, x):
         """How far each feature may move, were there no range; of x's shape."""
-        boundless = self.replace(low=-np.inf, high=np.inf)
+        boundless = self._replace(low=-np.inf, high=np.inf)
         return boundless.box(tf.zeros_like(x))[1]
 
     def support(self, x, coefficients):
@@ -174,7 +176,7 @@ class Threat(Configurable, abc.ABC):
             shape = tf.concat([tf.shape(x)[:1], tf.shape(value)[1:]], 0)
             return tf.gather(tf.broadcast_to(value, shape), index)
 
-        threat = self.replace(
+        threat = self._replace(
             epsilon=chosen(self.epsilon, (1, len(x.shape))),
             mask=chosen(self.mask, (len(x.shape),)),
         )
@@ -191,7 +193,7 @@ class Threat(Configurable, abc.ABC):
         """Draws uniformly from the unit ball, in the shape of x."""
 
     @abc.abstractmethod
-    def _steepest(self, perturbed, gradient, radius):
+    def _steepest(self, x, perturbed, gradient, radius):
         """The maximiser of <d, gradient> over |d / radius| <= 1, in range.
 
         What the range cuts short, this leaves long.
@@ -217,9 +219,14 @@ class Threat(Configurable, abc.ABC):
             epsilon.shape, x.shape
         ):
             raise ValueError(
-                "`epsilon` must be a number, one number for each example "
-                f"{x.shape[:1]} or one for each feature {x.shape[1:]}. "
-                f"Received shape {given}."
+                "`epsilon` must be a number, one number for each example, of "
+                f"shape {x.shape[:1]}, or one for each feature, of shape "
+                f"{[1, *x.shape[1:]]}. Received shape {given}."
+            )
+        if self.mask is not None and not _broadcasts(self.mask.shape, x.shape):
+            raise ValueError(
+                "`mask` must broadcast against x, of shape "
+                f"{x.shape}. Received shape {tuple(self.mask.shape)}."
             )
         return epsilon
 
@@ -235,19 +242,6 @@ class Threat(Configurable, abc.ABC):
 def _broadcasts(shape, target):
     """Whether a value of `shape` broadcasts against x of shape `target`."""
     pairs = zip(reversed(list(shape)), reversed(list(target)), strict=False)
-    return all(a in (1, None, b) or b is None for a, b in pairs)
-
-
-def _radius(epsilon):
-    if isinstance(epsilon, (Schedule, tf.Tensor, tf.Variable)):
-        return epsilon
-    if np.ndim(epsilon) == 0:
-        epsilon = float(epsilon)
-    else:
-        epsilon = np.asarray(epsilon, np.float32)
-    if not np.all(np.isfinite(epsilon)) or np.min(epsilon) < 0:
-        raise ValueError(
-            "`epsilon` must be finite and not negative. "
-            f"Received: epsilon={epsilon}"
-        )
-    return epsilon
+    return len(shape) <= len(target) and all(
+        a in (1, None, b) or b is None for a, b in pairs
+    )

@@ -1,5 +1,9 @@
 """Verifiers: how wrong can a network be, proven from above."""
 
+from tfrobust.bounds.activation import Activation
+from tfrobust.bounds.linear import Linear
+from tfrobust.bounds.lookup import register_rule
+from tfrobust.bounds.relaxation import Relaxation
 from tfrobust.verifiers.alpha_crown import AlphaCROWN
 from tfrobust.verifiers.box_pictures import save_histogram, save_map
 from tfrobust.verifiers.branch_and_bound import Answer, BranchAndBound
@@ -8,6 +12,7 @@ from tfrobust.verifiers.certified_radius import (
     CertifiedRadius,
     certified_radius,
 )
+from tfrobust.verifiers.check_rule import check_rule
 from tfrobust.verifiers.coverage import Coverage, coverage
 from tfrobust.verifiers.crown import CROWN
 from tfrobust.verifiers.crown_ibp import CROWNIBP
@@ -21,6 +26,7 @@ __all__ = [
     "CROWN",
     "CROWNIBP",
     "IBP",
+    "Activation",
     "AlphaCROWN",
     "Answer",
     "BranchAndBound",
@@ -28,11 +34,15 @@ __all__ = [
     "CertifiedRadius",
     "Coverage",
     "FastLin",
+    "Linear",
     "PolyhedralEnvelope",
+    "Relaxation",
     "certified_radius",
+    "check_rule",
     "coverage",
     "ladder",
     "maximize_box",
+    "register_rule",
     "save_histogram",
     "save_map",
 ]

@@ -4,10 +4,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfrobust import checks
 from tfrobust.backend import register
 from tfrobust.bounds.bounds import Bounds
 from tfrobust.bounds.dense import Dense
-from tfrobust.bounds.rules import rule
+from tfrobust.bounds.lookup import rule
 from tfrobust.verifiers.bounding import Bounding
 
 _DECAY = 0.9, 0.999  # Of Adam's two averages.
@@ -41,15 +42,10 @@ class AlphaCROWN(Bounding):
 
     def __init__(self, threat, steps=20, learning_rate=0.25, intersect=True):
         super().__init__(threat)
-        if steps < 1:
-            raise ValueError(
-                f"`steps` must be at least 1. Received: steps={steps}"
-            )
-        if not learning_rate > 0:
-            raise ValueError(
-                "`learning_rate` must be positive. Received: "
-                f"learning_rate={learning_rate}"
-            )
+        checks.count(steps, "steps")
+        checks.argument(
+            learning_rate > 0, "learning_rate", "be positive", learning_rate
+        )
         self.steps, self.learning_rate = steps, learning_rate
         self.intersect = intersect
 
@@ -63,17 +59,17 @@ class AlphaCROWN(Bounding):
             margins = tf.maximum(margins, intervals)
         if not nodes:
             return margins
-        read = {node: bounds.intervals[node.dependent[0]] for node in nodes}
+        drifts = bounds.drifts
 
         def lower(choices):
             lines = {
-                node: free_lines(node, read[node], free)
+                node: drifts.lines(node, free=free)
                 for node, free in zip(nodes, choices, strict=True)
             }
             return bounds.lower(functions, lines)
 
         start = [
-            default_choice(node, read[node], watched[node].coefficients)
+            default_choice(node, drifts, watched[node].coefficients)
             for node in nodes
         ]
         choices = maximize(
@@ -90,14 +86,15 @@ class Watched:
         multiplier: What to add to the functions of the activation's input:
             the multiplier of a constraint on it, shape `[batch, functions,
             ...]`; None for none.
+        moved: How far rounding may move that input; see `Drifts.moved`.
 
     Attributes:
         coefficients: The functions of the activation, `[batch, functions,
             ...]`, once they were pulled.
     """
 
-    def __init__(self, lines, multiplier=None):
-        self.lines, self.multiplier = lines, multiplier
+    def __init__(self, lines, multiplier=None, moved=0.0):
+        self.lines, self.multiplier, self.moved = lines, multiplier, moved
         self.coefficients: Any = None
 
     def pull(self, coefficients):
@@ -106,6 +103,7 @@ class Watched:
         pulled, constant = self.lines.pull(coefficients)
         if self.multiplier is not None:
             pulled = Dense(pulled.tensor + self.multiplier)
+            constant -= Dense(self.multiplier).magnitude(self.moved)
         return pulled, constant
 
 
@@ -114,34 +112,20 @@ def free_nodes(trace):
     return [n for n in trace.nodes[1:] if not rule(n).linear and rule(n).free]
 
 
-def free_lines(node, interval, free):
-    """Lines of a node, for each function its own.
-
-    Args:
-        node: A `Node`, one of `free_nodes`.
-        interval: Bounds of what it reads, each `[batch, ...]`.
-        free: The choice in [0, 1], shape `[batch, functions, ...]`; None for
-            the default.
-    """
-    lower, upper = (tf.expand_dims(end, 1) for end in interval)
-    return rule(node).relaxation(node, lower, upper, free)
-
-
-def default_choice(node, interval, coefficients):
+def default_choice(node, drifts, coefficients):
     """The choice that gives the default lines, up to what is nonlinear in it.
 
     Args:
         node: A `Node`, one of `free_nodes`.
-        interval: Bounds of what it reads, each `[batch, ...]`.
+        drifts: The `Drifts` that give its lines.
         coefficients: The functions of the node, `[batch, functions, ...]`:
             their signs tell which of both lines matters.
     """
-    zeros = tf.zeros_like(interval[0])[:, tf.newaxis]
-    given, first, last = (
-        free_lines(node, interval, free) for free in (None, zeros, zeros + 1)
-    )
+    zeros = tf.zeros_like(coefficients[:, :1])
+    first, last = (drifts.lines(node, free=free) for free in (zeros, zeros + 1))
+    given = drifts.lines(node)
     below, above = (
-        tf.math.divide_no_nan(slope - begin, end - begin)
+        tf.math.divide_no_nan(slope[:, tf.newaxis] - begin, end - begin)
         for slope, begin, end in (
             (given.lower_slope, first.lower_slope, last.lower_slope),
             (given.upper_slope, first.upper_slope, last.upper_slope),
@@ -201,9 +185,17 @@ def maximize(values, start, limits, steps, learning_rate, enough=float("inf")):
         lambda *state: tf.reduce_any(state[4] <= enough),
         step,
         state,
+        # The size of the batch may be known of the start alone.
+        tf.nest.map_structure(_any_batch, state),
         maximum_iterations=steps + 1,
     )
     return [tf.stop_gradient(p) for p in kept]
+
+
+def _any_batch(value):
+    """The shape of a value but for its batch; that of a number."""
+    shape = tf.convert_to_tensor(value).shape
+    return tf.TensorShape([None, *shape[1:]]) if shape.rank else shape
 
 
 def _select(chosen, value, other):

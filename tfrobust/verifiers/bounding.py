@@ -8,6 +8,7 @@ from tfrobust import checks
 from tfrobust.adversary import Verifier
 from tfrobust.bounds.dense import Dense
 from tfrobust.graph import Trace
+from tfrobust.threats import Threat
 
 # From how many coefficients on, those of all values of the largest activation,
 # bounds aren't worked out op by op.
@@ -32,10 +33,12 @@ class Bounding(Verifier):
 
     Raises:
         NotImplementedError: If an op of the network has no rule.
+        TypeError: If `threat` isn't a `Threat`.
         ValueError: If inputs or labels aren't as expected.
     """
 
     def __init__(self, threat):
+        checks.kind(threat, Threat, "threat", "tfr.threats.Linf(0.1)")
         self.threat = threat
 
     def margins(self, model, x, y):

@@ -10,8 +10,14 @@ from tfrobust import checks
 from tfrobust.adversary import Verifier
 from tfrobust.attacks.pgd import PGD
 from tfrobust.backend import register
+from tfrobust.threats import Threat
 from tfrobust.verifiers.bounding import margin_functions
-from tfrobust.verifiers.subproblems import Subproblems, Tree, compiled
+from tfrobust.verifiers.subproblems import (
+    Subproblems,
+    Tree,
+    compiled,
+    errs,
+)
 
 
 class Answer(NamedTuple):
@@ -78,15 +84,14 @@ class BranchAndBound(Verifier):
         learning_rate=0.25,
         restarts=5,
     ):
+        checks.kind(threat, Threat, "threat", "tfr.threats.Linf(0.1)")
         checks.argument(timeout >= 0, "timeout", "not be negative", timeout)
-        checks.argument(
-            batch_size >= 1, "batch_size", "be at least 1", batch_size
-        )
-        checks.argument(steps >= 1, "steps", "be at least 1", steps)
+        checks.count(batch_size, "batch_size")
+        checks.count(steps, "steps")
         checks.argument(
             learning_rate > 0, "learning_rate", "be positive", learning_rate
         )
-        checks.argument(restarts >= 1, "restarts", "be at least 1", restarts)
+        checks.count(restarts, "restarts")
         self.threat, self.timeout, self.batch_size = threat, timeout, batch_size
         self.steps, self.learning_rate = steps, learning_rate
         self.restarts = restarts
@@ -129,6 +134,7 @@ class BranchAndBound(Verifier):
                 visited[k] = tree.visited
                 if tree.point is not None and not wrong[k]:
                     points[k] = tree.point
+        margins = np.where(np.isnan(margins), -np.inf, margins)
         margins[np.arange(len(x)), y] = 0.0
         wrong = self._wrong(model, x, y, points)
         return _answer(x.numpy(), y.numpy(), points, wrong, margins, visited)
@@ -166,7 +172,7 @@ class BranchAndBound(Verifier):
     def _wrong(self, model, x, y, points):
         """Which points are in the threat, and the network gets them wrong."""
         logits = model(tf.convert_to_tensor(points), training=False)
-        wrong = tf.argmax(logits, axis=1, output_type=tf.int32) != y
+        wrong = errs(logits, y)
         return (wrong & self.threat.contains(x, points)).numpy()
 
 

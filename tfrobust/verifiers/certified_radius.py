@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks, losses
+from tfrobust.adversary import Verifier
 from tfrobust.backend import Schedule
 from tfrobust.verifiers.polyhedral_envelope import PolyhedralEnvelope
 
@@ -48,6 +49,7 @@ def certified_radius(
         that are misclassified; the tolerance is what may be missing.
 
     Raises:
+        TypeError: If `verifier` isn't one.
         ValueError: If `tolerance` or the upper end isn't as expected.
 
     Example:
@@ -55,6 +57,7 @@ def certified_radius(
 
     Reference: Liu et al., 2021, arXiv 1912.04792.
     """
+    checks.kind(verifier, Verifier, "verifier", "tfr.verifiers.CROWN(threat)")
     x, y = verifier.threat.checked(x).numpy(), np.asarray(y)
     _check(x, y, tolerance)
     high = _upper(verifier.threat.epsilon if upper is None else upper, len(x))
@@ -68,8 +71,8 @@ def certified_radius(
         ],
     )
     def certified(x, y, epsilon):
-        threat = verifier.threat.replace(epsilon=epsilon)
-        return _certified(verifier.replace(threat=threat), model, x, y)
+        threat = verifier.threat._replace(epsilon=epsilon)
+        return _certified(verifier._replace(threat=threat), model, x, y)
 
     def wrong(x, y):
         logits = model(x, training=False)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.bounds.rules import RULES, problem
+from tfrobust.bounds.lookup import problem
+from tfrobust.bounds.rules import RULES
 from tfrobust.graph import Trace
 from tfrobust.verifiers.subproblems import compiled
 
@@ -85,6 +86,7 @@ def coverage(model, verifier=None, shape=None):
     Raises:
         ValueError: If the shape isn't known.
     """
+    model = getattr(model, "network", model)  # Of a `RobustModel`.
     shape = tuple(shape or (getattr(model, "input_shape", None) or ())[1:])
     if not shape or None in shape:
         raise ValueError(
@@ -102,7 +104,7 @@ def coverage(model, verifier=None, shape=None):
     rows, problems, neurons = [], [], 0
     for node in nodes:
         missing = problem(node)
-        rule = None if missing else _named(RULES[node.type])
+        rule = None if missing else _named(RULES[node.type].rule)
         rows.append((node.name, node.type, node.shape, rule))
         problems += [missing] if missing else []
         neurons += 0 if missing or rule == "linear" else node.size

@@ -152,8 +152,8 @@ class _Problem:
         return ascend
 
     def _margins(self, radii):
-        over = self._verifier.threat.replace(epsilon=radii)
-        verifier = self._verifier.replace(threat=over)
+        over = self._verifier.threat._replace(epsilon=radii)
+        verifier = self._verifier._replace(threat=over)
         return verifier.margins(self._model, self._x, self._y)
 
     def _constraints(self):

@@ -2,14 +2,14 @@
 
 import tensorflow as tf
 
-from tfrobust.bounds.bounds import ROUNDINGS
+from tfrobust.bounds import rounding
+from tfrobust.bounds.drifts import Drifts
+from tfrobust.bounds.lookup import rule
 from tfrobust.bounds.propagation import backward, interval
-from tfrobust.bounds.rules import rule
 from tfrobust.threats.rows import flat
 from tfrobust.verifiers.alpha_crown import (
     Watched,
     default_choice,
-    free_lines,
     free_nodes,
 )
 
@@ -50,17 +50,22 @@ class Part:
         nearest = tf.maximum(nearest - 2e-7 * (1 + tf.abs(self.x)), 0.0)
         size = tf.norm(flat(nearest / self.room[2]), self.threat.order, axis=1)
         self.feasible = size <= 1 + 1e-5
-        self.intervals = {trace.input: box}
+        self.intervals, self.finite = {trace.input: box}, self.feasible | True
         for node in trace.nodes:
             if node is not trace.input:
                 self.intervals[node] = interval(node, self.intervals)
+            if node in known or node is trace.output:
+                self.finite &= rounding.finite(*self.intervals[node])
             if node in known:
                 self._cut(node, *tf.unstack(known[node], axis=1))
+        self.drifts = Drifts(self.intervals)
         self.lines = {
-            node: rule(node).relaxation(node, *self._read(node))
+            node: self.drifts.lines(node)
             for node in trace.nodes[1:]
             if not rule(node).linear
         }
+        # Now, outside of the loop that chooses the lines.
+        self.drift = self.drifts.of(trace.output)
 
     def start(self, state):
         """The choice of all lines and the multipliers of all signs.
@@ -82,7 +87,7 @@ class Part:
         count = len(self.free)
         for k, node in enumerate(self.free):
             default = default_choice(
-                node, self._read(node), watched[node].coefficients
+                node, self.drifts, watched[node].coefficients
             )
             parts[k] = tf.where(parts[k] < 0, default, parts[k])
         return parts[:count] + [tf.maximum(p, 0.0) for p in parts[count:]]
@@ -98,22 +103,27 @@ class Part:
         multipliers = dict(zip(self.signed, choice[count:], strict=True))
         self.watched = {}
         for node, free in zip(self.free, choice[:count], strict=True):
-            lines = free_lines(node, self._read(node), free)
+            lines = self.drifts.lines(node, free=free)
             force = None
             if node in multipliers:
                 force = -multipliers[node] * self.signs[node][:, tf.newaxis]
-            self.watched[node] = Watched(lines, force)
-        functions, constant, size = self._functions(self.watched)
-        lower = functions.minimum(*self.box)
+            moved = self.drifts.moved(node.dependent[0])
+            self.watched[node] = Watched(lines, force, moved)
+        functions, constant = self._functions(self.watched)
+        below, above = self.box
+        spare = rounding.spare(below, above, self.trace.input.size)
+        lower = functions.minimum(below - spare, above + spare)
         if self.threat.order < float("inf"):
             rows = tf.reshape(-functions.tensor, [-1, 1, self.trace.input.size])
             room = (flat(part)[:, tf.newaxis] for part in self.room)
             reach = self.threat.reach(rows, *room)
+            reach += functions.magnitude(spare)
             lower = tf.maximum(lower, functions.dot(self.x) - reach)
-        # As in `Bounds.lower`: strictly below, whatever was rounded.
-        rounding = tf.stop_gradient(ROUNDINGS * 2.0**-24 * size + 1e-30)
-        lower += constant - rounding
-        lower = tf.where(tf.math.is_nan(lower), -float("inf"), lower)
+        lower = rounding.total([lower, constant]) - rounding.TINY
+        if self.drift is not None:
+            lower -= tf.stop_gradient(self.functions.magnitude(self.drift))
+        proven = tf.math.is_finite(lower) & self.finite[:, tf.newaxis]
+        lower = tf.where(proven, lower, -float("inf"))
         feasible = self.feasible[:, tf.newaxis]
         return tf.where(feasible, lower, float("inf")), functions
 
@@ -177,28 +187,16 @@ class Part:
                 sign = self.signs[reader]
                 lower = tf.where(sign > 0, tf.maximum(lower, 0.0), lower)
                 upper = tf.where(sign < 0, tf.minimum(upper, 0.0), upper)
-        rounding = 1e-5 * (1 + tf.abs(lower) + tf.abs(upper))
-        crossed = flat(lower > upper + rounding)
+        spare = 1e-5 * (1 + tf.abs(lower) + tf.abs(upper))
+        crossed = flat(lower > upper + spare)
         self.feasible &= ~tf.reduce_any(crossed, axis=1)
         ends = tf.minimum(lower, upper), tf.maximum(lower, upper)
         self.intervals[node] = ends
 
     def _functions(self, lines):
-        """Functions of x, their constant, and the size of all terms."""
-        trace, sizes = self.trace, []
-        visited = {trace.input, trace.output, *nodes_read(trace)}
-
-        def visit(node, found):
-            if node in visited:
-                sizes.append(found.magnitude(*self.intervals[node]))
-
-        functions, constant = backward(
-            trace,
-            {trace.output: self.functions},
-            {**self.lines, **lines},
-            visit=visit,
-        )
-        return functions, constant, tf.add_n(sizes)
+        """Functions of x, and their constant."""
+        given = {self.trace.output: self.functions}
+        return backward(self.trace, given, {**self.lines, **lines})
 
 
 def nodes_read(trace):

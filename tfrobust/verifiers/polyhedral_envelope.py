@@ -44,6 +44,7 @@ class PolyhedralEnvelope(Bounding):
     """
 
     def __init__(self, threat, tighten=True, parallel=False):
+        super().__init__(threat)
         shape = getattr(threat.epsilon, "shape", ())
         if len(shape) > 1:
             raise ValueError(
@@ -51,7 +52,6 @@ class PolyhedralEnvelope(Bounding):
                 "distances to have a unit. Received: epsilon of shape "
                 f"{tuple(shape)}. Use CROWN for one for each feature."
             )
-        super().__init__(threat)
         self.tighten, self.parallel = tighten, parallel
 
     def distances(self, model, x, y):

@@ -101,13 +101,14 @@ class Subproblems:
             )
         lower, functions = part.lower(choice)
         point = part.minimizer(functions)
-        found = tf.argmax(self._model(point, training=False), axis=1)
+        label = tf.argmax(row, axis=1, output_type=tf.int32)
+        wrong = errs(self._model(point, training=False), label)
         return (
             lower[:, 0],
             part.next_sign(),
             part.next_feature(functions),
             point,
-            found != tf.argmax(row, axis=1),
+            wrong,
             tf.concat([tf.zeros_like(lower[:, :0]), *map(flat, choice)], 1),
         )
 
@@ -149,7 +150,7 @@ class Tree:
             np.repeat(part[np.newaxis], count, axis=0)
             for part in (self.x, self.ends, self.room)
         )
-        given = (np.stack(part) for part in (boxes, signs, states))
+        given = (np.stack(part) for part in (boxes, signs, _padded(states)))
         found = self.subproblems.bound(
             x, self.rows[list(rivals)], ends, room, *given
         )
@@ -180,6 +181,15 @@ class Tree:
         heapq.heappush(self.queue, entry)
 
 
+def _padded(states):
+    """States in one array; a part that was never bounded has none yet."""
+    longest = max(map(len, states))
+    return [
+        np.pad(state, (0, longest - len(state)), constant_values=-1.0)
+        for state in states
+    ]
+
+
 def _halves(signs, box, sign, feature):
     """Both parts of a part: signs and box of each; none if it can't be."""
     halves = []
@@ -193,6 +203,12 @@ def _halves(signs, box, sign, feature):
             part[side].flat[feature] = np.mean(box.reshape(2, -1)[:, feature])
             halves.append((signs, part))
     return halves
+
+
+def errs(logits, y):
+    """Which labels aren't the largest logit; what isn't finite errs."""
+    found = tf.argmax(logits, axis=1, output_type=tf.int32)
+    return (found != y) | ~tf.reduce_all(tf.math.is_finite(logits), axis=1)
 
 
 def compiled(function, *specs):

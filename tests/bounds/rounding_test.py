@@ -1,0 +1,158 @@
+"""What is proven holds in float32, whatever the order of the sums."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrobust import threats, verifiers
+from tfrobust.backend import keras
+from tfrobust.bounds import rounding
+
+layers = keras.layers
+VERIFIERS = {
+    "ibp": verifiers.IBP,
+    "crown-ibp": verifiers.CROWNIBP,
+    "crown": verifiers.CROWN,
+    "crown alone": lambda threat: verifiers.CROWN(threat, intersect=False),
+    "fast-lin": verifiers.FastLin,
+    "alpha-crown": lambda threat: verifiers.AlphaCROWN(threat, steps=3),
+    "envelope": verifiers.PolyhedralEnvelope,
+    "branch and bound": lambda t: verifiers.BranchAndBound(t, timeout=0.5),
+}
+every_verifier = pytest.mark.parametrize("verifier", list(VERIFIERS))
+
+
+def network(features, *weights, activation="relu"):
+    """Dense layers with these weights, activated but for the last."""
+    steps = [keras.Input((features,))]
+    for k, weight in enumerate(weights[::2]):
+        last = k == len(weights) // 2 - 1
+        steps.append(
+            layers.Dense(
+                np.shape(weight)[1], activation=None if last else activation
+            )
+        )
+    model = keras.Sequential(steps)
+    model.set_weights([np.asarray(weight, np.float32) for weight in weights])
+    return model
+
+
+def bounded(verifier, model, threat, x, y):
+    found = VERIFIERS[verifier](threat).margins(model, x, y)
+    return np.asarray(found, np.float64)
+
+
+@every_verifier
+def test_a_sign_that_rounding_decides_is_open(verifier):
+    # In exact arithmetic the unit gets 0.4 and the second class wins by 3; in
+    # float32 large terms swallow it in one order of summation, not in another.
+    large = 2.0**24
+    model = network(3, [[large], [1], [-large]], [-0.5], [[-10, 0]], [1, 0])
+    x = np.array([[1, 0.9, 1]], np.float32)
+    threat = threats.Linf(0.05, mask=np.array([0, 1, 0]))
+    margins = bounded(verifier, model, threat, x, np.array([0]))
+    assert margins[0, 1] <= -3
+
+
+@every_verifier
+def test_a_long_sum_is_bounded_in_every_order(verifier):
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(784, 1)).astype(np.float32)
+    x = rng.uniform(0, 1, (1, 784)).astype(np.float32)
+    terms = (x[0] * weights[:, 0]).astype(np.float32)
+    sums = np.array(
+        [np.cumsum(rng.permutation(terms))[-1] for _ in range(200)], np.float32
+    )
+    assert np.ptp(sums) > 0
+    # The unit is off in some of these orders and on in others.
+    bias = -np.median(sums)
+    scale = 1e6
+    model = network(784, weights, [bias], [[-scale, 0]], [1, 0])
+    margins = bounded(verifier, model, threats.Linf(0.0), x, np.array([0]))
+    worst = 1 - scale * np.max(np.maximum(sums + bias, 0))
+    assert worst < 0
+    assert margins[0, 1] <= worst
+
+
+@every_verifier
+def test_matrices_that_cancel_keep_their_rounding(verifier):
+    rng = np.random.default_rng(1)
+    first = (10 * rng.normal(size=(6, 8))).astype(np.float32)
+    null = np.linalg.svd(first)[2][6:].T
+    second = (1000 * null @ rng.normal(size=(2, 3))).astype(np.float32)
+    model = keras.Sequential(
+        [
+            keras.Input((6,)),
+            layers.Dense(8, use_bias=False),
+            layers.Dense(3, use_bias=False),
+        ]
+    )
+    model.set_weights([first, second])
+    x = rng.uniform(0, 1, (8, 6)).astype(np.float32)
+    margins = bounded(
+        verifier, model, threats.Linf(0.0), x, np.zeros(len(x), int)
+    )
+    for _ in range(50):  # The network in other orders of its sums.
+        order, hidden = rng.permutation(6), rng.permutation(8)
+        products = x[:, order, None] * first[order][None]
+        units = np.cumsum(products.astype(np.float32), axis=1)[:, -1]
+        products = units[:, hidden, None] * second[hidden][None]
+        logits = np.cumsum(products.astype(np.float32), axis=1)[:, -1]
+        logits = logits.astype(np.float64)
+        assert np.all(margins <= logits[:, :1] - logits)
+    exact = x.astype(float) @ first.astype(float) @ second.astype(float)
+    assert np.all(margins <= exact[:, :1] - exact)
+
+
+@every_verifier
+def test_a_large_constant_that_is_taken_off_again_keeps_its_rounding(verifier):
+    # Of x + 3e6 - 3e6 float32 keeps quarters.
+    model = keras.Sequential(
+        [
+            keras.Input((1,)),
+            layers.Dense(1),
+            layers.BatchNormalization(center=False, scale=False, epsilon=0.0),
+            layers.Dense(2),
+        ]
+    )
+    weights = [[1]], [3e6], [3e6], [1], [[-1, 0]], [0.5, 0]
+    model.set_weights([np.array(weight, np.float32) for weight in weights])
+    x = np.array([[0.49], [0.3]], np.float32)
+    margins = bounded(verifier, model, threats.Linf(0.0), x, np.zeros(2, int))
+    found = np.asarray(model(x, training=False), np.float64)
+    assert np.all(margins <= found[:, :1] - found)
+    assert np.all(margins[:, 1] <= 0.5 - x[:, 0])
+    assert np.all(margins[:, 1] <= 0.5 - (x[:, 0] + 0.125))
+
+
+@every_verifier
+@pytest.mark.parametrize("value", [1e38, np.inf, np.nan])
+def test_what_is_not_finite_proves_nothing(verifier, value):
+    kernel = np.full((3, 4), value)
+    model = network(3, kernel, np.zeros(4), np.eye(4, 2), [9, 0])
+    x = np.full((2, 3), 0.9, np.float32)
+    threat = threats.Linf(0.05)
+    margins = bounded(verifier, model, threat, x, np.zeros(2, int))
+    np.testing.assert_array_equal(margins, [[0, -np.inf]] * 2)
+
+
+def test_what_is_not_finite_is_a_counterexample():
+    def model(x, training=False):
+        # Beyond 0.6 it overflows to infinity.
+        height = 3e38 * tf.nn.relu(1e3 * (x - 0.6))
+        return tf.concat([1 + height, 0 * x], axis=1)
+
+    x = np.array([[0.7]], np.float32)
+    verifier = verifiers.BranchAndBound(threats.Linf(0.1), timeout=0.0)
+    answer = verifier.answer(model, x, np.array([0]))
+    assert answer.verdict.tolist() == ["falsified"]
+
+
+def test_the_share_of_a_sum_is_that_of_its_length():
+    unit = 2.0**-24
+    for terms in (0, 10, 784, 100_000):
+        share = rounding.share(terms)
+        assert terms * unit / (1 - terms * unit) < share
+        assert share < (terms + 20) * unit * 1.02
+    with pytest.raises(NotImplementedError, match="several layers"):
+        rounding.share(2_000_000)

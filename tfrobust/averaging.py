@@ -1,0 +1,109 @@
+"""Averaged weights, those of Keras's `use_ema`."""
+
+import contextlib
+
+import numpy as np
+
+from tfrobust import backend, files
+from tfrobust.backend import keras
+
+
+class Averaging(keras.Model):
+    """A model of which training leaves averages beside the weights.
+
+    While it is trained, the averages are what is validated, what callbacks
+    get and what a file gives back. `fit` ends with them as the weights; from
+    then on the weights are the weights, whoever sets or loads them, and the
+    averages follow.
+    """
+
+    _training = False  # Whether the averages are ahead of the weights.
+    _fitting = False
+
+    def fit(self, *args, **kwargs):
+        self._begin()
+        self._fitting = True
+        try:
+            history = super().fit(*args, **kwargs)
+        finally:
+            self._fitting = False
+        self._training = False
+        return history
+
+    def train_on_batch(self, *args, **kwargs):
+        self._begin()
+        return super().train_on_batch(*args, **kwargs)
+
+    def evaluate(self, *args, **kwargs):
+        with self.averaged():
+            return super().evaluate(*args, **kwargs)
+
+    def predict(self, *args, **kwargs):
+        with self.averaged():
+            return super().predict(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def averaged(self):
+        """Uses the averaged weights, in training, for a while."""
+        if not (self._training and backend.has_averages(self)):
+            yield
+            return
+        saved = super().get_weights()
+        self.optimizer.finalize_variable_values(self.trainable_variables)
+        try:
+            yield
+        finally:
+            super().set_weights(saved)
+
+    def get_weights(self):
+        """As in Keras; in `fit` those that are validated."""
+        with self.averaged() if self._fitting else contextlib.nullcontext():
+            return super().get_weights()
+
+    def set_weights(self, weights):
+        """As in Keras; the averages follow."""
+        super().set_weights(weights)
+        self._follow()
+
+    def load_weights(self, *args, **kwargs):
+        """As in Keras; the averages follow, unless they are loaded too."""
+        averages = backend.averages(self)
+        before = [np.array(average) for average in averages]
+        for average in averages:
+            average.assign(np.full(average.shape, np.nan))
+        try:
+            result = super().load_weights(*args, **kwargs)
+        except BaseException:
+            for average, value in zip(averages, before, strict=True):
+                average.assign(value)
+            raise
+        averages = backend.averages(self)
+        if any(np.any(np.isnan(average)) for average in averages):
+            self._follow()
+        else:
+            self._training = True
+        return result
+
+    def save(self, filepath, overwrite=True, **kwargs):
+        """As in Keras, but a local file is written whole or not at all."""
+        files.save_whole(super().save, filepath, overwrite, **kwargs)
+
+    def save_weights(self, filepath, overwrite=True, **kwargs):
+        """As in Keras, but a local file is written whole or not at all."""
+        if not self._training:
+            self._follow()
+        files.save_whole(super().save_weights, filepath, overwrite, **kwargs)
+
+    def _begin(self):
+        if not self._training:
+            self._follow()
+        self._training = True
+
+    def _follow(self):
+        """Makes the weights the averages."""
+        averages = backend.averages(self)
+        weights = backend.trainable(self) if averages else []
+        # Of other variables than it was built for the optimizer trains none.
+        if len(weights) == len(averages):
+            for average, weight in zip(averages, weights, strict=True):
+                average.assign(np.array(weight))
