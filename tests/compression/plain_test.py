@@ -60,3 +60,9 @@ def test_binary_layers_become_plain_too():
 def test_a_model_without_such_layers_is_refused():
     with pytest.raises(ValueError, match="'digits_cnn', which has none"):
         plain(networks.digits_cnn())
+
+
+def test_frozen_layers_stay_frozen():
+    layer = BinaryDense(3, trainable=False, name="frozen")
+    stock = plain(keras.Sequential([keras.Input((4,)), layer]))
+    assert not stock.get_layer("frozen").trainable

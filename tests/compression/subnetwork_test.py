@@ -168,3 +168,29 @@ def test_it_learns_to_withstand_an_attack():
     logs = model.evaluate(x[1400:], labels[1400:], verbose=0, return_dict=True)
     assert logs["accuracy"] > 0.8
     assert logs["pgd_accuracy"] > 0.4
+
+
+def test_frozen_layers_stay_as_they_are():
+    layers, random = keras.layers, np.random.default_rng(0)
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            layers.Conv2D(2, 3, trainable=False, name="frozen"),
+            layers.BatchNormalization(trainable=False, name="norm"),
+            layers.Flatten(),
+            layers.Dense(3),
+        ]
+    )
+    model.get_layer("norm").set_weights(random.random((4, 2)) + 0.5)
+    network = subnetwork(model, density=0.5)
+    for name in ("frozen", "norm"):
+        old, new = model.get_layer(name), network.get_layer(name)
+        assert type(old) is type(new) and not new.trainable
+        for before, after in zip(
+            old.get_weights(), new.get_weights(), strict=True
+        ):
+            np.testing.assert_array_equal(before, after)
+    assert len(network.trainable_weights) == 1
+    model.trainable = False
+    with pytest.raises(ValueError, match="must have a trainable Conv2D"):
+        subnetwork(model)
