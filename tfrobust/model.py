@@ -1,6 +1,7 @@
 """RobustModel: any Keras model of logits, trained against the worst case."""
 
 import contextlib
+import functools
 
 import numpy as np
 import tensorflow as tf
@@ -10,7 +11,7 @@ from tfrobust.averaging import Averaging
 from tfrobust.backend import keras, register
 from tfrobust.objectives import Clean
 from tfrobust.plan import Plan, numbers, results
-from tfrobust.reduction import mean_loss, penalties
+from tfrobust.reduction import mean_loss, of_some, penalties
 
 
 @register
@@ -170,7 +171,9 @@ class RobustModel(Averaging):
         plan.loss.update_state(loss + penalty, sample_weight=count)
         plan.updated(plan.clean, y, clean)
         for name, adversary in plan.adversaries.items():
-            worst = adversary(self.network, x, y)
+            worst = of_some(
+                functools.partial(adversary, self.network, x, y), clean
+            )
             plan.updated(plan.worst[name], y, worst)
         return results(plan.shown(testing=True))
 

@@ -26,3 +26,15 @@ def penalties(model):
     terms = [tf.cast(term, tf.float32) for term in model.losses]
     total = tf.add_n(terms) if terms else tf.constant(0.0)
     return total, total / replicas
+
+
+def of_some(logits, clean):
+    """Returns `logits()`, not called where this replica has no examples.
+
+    TensorFlow has no gradient of a convolution of none.
+    """
+    clean = tf.cast(clean, tf.float32)
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        return logits()
+    some = tf.shape(clean)[0] > 0
+    return tf.ensure_shape(tf.cond(some, logits, lambda: clean), clean.shape)
