@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfrobust import threats, verifiers
 from tfrobust.backend import keras
 from tfrobust.bounds import drifts, rounding
+from tfrobust.bounds.lookup import rule
 from tfrobust.graph import Trace
 
 layers = keras.layers
@@ -120,6 +121,20 @@ def test_two_sums_that_cancel_may_be_rounded_apart(verifier):
 
 
 @every_verifier
+def test_a_shortcut_that_swallows_digits_keeps_its_rounding(verifier):
+    # The unit gets 0.4, or -0.5 where the sum of the first two is rounded.
+    def model(x, training=False):
+        large, small = x[:, :1], x[:, 1:]
+        unit = tf.nn.relu(large + small - large - 0.5)
+        return tf.concat([1 - 10 * unit, 0 * small], axis=1)
+
+    x = np.array([[2.0**24, 0.9]], np.float32)
+    threat = threats.Linf(0.0, 0.0, 2.0**25)
+    margins = bounded(verifier, model, threat, x, np.array([0]))
+    assert margins[0, 1] <= -3
+
+
+@every_verifier
 def test_what_an_activation_reads_is_rounded_where_it_is_open_too(verifier):
     # Of 2**22 * 0.3 + 10.07 float32 keeps eighths.
     large = 2.0**22
@@ -179,6 +194,17 @@ def test_what_overflows_on_the_way_proves_nothing_either(verifier, value):
     threat = threats.Linf(0.05)
     margins = bounded(verifier, model, threat, x, np.zeros(2, int))
     np.testing.assert_array_equal(margins, [[0, -np.inf]] * 2)
+
+
+@pytest.mark.parametrize("constant", [3e6, -3e6])
+def test_the_drift_of_a_sum_covers_its_rounding_whatever_the_sign(constant):
+    # Near 3e6 float32 keeps quarters.
+    x = tf.constant([[0.4]])
+    node = Trace(lambda x, training: x + constant, x).output
+    (rounded,) = (x + constant).numpy()[0]
+    off = abs(float(rounded) - (0.4 + constant))
+    assert off > 0.09
+    assert rule(node).drift(node, [None], [(x, x)]) >= off
 
 
 def test_a_total_is_below_its_sum_in_every_order():
