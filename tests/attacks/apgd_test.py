@@ -128,6 +128,15 @@ def test_an_example_stops_at_the_first_error():
         assert margins(point, y=Y[:1]) <= 0
 
 
+def test_a_tie_does_not_stop_the_search():
+    def line(x, training=False):
+        return tf.concat([0 * x, x - 0.5], axis=1)
+
+    tied = np.array([[0.5]], np.float32)
+    found = perturb(line, tied, [0], Linf(0.2), steps=10)
+    assert margins(found, line, np.array([0])) > 0
+
+
 def test_what_has_fallen_costs_no_passes():
     counter = Counter(curved)
     fell = margins(perturb(counter, steps=40, targets=4)) > 0

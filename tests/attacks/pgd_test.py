@@ -99,6 +99,17 @@ def test_the_best_iterate_is_never_weaker_than_the_last():
     assert np.any(best > last + 1e-3)
 
 
+def test_no_iterate_on_the_way_is_worse_than_the_best():
+    options = {"step_size": 2.0, "random_start": 0.0}
+    best = loss_at(perturb(steps=5, **options))
+    way = [
+        loss_at(perturb(steps=k, best=False, **options)) for k in range(1, 6)
+    ]
+    np.testing.assert_allclose(best, np.max([loss_at(X), *way], 0), rtol=1e-5)
+    # For some it is neither of the last two.
+    assert np.any(best > np.max(way[-2:], axis=0) + 1e-3)
+
+
 def test_the_best_iterate_counts_the_final_one():
     single = perturb(steps=1, random_start=0.0, step_size=0.1)
     assert np.all(loss_at(single) > loss_at(X))

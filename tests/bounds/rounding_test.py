@@ -1,12 +1,16 @@
 """What is proven holds in float32, whatever the order of the sums."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfrobust import threats, verifiers
 from tfrobust.backend import keras
-from tfrobust.bounds import rounding
+from tfrobust.bounds import drifts, rounding
+from tfrobust.bounds.lookup import rule
+from tfrobust.graph import Trace
 
 layers = keras.layers
 VERIFIERS = {
@@ -105,7 +109,50 @@ def test_matrices_that_cancel_keep_their_rounding(verifier):
 
 
 @every_verifier
-def test_a_large_constant_that_is_taken_off_again_keeps_its_rounding(verifier):
+def test_two_sums_that_cancel_may_be_rounded_apart(verifier):
+    # Both units get 0.9, but in one order of the summation 0, in another 2.
+    large = 2.0**24
+    kernel = [[large, large], [1, 1], [-large, -large]]
+    weights = kernel, [0, 0], [[1, 0], [-1, 0]], [0.5, 0]
+    model = network(3, *weights, activation=None)
+    x = np.array([[1, 0.9, 1]], np.float32)
+    margins = bounded(verifier, model, threats.Linf(0.0), x, np.array([0]))
+    assert margins[0, 1] <= 0.5 - 2
+
+
+@every_verifier
+def test_a_shortcut_that_swallows_digits_keeps_its_rounding(verifier):
+    # The unit gets 0.4, or -0.5 where the sum of the first two is rounded.
+    def model(x, training=False):
+        large, small = x[:, :1], x[:, 1:]
+        unit = tf.nn.relu(large + small - large - 0.5)
+        return tf.concat([1 - 10 * unit, 0 * small], axis=1)
+
+    x = np.array([[2.0**24, 0.9]], np.float32)
+    threat = threats.Linf(0.0, 0.0, 2.0**25)
+    margins = bounded(verifier, model, threat, x, np.array([0]))
+    assert margins[0, 1] <= -3
+
+
+@every_verifier
+def test_what_an_activation_reads_is_rounded_where_it_is_open_too(verifier):
+    # Of 2**22 * 0.3 + 10.07 float32 keeps eighths.
+    large = 2.0**22
+    weights = [[1, 1]], [0, 0], [[large], [-large]], [10.07], [[-1, 0]]
+    model = network(1, *weights, [10.1, 0])
+    x = np.array([[0.3]], np.float32)
+    unit = np.float32(large) * x[0, 0] + np.float32(10.07)
+    unit -= np.float32(large) * x[0, 0]
+    assert unit == 10.125
+    margins = bounded(verifier, model, threats.Linf(0.0), x, np.array([0]))
+    assert margins[0, 1] <= 10.1 - 10.125
+
+
+@every_verifier
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_large_constant_that_is_taken_off_again_keeps_its_rounding(
+    verifier, sign
+):
     # Of x + 3e6 - 3e6 float32 keeps quarters.
     model = keras.Sequential(
         [
@@ -115,7 +162,7 @@ def test_a_large_constant_that_is_taken_off_again_keeps_its_rounding(verifier):
             layers.Dense(2),
         ]
     )
-    weights = [[1]], [3e6], [3e6], [1], [[-1, 0]], [0.5, 0]
+    weights = [[1]], [sign * 3e6], [sign * 3e6], [1], [[-1, 0]], [0.5, 0]
     model.set_weights([np.array(weight, np.float32) for weight in weights])
     x = np.array([[0.49], [0.3]], np.float32)
     margins = bounded(verifier, model, threats.Linf(0.0), x, np.zeros(2, int))
@@ -134,6 +181,57 @@ def test_what_is_not_finite_proves_nothing(verifier, value):
     threat = threats.Linf(0.05)
     margins = bounded(verifier, model, threat, x, np.zeros(2, int))
     np.testing.assert_array_equal(margins, [[0, -np.inf]] * 2)
+
+
+@every_verifier
+@pytest.mark.parametrize("value", [2e38, np.inf, np.nan])
+def test_what_overflows_on_the_way_proves_nothing_either(verifier, value):
+    # Whatever it reads, tanh is between -1 and 1; of NaN it is NaN.
+    kernel = np.full((3, 4), value)
+    weights = kernel, np.zeros(4), np.eye(4, 2), [9, 0]
+    model = network(3, *weights, activation="tanh")
+    x = np.full((2, 3), 0.9, np.float32)
+    threat = threats.Linf(0.05)
+    margins = bounded(verifier, model, threat, x, np.zeros(2, int))
+    np.testing.assert_array_equal(margins, [[0, -np.inf]] * 2)
+
+
+@pytest.mark.parametrize("constant", [3e6, -3e6])
+def test_the_drift_of_a_sum_covers_its_rounding_whatever_the_sign(constant):
+    # Near 3e6 float32 keeps quarters.
+    x = tf.constant([[0.4]])
+    node = Trace(lambda x, training: x + constant, x).output
+    (rounded,) = (x + constant).numpy()[0]
+    off = abs(float(rounded) - (0.4 + constant))
+    assert off > 0.09
+    assert rule(node).drift(node, [None], [(x, x)]) >= off
+
+
+def test_a_total_is_below_its_sum_in_every_order():
+    values = 2.0**24, 0.9, -(2.0**24), 0.9
+    found = rounding.total([tf.constant([value]) for value in values])
+    orders = itertools.permutations(np.float32(values))
+    sums = [np.cumsum(order, dtype=np.float32)[-1] for order in orders]
+    assert np.min(sums) < 1.8 < np.max(sums)
+    assert found <= np.min(sums)
+
+
+def test_a_sum_over_a_box_rounds_as_often_as_it_is_long():
+    rng = np.random.default_rng(0)
+    x = tf.constant(rng.uniform(0.5, 1, (1, 5000)), "float32")
+    trace = Trace(lambda x, training: tf.nn.relu(x), x)
+    interval = {trace.output: (x, x)}
+    lower, upper = drifts.boxes(interval)[trace.output]
+    exact = np.sum(x.numpy().astype(float))
+    # One after the other, as slowly as it goes.
+    sums = [
+        np.cumsum(rng.permutation(x.numpy()[0]), dtype=np.float32)[-1]
+        for _ in range(50)
+    ]
+    off = np.max(np.abs(np.float64(sums) - exact))
+    assert off > exact * rounding.share(0)
+    assert np.sum(np.float64(lower)) < np.min(sums)
+    assert np.max(sums) < np.sum(np.float64(upper))
 
 
 def test_what_is_not_finite_is_a_counterexample():

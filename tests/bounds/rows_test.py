@@ -91,6 +91,12 @@ def test_lines_meet_chosen_functions_as_they_meet_all(functions):
             np.testing.assert_allclose(
                 found.dot(value), plain.dot(value), rtol=1e-5, atol=1e-4
             )
+    factor = drawn(3, *SHAPE)  # Of either sign, so that signs change.
+    for found in (chosen.scaled(factor).falls(), chosen.falls().scaled(factor)):
+        plain = Rows(found.tensor, examples, found.window, found.places)
+        np.testing.assert_allclose(
+            found.dot(factor), plain.dot(factor), rtol=1e-5, atol=1e-4
+        )
     for found in (slopes, again):
         np.testing.assert_allclose(
             found.dense(SHAPE).tensor,

@@ -4,12 +4,16 @@ Each row is an op with attributes, and what it must come to: bounds that nothing
 leaves, or a sentence.
 """
 
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfrobust import threats, verifiers
 from tfrobust.bounds import rules
+from tfrobust.bounds.lookup import problem
+from tfrobust.graph import Trace
 from tfrobust.verifiers import check_rule
 
 RNG = np.random.default_rng(0)
@@ -232,6 +236,66 @@ def test_what_no_record_names_is_refused(function, shape, sentence, inside):
         margins = tf.function(margins, autograph=False)
     with pytest.raises(NotImplementedError, match=sentence):
         margins(x, y)
+
+
+FIXED = tf.constant(RNG.normal(size=(4, 4)), tf.float32)
+
+
+@tf.function(input_signature=[tf.TensorSpec([4, 4])], autograph=False)
+def for_four(x):
+    """As a SavedModel of a fixed batch has it."""
+    return x + FIXED
+
+
+@tf.function(input_signature=[tf.TensorSpec([4, 4])], autograph=False)
+def added_for_four(x):
+    return tf.add_n([x, FIXED])
+
+
+@tf.function(input_signature=[tf.TensorSpec([4, 4])], autograph=False)
+def weighed_for_four(x):
+    return tf.einsum("bi,bo->bo", FIXED, x)
+
+
+def with_mean(x):
+    scale, offset, mean, variance = CHANNELS
+    found = tf.raw_ops.FusedBatchNormV3(
+        x=x,
+        scale=scale,
+        offset=offset,
+        mean=mean,
+        variance=variance,
+        is_training=False,
+    )
+    return found.y + found.batch_mean
+
+
+def halved(x):
+    x = tf.matmul(tf.cast(x, tf.float16), tf.ones([4, 3], tf.float16))
+    return tf.cast(x, tf.float32)
+
+
+# What comes after these ops would be refused as well, for other reasons.
+BLAMED = [
+    (lambda x: x[:2], VECTOR, "StridedSlice .*mixes"),
+    (lambda x: x[::2], VECTOR, "StridedSlice .*mixes"),
+    (weighed_for_four, VECTOR, "Einsum .*mixes"),
+    (lambda x: tf.concat([x, x], -2), VECTOR, "ConcatV2 .*mixes"),
+    (lambda x: tf.reshape(x, [4, 4]), VECTOR, "Reshape .*mixes"),
+    (for_four, VECTOR, "AddV2 .*mixes"),
+    (added_for_four, VECTOR, "AddN .*mixes"),
+    (with_mean, IMAGE, "FusedBatchNormV3 .*is read at its output 1"),
+    (halved, VECTOR, "MatMul .*computes in (float16|half)"),
+]
+
+
+@pytest.mark.parametrize(
+    ("function", "shape", "sentence"), BLAMED, ids=range(len(BLAMED))
+)
+def test_the_op_at_fault_is_named(function, shape, sentence):
+    trace = Trace(lambda x, training: function(x), tf.fill([4, *shape], 0.5))
+    found = [str(problem(node)) for node in trace.nodes[1:]]
+    assert re.search(sentence, "\n".join(found)), found
 
 
 def test_a_linear_network_with_channels_first_is_bounded_exactly():

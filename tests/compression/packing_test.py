@@ -67,6 +67,10 @@ def test_a_kernel_by_hand_takes_the_bytes_that_it_should():
         (at(65536, 65535), GAPS16),
         (at(2**20, 65535, 2**20 - 1), GAPS16),
         (np.float32([[np.nan, 1.0]]), "float32"),
+        (
+            sparse((30, 40), 0.1) * (1 + 1e-7 * np.arange(30)[:, None]),
+            "float32",
+        ),
     ],
 )
 def test_the_smallest_scheme_gives_the_kernel_back_bit_by_bit(kernel, scheme):

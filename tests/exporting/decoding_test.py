@@ -36,6 +36,16 @@ def test_tensorflow_decodes_bit_by_bit_what_was_packed(kernel, scheme):
     assert found().numpy().tobytes() == expected.tobytes()
 
 
+@pytest.mark.parametrize("byte", range(8))
+def test_a_hash_that_fits_but_for_one_byte_is_refused(monkeypatch, byte):
+    packed = packing.pack(signs((30, 40), 0.1))
+    other = fingerprint(packed)
+    other[0, byte] ^= 1
+    monkeypatch.setattr(decoding, "fingerprint", lambda packed: other)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="is corrupted"):
+        decode(packed)
+
+
 def test_the_hash_covers_every_array():
     packed = packing.pack(signs((30, 40), 0.1))
 

@@ -92,6 +92,14 @@ def test_what_rounding_excuses_in_a_move_it_does_not_in_the_range(threat):
 
 
 @pytest.mark.parametrize("threat", [Linf, L2, L1])
+def test_only_rounding_is_excused(threat):
+    x = np.array([[0.5, 0.25]], np.float32)
+    for excess, inside in ((0.0, True), (5e-6, False)):
+        moved = x + np.array([[0.2 + excess, 0.0]], np.float32)
+        assert threat(0.2).contains(x, moved) == inside
+
+
+@pytest.mark.parametrize("threat", [Linf, L2, L1])
 @pytest.mark.parametrize("epsilon", [-0.1, np.nan, np.inf, [0.1, -0.1]])
 def test_a_radius_that_is_no_length_is_refused(threat, epsilon):
     with pytest.raises(ValueError, match="finite and not negative.*epsilon="):

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tests.verifiers.conftest import chain, layers, randomize
 from tfrobust import schedules
+from tfrobust.adversary import Verifier
 from tfrobust.attacks import PGD
 from tfrobust.threats import L2, Linf
 from tfrobust.verifiers import CROWN
@@ -77,6 +78,40 @@ def test_what_is_reported_is_certified_itself(searched):
         attack = PGD(threat, steps=40, restarts=3, loss=loss)
         found = np.argmax(model(attack.perturb(model, X, y)), axis=1)
         np.testing.assert_array_equal(found[right], y[right])
+
+
+class Said(Verifier):
+    """A verifier that returns the margins it was given."""
+
+    def __init__(self, threat, margins):
+        self.threat, self.given = threat, margins
+
+    def margins(self, model, x, y):
+        return tf.tile(tf.constant(self.given)[tf.newaxis], [tf.shape(x)[0], 1])
+
+
+@pytest.mark.parametrize("margin", [0.0, -1.0, math.nan, -math.inf])
+def test_a_margin_that_is_not_positive_certifies_no_radius(margin):
+    def model(x, training=False):
+        return x * [1.0, 0.0, 0.0]
+
+    x, y = np.full((2, 3), 0.5, np.float32), np.zeros(2, int)
+    for margins, radius in (([0.0, margin, 1.0], 0), ([0.0, 0.5, 1.0], 0.4)):
+        verifier = Said(Linf(0.4), np.float32(margins))
+        found = certified_radius(model, x, y, verifier, TOLERANCE).radius
+        np.testing.assert_array_equal(found, np.float32(radius))
+
+
+@pytest.mark.parametrize("rival", [0.5, math.nan])
+def test_a_tie_and_what_is_no_number_have_no_radius(rival):
+    def model(x, training=False):
+        return tf.concat([x, 0 * x + rival, 0 * x], axis=1)
+
+    verifier = Said(Linf(0.4), np.float32([0.0, 1.0, 1.0]))
+    x, y = np.full((2, 1), 0.5, np.float32), np.zeros(2, int)
+    found = certified_radius(model, x, y, verifier, TOLERANCE)
+    np.testing.assert_array_equal(found.radius, 0)
+    np.testing.assert_array_equal(found.calls, 0)
 
 
 @pytest.mark.parametrize("verifier", [PolyhedralEnvelope, CROWN])
