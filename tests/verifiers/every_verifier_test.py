@@ -6,6 +6,7 @@ import tensorflow as tf
 
 import tfrobust as tfr
 from tests.verifiers.conftest import NETWORKS, chain, layers, randomize
+from tfrobust.backend import keras
 
 LINF = tfr.threats.Linf(0.02)
 
@@ -23,11 +24,13 @@ def permuted():
 
 
 def of_ten_classes():
-    return chain(
-        (6,),
-        layers.Dense(12, activation="relu"),
-        layers.Dense(10),
-        layers.ReLU(),
+    return keras.Sequential(
+        [
+            keras.Input((6,)),
+            layers.Dense(12, activation="relu"),
+            layers.Dense(12, activation="relu"),
+            layers.Dense(10),
+        ]
     )
 
 
