@@ -89,10 +89,10 @@ def test_every_verifier_answers_alone_and_in_a_batch(name):
 def test_branch_and_bound_takes_roots_and_parts_in_one_batch(batch_size):
     network, x, y = drawn("ten classes")
     verifier = tfr.verifiers.BranchAndBound(
-        tfr.threats.Linf(0.3), timeout=3.0, batch_size=batch_size
+        tfr.threats.Linf(0.5), timeout=20.0, batch_size=batch_size
     )
     answer = verifier.answer(network, x, y)
-    assert np.all(answer.visited >= 9)
+    assert np.max(answer.visited) > 9  # More than the roots.
     assert np.all(answer.margins <= margins(network, x))
     wrong = tf.argmax(network(answer.counterexample), axis=1).numpy() != y
     np.testing.assert_array_equal(answer.verdict == "falsified", wrong)
