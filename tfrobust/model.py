@@ -237,7 +237,7 @@ class RobustModel(Averaging):
     def compile_from_config(self, config):
         if config:
             recipe = keras.saving.deserialize_keras_object(config)
-            self._training = recipe.pop("training")
+            self._training = recipe.pop("training", False)
             self.compile(**recipe)
             backend.build_optimizer(self)
 
