@@ -15,7 +15,7 @@ DEMO := .venv-quickstart/bin
 
 .NOTPARALLEL:
 .PHONY: help quickstart test lint format test-keras3 test-tf-keras \
-	wheel wheel-check clean
+	mutants wheel wheel-check clean
 
 help:  ## Show this list.
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -39,6 +39,9 @@ test-keras3: .venv/stamp  ## Run the tests under Keras 3; flags in ARGS="...".
 
 test-tf-keras: .venv/stamp  ## Run the tests under tf_keras.
 	TF_USE_LEGACY_KERAS=1 $(ONE_THREAD) $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+
+mutants: .venv/stamp  ## Break the code on purpose and see a test fail, each time.
+	$(ONE_THREAD) $(BIN)/python tests/mutate.py $(ARGS)
 
 wheel: .venv/stamp  ## Build dist/tfrobust-*.whl.
 	rm -rf build dist

@@ -193,3 +193,9 @@ def test_labels_out_of_range_are_refused_by_every_loss_on_classes():
     for loss in ("cross_entropy", "margin", losses.Margin()):
         with pytest.raises(ValueError, match="labels from 0 to 1"):
             PGD(LINF, loss=loss).perturb(sure, X, Y + 2)
+
+
+def test_a_loss_that_is_no_number_is_the_worst_whatever_the_logits():
+    values = tf.constant([np.nan, 1.0, -np.inf])
+    found = severity.judged(values, tf.zeros([3, 2]))
+    np.testing.assert_array_equal(found, [np.inf, 1.0, -np.inf])

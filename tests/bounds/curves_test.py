@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from tfrobust.bounds import curves
-from tfrobust.bounds.activation import Activation
+from tfrobust.bounds.activation import Activation, fake_quantization
+from tfrobust.graph import Trace
 
 CURVES = {
     "sigmoid": (curves.sigmoid, tf.sigmoid, lambda z: np.tanh(z / 2) / 2 + 0.5),
@@ -77,3 +78,20 @@ def test_a_tangent_ends_below_the_upper_end_however_wide_the_interval(upper):
     assert np.all(end <= np.tanh(upper) + 3e-7)
     # It is no looser than it must be, either.
     assert np.all(end >= np.tanh(upper) - 1e-6 * np.abs(lower) - 3e-7)
+
+
+def test_no_value_of_a_grid_leaves_its_lines():
+    def rounded(x, training=False):
+        return tf.quantization.fake_quant_with_min_max_args(x, -1.5, 2.0, 3)
+
+    points = np.linspace(-2, 2.5, 901, dtype=np.float32)[:, np.newaxis]
+    node = Trace(rounded, tf.constant(points)).output
+    values = rounded(points).numpy().astype(float)
+    rng = np.random.default_rng(0)
+    ends = np.sort(rng.choice(points[:, 0], (2, 300)), axis=0)
+    lines = fake_quantization(node, *map(tf.constant, ends))
+    slope, below, steeper, above = np.asarray(lines, np.float64)
+    within = (ends[0] <= points) & (points <= ends[1])
+    assert np.all((slope * points + below <= values) | ~within)
+    assert np.all((values <= steeper * points + above) | ~within)
+    assert 0 < np.mean(slope) < 1  # Some are flat, some are not.

@@ -186,6 +186,23 @@ def test_a_certificate_that_an_attack_contradicts_is_an_alarm(
     assert verdicts(report)[1] == "falsified"
 
 
+class Far(tfr.Attack):
+    """Answers with points that lie outside of its threat."""
+
+    def __init__(self, threat):
+        self.threat = threat
+
+    def _perturb(self, model, x, y):
+        return tf.concat([1 - x[:, :1], x[:, 1:]], axis=1)
+
+
+def test_a_point_outside_of_the_threat_falsifies_nothing(problem):
+    report = certify(problem, tfr.verifiers.IBP(THREAT), attack=Far(THREAT))
+    # The first and the fourth err at their points, but too far away.
+    assert verdicts(report) == EXPECTED
+    assert "in_threat" in failed(report)
+
+
 def test_nan_is_never_a_certificate(problem, monkeypatch):
     def broken(self, trace, x, functions):
         return np.nan * tf.ones(tf.shape(functions.tensor)[:2])
