@@ -1,9 +1,13 @@
 """Small networks of every op that has a rule."""
 
+import contextlib
+
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tfrobust.backend import keras
+from tfrobust.bounds import rounding
 
 layers = keras.layers
 CLASSES = 4
@@ -261,6 +265,18 @@ NETWORKS = {
     "rounding": activated(lambda x: tf.round(2 * x) + 0.1 * x),
     "fake quantisation": activated(fake_quantized),
 }
+
+
+@contextlib.contextmanager
+def little_rounding():
+    """A scope in which bounds allow for hardly any rounding.
+
+    They are then compared with exact values as closely as float32 lets them,
+    and may be above these.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rounding, "UNIT", 2.0**-48)
+        yield
 
 
 def randomize(network, rng):

@@ -58,7 +58,8 @@ class Drifts:
     def moved(self, node):
         """How far rounding may move what reads a node once, `[batch, ...]`."""
         lower, upper = self._intervals[node]
-        moved, drift = rounding.spare(lower, upper), self.of(node)
+        # Slopes, their products and the sum of both lines take a dozen.
+        moved, drift = rounding.spare(lower, upper, 8), self.of(node)
         return moved if drift is None else moved + drift
 
 

@@ -108,7 +108,7 @@ class Linear:
         if self._offset:
             # All of it is summed up for each function, also in the parts of
             # which functions of single values remember to be the sum.
-            total += 4 * rounding.share(node.size) * self._sizes(node)
+            total += rounding.share(4 * node.size) * self._sizes(node)
         return tf.stop_gradient(total + rounding.TINY)
 
     def offset(self, node):
@@ -164,9 +164,12 @@ class Linear:
         return Around(node.run(*centres), radius)
 
     def _off_forward(self, node):
-        """What rounding may add to a value, in the network and in a bound."""
+        """What rounding may add to a value, in the network and in a bound.
+
+        With what a constant that is added next may round, in both.
+        """
         forward, _ = self._terms(node)
-        return rounding.share(2 * forward)
+        return rounding.share(2 * forward + 4)
 
     def _absolute(self, node, *values):
         """The op without its constant, every coefficient its magnitude."""

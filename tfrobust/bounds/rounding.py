@@ -13,9 +13,8 @@ Reference: Higham, 2002, Accuracy and Stability of Numerical Algorithms, section
 import tensorflow as tf
 
 UNIT = 2.0**-24
-# Roundings beside those of a sum: of its ends, centre and radius, of a constant
-# that is added, of slopes and of what multiplies it.
-FEW = 16
+# Roundings beside those of a sum: of its ends, a centre, a radius or a factor.
+FEW = 4
 # What may be lost to numbers too small for float32.
 TINY = 1e-30
 # What an interval's width must stay below.
