@@ -26,7 +26,7 @@ def test_what_the_code_no_longer_holds_is_told():
         ({"old": "import"}, "text found"),
         ({"file": "tfrobust/none.py"}, "file not found"),
         ({"tests": ["tests/none_test.py"]}, "no tests/none_test.py"),
-        ({"tests": [mutant.tests[0] + "::test_none"]}, "no .*::test_none"),
+        ({"tests": ["tests/mutate_test.py::test_none"]}, "no tests/mutate"),
     ):
-        with pytest.raises(AssertionError, match=sentence):
-            raise AssertionError(mutate.problem(mutant._replace(**change)))
+        found = mutate.problem(mutant._replace(**change))
+        assert found.startswith(sentence)
