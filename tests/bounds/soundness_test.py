@@ -19,7 +19,7 @@ from tests.verifiers.conftest import (
 )
 from tfrobust import attacks, threats
 from tfrobust.bounds import bounds as bounds_module
-from tfrobust.bounds import rounding, rules
+from tfrobust.bounds import curves, rounding, rules
 from tfrobust.bounds.activation import Activation, _hinge
 from tfrobust.bounds.bounds import Bounds
 from tfrobust.bounds.linear import Linear
@@ -134,11 +134,13 @@ def check(
             size = 1 + np.max(np.abs(smallest))
             assert np.all(lower <= smallest + 2e-6 * size)
     # Without room to move, bounds are the margins themselves: but for what is
-    # taken off for rounding, and closely were it less.
+    # taken off for rounding and for curves, and closely were it less.
     clean = margins(network(x, training=False), y)
     epsilon = tf.constant(0.0)
     for unit, off in ((rounding.UNIT, 1e-3), (2.0**-48, 1e-5)):
         monkeypatch.setattr(rounding, "UNIT", unit)
+        approximation = min(curves.APPROXIMATION, unit * 16)
+        monkeypatch.setattr(curves, "APPROXIMATION", approximation)
         examine = examined(network, threat, attacked=False)
         still = np.asarray(examine(x, y, epsilon, draw(x, epsilon))[1])
         np.testing.assert_allclose(still, [clean] * 3, atol=off * size)
