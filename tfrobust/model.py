@@ -136,7 +136,7 @@ class RobustModel(Averaging):
         plan = self._plan
         if not self.built:
             self(x)
-        y = self._checked(x, y)
+        y = plan.checked(self.network, x, y)
         front, network = plan.split(self.network)
         x = augmentation.augmented(front, x)
         objective = plan.objective.at(self.optimizer.iterations)
@@ -162,7 +162,7 @@ class RobustModel(Averaging):
     def test_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         plan = self._plan
-        y = self._checked(x, y)
+        y = plan.checked(self.network, x, y)
         clean = self.network(x, training=False)
         values = losses.per_example(plan.objective.loss, y, clean)
         loss, _ = mean_loss(values, sample_weight)
@@ -247,18 +247,4 @@ class RobustModel(Averaging):
             for threat in self._plan.threats():
                 threat.checked(x)
             with self.distribute_strategy.scope():
-                self._checked(x, y)
-
-    def _checked(self, x, y):
-        """Returns labels after checking them, if the loss reads classes."""
-        if y is None:
-            raise ValueError(
-                "`y` must hold labels. Received inputs alone. Pass "
-                "fit(x, y), or a dataset of (x, y)."
-            )
-        if not losses.reads_classes(self._plan.objective.loss):
-            return y
-        # Only the shape is used, so compiled steps drop this forward pass.
-        logits = self.network(x[:1], training=False)
-        shape = [tf.shape(x)[0], logits.shape[-1]]
-        return checks.labels(y, tf.broadcast_to(logits, shape))
+                self._plan.checked(self.network, x, y)

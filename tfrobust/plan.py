@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import augmentation, backend, losses, targets
+from tfrobust import augmentation, backend, checks, losses, targets
 from tfrobust.adversary import Adversary, named, targeted
 from tfrobust.backend import keras
 from tfrobust.objectives import Objective
@@ -67,6 +67,20 @@ class Plan:
         names = self.adversaries if testing else filter(None, [self.trained])
         worst = [metric for name in names for metric in self.worst[name]]
         return [self.loss, *self.clean, *worst]
+
+    def checked(self, network, x, y):
+        """Returns labels after checking them, if the loss reads classes."""
+        if y is None:
+            raise ValueError(
+                "`y` must hold labels. Received inputs alone. Pass "
+                "fit(x, y), or a dataset of (x, y)."
+            )
+        if not losses.reads_classes(self.objective.loss):
+            return y
+        # Only the shape is used, so compiled steps drop this forward pass.
+        logits = network(x[:1], training=False)
+        shape = [tf.shape(x)[0], logits.shape[-1]]
+        return checks.labels(y, tf.broadcast_to(logits, shape))
 
     def updated(self, metrics, y, logits):
         """Returns `metrics` after updating them; no number is ever right."""

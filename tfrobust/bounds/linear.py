@@ -79,8 +79,9 @@ class Linear:
         if self.moves:
             return least, most
         sizes = [rounding.size(*pair) for pair in intervals]
-        off = self._off_forward(node) * self._total(node, sizes)
-        off = tf.stop_gradient(off)
+        off = self._off_forward(node) * tf.stop_gradient(
+            self._total(node, sizes)
+        )
         return least - off, most + off
 
     def drift(self, node, drifts, intervals):
