@@ -56,7 +56,7 @@ def test_a_start_lies_on_the_sphere_and_in_the_range(norm):
     start = MomentumRule.start(threat.replace(mask=None), x, seed=1)
     np.testing.assert_allclose(threat.norm(x, start), 0.3, rtol=1e-5)
     assert len(np.unique(start - x)) > 12
-    start = MomentumRule.start(norm(0.9).replace(epsilon=2.0), x, seed=1)
+    start = MomentumRule.start(norm(tf.constant(2.0)), x, seed=1)
     assert np.min(start) == 0 and np.max(start) == 1
     start = MomentumRule.start(threat, x, seed=1)
     np.testing.assert_array_equal(start[:, 1, 1], x[:, 1, 1])
