@@ -156,7 +156,7 @@ def _function(name):
 def dynamic(node):
     """The sentence for a node whose shape isn't fixed."""
     return (
-        f"The shape at {node.name!r} isn't known before the network runs, or "
-        "its first axis isn't that of the batch, so it can't be bounded. Give "
-        "the network fixed shapes, but for the batch."
+        f"The shape of the op {node.type} at {node.name!r} isn't known before "
+        "the network runs, or its first axis isn't that of the batch, so it "
+        "can't be bounded. Give the network fixed shapes, but for the batch."
     )
