@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfrobust import attacks, objectives, schedules, threats
+from tfrobust.configurable import Configurable
 
 RAMP = schedules.Ramp(0.0, 0.4, end=4)
 
@@ -88,3 +89,12 @@ def test_at_a_step_every_schedule_inside_has_its_value():
 
 def test_schedules_are_named_by_their_path():
     assert nested().schedules() == ["adversary.threat.epsilon", "mix"]
+
+
+def test_what_takes_no_arguments_needs_no_constructor():
+    class Still(Configurable):
+        pass
+
+    assert repr(Still()) == "Still()"
+    assert isinstance(Still().replace(), Still)
+    assert Still().get_config() == {}

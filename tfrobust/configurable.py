@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from tfrobust.backend import Schedule, keras
 
+_ANY = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+
 
 class Configurable:
     """An object whose configuration is the arguments of its `__init__`.
@@ -72,8 +74,11 @@ class Configurable:
         return _moving(vars(self))
 
     def _arguments(self):
-        parameters = inspect.signature(type(self).__init__).parameters
-        return {name: getattr(self, name) for name in list(parameters)[1:]}
+        signature = inspect.signature(type(self).__init__)
+        _, *parameters = signature.parameters.values()
+        # A class without an `__init__` has that of `object`, which takes any.
+        named = [p.name for p in parameters if p.kind not in _ANY]
+        return {name: getattr(self, name) for name in named}
 
     def __repr__(self):
         arguments = (f"{k}={v!r}" for k, v in self._arguments().items())
