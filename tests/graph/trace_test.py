@@ -107,6 +107,11 @@ def test_gradients_pass_from_a_value_run_again_to_the_weights(wrap):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+def doubled(x):
+    """By NumPy, of which TensorFlow doesn't know the shape."""
+    return tf.numpy_function(lambda x: 2 * x, [x], tf.float32)
+
+
 @pytest.mark.parametrize(
     ("function", "error", "sentence"),
     [
@@ -118,6 +123,12 @@ def test_gradients_pass_from_a_value_run_again_to_the_weights(wrap):
         ),
         (
             lambda x: tf.boolean_mask(x, x[0] > 0.5, axis=1),
+            NotImplementedError,
+            "fixed shapes",
+        ),
+        (
+            # A constant is made from a shape that nobody knows.
+            lambda x: doubled(x) + 2 * tf.ones_like(doubled(x)),
             NotImplementedError,
             "fixed shapes",
         ),

@@ -91,8 +91,10 @@ def _made(tensor, nodes, outside, size, done):
     op = tensor.op
     if op not in done:
         if op.type in READERS and op.inputs[0].ref() in nodes:
-            shapes = [[size, *nodes[i.ref()].shape] for i in op.inputs]
-            done[op] = _read(op, shapes)
+            known = [nodes[given.ref()].shape for given in op.inputs]
+            if any(shape is None or None in shape for shape in known):
+                return None
+            done[op] = _read(op, [[size, *shape] for shape in known])
         elif any(given.ref() in nodes for given in op.inputs):
             return None
         elif not op.inputs and op.type != "Const":
