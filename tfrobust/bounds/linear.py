@@ -79,9 +79,8 @@ class Linear:
         if self.moves:
             return least, most
         sizes = [rounding.size(*pair) for pair in intervals]
-        off = self._off_forward(node) * tf.stop_gradient(
-            self._total(node, sizes)
-        )
+        total = tf.stop_gradient(self._total(node, sizes))
+        off = self._off_forward(node) * total
         return least - off, most + off
 
     def drift(self, node, drifts, intervals):
@@ -191,12 +190,11 @@ class Linear:
 
     def _rising(self, node, values):
         """Runs the op as if it fell in none of its inputs."""
-        return node.run(
-            *(
-                -value if position in self._falls else value
-                for position, value in zip(node.positions, values, strict=True)
-            )
+        signed = (
+            -value if position in self._falls else value
+            for position, value in zip(node.positions, values, strict=True)
         )
+        return node.run(*signed)
 
     def _sizes(self, node):
         """The magnitudes of its constants, shape `[1, ...]`."""
