@@ -117,3 +117,16 @@ class Averaging(keras.Model):
         if len(weights) == len(averages):
             for average, weight in zip(averages, weights, strict=True):
                 average.assign(np.array(weight))
+
+
+@contextlib.contextmanager
+def network_of(model):
+    """Gives the network of a `RobustModel`, or the model itself, for a while.
+
+    While a `RobustModel` is trained with averages, they are the weights.
+    """
+    if not isinstance(model, Averaging):
+        yield model
+        return
+    with model.averaged():
+        yield model.network

@@ -23,11 +23,16 @@ def cross_entropy(y, logits, label_smoothing=0.0):
     return (1 - label_smoothing) * losses + label_smoothing * uniform
 
 
+def true_class(y, logits):
+    """Whether each logit is that of the label, of logits' shape, bool."""
+    return tf.one_hot(y, logits.shape[-1], True, False, dtype=tf.bool)
+
+
 @register
 def margin(y, logits):
     """The best wrong logit minus the true one: positive iff misclassified."""
     y, logits = class_labels(y, logits)
-    true = tf.one_hot(y, logits.shape[-1], on_value=True, off_value=False)
+    true = true_class(y, logits)
     correct = tf.reduce_sum(tf.where(true, logits, 0.0), axis=-1)
     return tf.reduce_max(tf.where(true, -float("inf"), logits), -1) - correct
 

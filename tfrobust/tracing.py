@@ -30,3 +30,19 @@ def one_op(*signature):
         return call
 
     return decorate
+
+
+def compiled(function, *signature):
+    """Compiles a function of tensors without AutoGraph.
+
+    Args:
+        function: What to compile.
+        *signature: The `tf.TensorSpec` of every input, for one trace whatever
+            comes; none for a trace of each shape.
+
+    Returns:
+        The `tf.function`.
+    """
+    return tf.function(
+        function, input_signature=signature or None, autograph=False
+    )
