@@ -106,8 +106,15 @@ def convolution_by_input(
 ):
     """The input's gradient, a convolution that gives all pixels of a block.
 
-    Each pixel of a block sees other weights of the kernel, so they are computed
-    as channels and then put in their places.
+        gradient [batch, h, w, filters]        by the output, h = size / stride
+        blocks   [batch, h / step, w / step, block * block * channels]
+        pixels   [batch, size, size, channels] channels put in their places
+
+    The second is a convolution, stride `step`, of the first with the kernel's
+    weights put where each of the block's pixels, block = step * stride, reads
+    them. Why: TensorFlow's kernel for this gradient takes several times as
+    long for the one to four channels of an image. Delete it, for what
+    `Conv2DBackpropInput` gives, once that is as fast at FEW_CHANNELS.
 
     Args:
         size: Height and width of the input.

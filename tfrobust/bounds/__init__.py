@@ -1,4 +1,4 @@
-"""The bound engine: intervals forward, linear functions backward."""
+"""The bound engine: intervals forward, linear forms backward."""
 
 from tfrobust.bounds.bounds import Bounds
 

@@ -43,7 +43,7 @@ class Activation:
         Args:
             node: The node.
             lower: Lower bounds of what it reads, `[batch, ...]`, or `[batch,
-                functions, ...]`.
+                forms, ...]`.
             upper: Upper bounds, likewise.
             free: Which of several sound lines; see `Activation`.
             moved: How far rounding may move what it reads, in a shape that
@@ -55,17 +55,17 @@ class Activation:
             )
         return self._relaxation(node, lower, upper, free).loosened(node, moved)
 
-    def pulled(self, node, lines, functions):
-        """The smallest that the lines allow: functions, and a constant."""
-        found, constant = lines.pull(functions)
+    def pull(self, node, lines, forms):
+        """The smallest that the lines allow: `Forms`, and a constant."""
+        found, constant = lines.pull(forms)
         shape = node.dependent[0].shape
         if shape == node.shape:
             return found, constant
         whole = found.dense(node.shape)
         rank = len(shape)
         axes = [k - rank for k in range(rank) if shape[k] != node.shape[k]]
-        rows = tf.reduce_sum(whole.rows, axes, keepdims=True)
-        return whole.replaced(rows), constant
+        summed = tf.reduce_sum(whole.flat, axes, keepdims=True)
+        return whole.replaced(summed), constant
 
     def settled(self, lower, upper):
         """Where tighter bounds wouldn't change the lines; None if anywhere."""

@@ -15,7 +15,7 @@ from tfrobust.bounds.propagation import (
     linear_part,
     mixes,
 )
-from tfrobust.bounds.rows import Examples
+from tfrobust.bounds.sparse import Examples
 
 # How many coefficients a backward pass over single values holds at once.
 CHUNK = 2**23
@@ -69,53 +69,51 @@ class Bounds:
         """The lines of a node that isn't linear; see `Drifts.lines`."""
         return self.drifts.lines(node, self._rules.get(node.type), free)
 
-    def lower(self, functions, lines=None):
-        """Lower bounds on functions of the output.
+    def lower(self, forms, lines=None):
+        """Lower bounds on linear forms of the output.
 
         Args:
-            functions: `Dense` functions of the trace's output.
+            forms: `Dense` forms of the trace's output.
             lines: Lines to use in place of those of `lines`.
 
         Returns:
-            Shape `[batch, functions]`; minus infinity where a value that the
+            Shape `[batch, forms]`; minus infinity where a value that the
             network computes may not be finite.
         """
-        return self._lower(functions, {**self.lines, **(lines or {})})
+        return self._lower(forms, {**self.lines, **(lines or {})})
 
-    def lower_from_intervals(self, functions):
+    def lower_from_intervals(self, forms):
         """The same, from the intervals of what the activations return."""
         stops = boxes({node: self.intervals[node] for node in self.lines})
-        return self._lower(functions, {}, stops)
+        return self._lower(forms, {}, stops)
 
-    def tightest(self, functions):
+    def tightest(self, forms):
         """The better of both if bounds are intersected, else that of lines."""
-        lower = self.lower(functions)
+        lower = self.lower(forms)
         if not self._intersect:
             return lower
-        return tf.maximum(lower, self.lower_from_intervals(functions))
+        return tf.maximum(lower, self.lower_from_intervals(forms))
 
-    def _lower(self, functions, lines, stops=None):
-        found = backward(
-            self.trace, {self.trace.output: functions}, lines, stops
-        )
+    def _lower(self, forms, lines, stops=None):
+        found = backward(self.trace, {self.trace.output: forms}, lines, stops)
         lower = self._concrete(*found)
         drift = self.drifts.of(self.trace.output)
         if drift is not None:
-            lower -= tf.stop_gradient(functions.magnitude(drift))
+            lower -= tf.stop_gradient(forms.magnitude(drift))
         # Strictly below, also where everything is 0.
         lower -= rounding.TINY
         proven = tf.math.is_finite(lower) & self._finite[:, tf.newaxis]
         return tf.where(proven, lower, -math.inf)
 
-    def _concrete(self, functions, constant):
-        if functions is None:
+    def _concrete(self, forms, constant):
+        if forms is None:
             return constant
         lower, upper = self.intervals[self.trace.input]
         if math.isinf(self.threat.order):  # The threat is a box.
-            least = functions.minimum(lower - self._spare, upper + self._spare)
+            least = forms.minimum(lower - self._spare, upper + self._spare)
         else:
-            least = functions.minimum_over(self.threat, self.x)
-            least -= functions.magnitude(self._spare)
+            least = forms.minimum_over(self.threat, self.x)
+            least -= forms.magnitude(self._spare)
         return rounding.total([constant, least])
 
     def _gains(self, node, tighten):
@@ -167,12 +165,12 @@ class Bounds:
             chunk = index[begin : begin + length]
             example, values = tf.unstack(chunk, axis=1)
             examples = Examples(example)
-            numbers = form.signed(node, values)
-            rows = {
-                given: functions.chosen(examples, numbers)
-                for given, functions in shared.items()
+            numbers = form.numbers(node, values)
+            chosen = {
+                given: forms.chosen(examples, numbers)
+                for given, forms in shared.items()
             }
-            ends = self._concrete(*backward(self.trace, rows, self.lines))
+            ends = self._concrete(*backward(self.trace, chosen, self.lines))
             if not isinstance(constant, float):
                 constants = tf.gather(constant[0], numbers)
                 ends = rounding.total([ends, constants])

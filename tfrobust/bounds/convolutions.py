@@ -1,4 +1,4 @@
-"""Pulling coefficients back through convolutions.
+"""Vector-Jacobian products of convolutions.
 
 The gradient kernels of TensorFlow are made for batches of large images. Many
 small windows are several times faster as a matrix product, and images of few
@@ -19,7 +19,7 @@ _LAST, _FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
 
 
 class Convolution:
-    """How a convolution of images is pulled back.
+    """The vector-Jacobian products of a convolution of images.
 
     Args:
         kernel: The raw op that TensorFlow has for the gradient by the input.
@@ -47,26 +47,26 @@ class Convolution:
         padding = [_padding(node, a, kernel[a], strides[a]) for a in (0, 1)]
         return strides, list(kernel[:2]), padding
 
-    def pulled_windows(self, node, rows, shape):
-        """Pulls coefficients of windows of the output back to the input.
+    def vjp_of_windows(self, node, flat, shape):
+        """The product for coefficients of windows of the output.
 
         Args:
             node: A node that has a `window`.
-            rows: Coefficients, shape `[rows, height, width, channels]`.
+            flat: Coefficients, shape `[count, height, width, channels]`.
             shape: Height, width and channels of what those windows read.
 
         Returns:
-            Coefficients, shape `[rows, *shape]`, padding included.
+            Coefficients, shape `[count, *shape]`, padding included.
         """
         kernel, strides = node.inputs[1].shape, node.op.get_attr("strides")
-        given, wanted = math.prod(rows.shape[1:]), math.prod(shape)
+        given, wanted = math.prod(flat.shape[1:]), math.prod(shape)
         redundant = math.prod(shape[:2]) / math.prod(kernel[:2])
         few = shape[-1] <= gradients.FEW_CHANNELS
         small = redundant <= (_REDUNDANT_OF_FEW if few else _REDUNDANT)
         small &= given * wanted <= _LARGEST
         if not (self._full and small):
-            return self._by_input(node, rows, shape, strides)
-        window = tuple(rows.shape[1:])
+            return self._by_input(node, flat, shape, strides)
+        window = tuple(flat.shape[1:])
 
         def matrix():
             identity = tf.reshape(tf.eye(given), [given, *window])
@@ -74,17 +74,17 @@ class Convolution:
             return tf.reshape(pulled, [given, wanted])
 
         product = tf.matmul(
-            tf.reshape(rows, [-1, given]),
+            tf.reshape(flat, [-1, given]),
             node.kept.value(("matrix", window, tuple(shape)), matrix),
         )
         return tf.reshape(product, [-1, *shape])
 
-    def pulled(self, node, rows):
-        """Pulls coefficients of the whole output back to the input.
+    def vjp(self, node, flat):
+        """The product for coefficients of the whole output.
 
         Args:
             node: The node.
-            rows: Coefficients, shape `[rows, *node.shape]`.
+            flat: Coefficients, shape `[count, *node.shape]`.
         """
         shape = node.dependent[0].shape
         strides = node.op.get_attr("strides")
@@ -93,19 +93,19 @@ class Convolution:
         few = self._full and shape[-1] <= gradients.FEW_CHANNELS
         if few and self.window(node) and strides[1] == strides[2]:
             return gradients.convolution_by_input(
-                shape[:2], node.inputs[1], rows, strides, padding, explicit
+                shape[:2], node.inputs[1], flat, strides, padding, explicit
             )
         how = {"dilations": node.op.get_attr("dilations")}
         how |= {"padding": padding, "explicit_paddings": explicit}
         if node.op.get_attr("data_format") == b"NHWC":
-            return self._by_input(node, rows, shape, strides, **how)
+            return self._by_input(node, flat, shape, strides, **how)
         # TensorFlow has this gradient with the channels last alone.
-        rows = tf.transpose(rows, _LAST)
+        flat = tf.transpose(flat, _LAST)
         strides, how["dilations"] = _last(strides), _last(how["dilations"])
         pairs = [explicit[k : k + 2] for k in range(0, len(explicit), 2)]
         how["explicit_paddings"] = sum(_last(pairs), [])
         shape = [*shape[1:], shape[0]]
-        pulled = self._by_input(node, rows, shape, strides, **how)
+        pulled = self._by_input(node, flat, shape, strides, **how)
         return tf.transpose(pulled, _FIRST)
 
     def terms(self, node):
@@ -114,12 +114,12 @@ class Convolution:
         read = math.prod(node.inputs[1].shape[: 3 if self._full else 2])
         return read, math.prod(window) * filters
 
-    def _by_input(self, node, rows, shape, strides, padding="VALID", **how):
+    def _by_input(self, node, flat, shape, strides, padding="VALID", **how):
         """What TensorFlow has for the gradient by an input of this shape."""
         return self._kernel(
-            input_sizes=[tf.shape(rows)[0], *shape],
+            input_sizes=[tf.shape(flat)[0], *shape],
             filter=node.inputs[1],
-            out_backprop=rows,
+            out_backprop=flat,
             strides=strides,
             padding=padding,
             **how,

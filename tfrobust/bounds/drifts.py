@@ -44,7 +44,7 @@ class Drifts:
         Args:
             node: The node.
             how: The rule to take them from, in place of the node's.
-            free: The choice among them, `[batch, functions, ...]`; None for
+            free: The choice among them, `[batch, forms, ...]`; None for
                 the default lines.
         """
         (given,) = node.dependent

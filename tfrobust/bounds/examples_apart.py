@@ -1,6 +1,6 @@
 """Checks that an op keeps the examples of a batch apart.
 
-Bounds are computed example by example, and for many functions of each at
+Bounds are computed example by example, and for many linear forms of each at
 once. An op that mixes examples, or moves them to another axis, has none. Every
 check takes a node and says whether each example of what it computes comes from
 that example alone; a record of the table of rules names its check.

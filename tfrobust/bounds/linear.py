@@ -26,8 +26,8 @@ class Linear:
             the magnitudes of its weights.
         constants: A function of the node: the magnitudes of the constants that
             take part in its sum, in place of what it adds to zeros.
-        pull: A function `(node, rows)` that pulls coefficients back, in place
-            of the op's gradient.
+        vjp: A function `(node, flat)`, its vector-Jacobian product in place of
+            the op's gradient; see `Linear.vjp`.
         convolution: The `Convolution` that slides a window; None for none.
     """
 
@@ -42,7 +42,7 @@ class Linear:
         channelwise=None,
         magnitude=None,
         constants=None,
-        pull=None,
+        vjp=None,
         convolution=None,
     ):
         self._terms, self._weights = terms, weights
@@ -50,7 +50,7 @@ class Linear:
         self._channelwise = channelwise or (lambda node: False)
         self._magnitude = magnitude or _magnitude
         self._constants = constants or _constants
-        self._pull, self._convolution = pull, convolution
+        self._vjp, self._convolution = vjp, convolution
 
     @property
     def moves(self):
@@ -107,7 +107,7 @@ class Linear:
         total = off * self._total(node, sums)
         if self._offset:
             # All of it is summed up for each function, also in the parts of
-            # which functions of single values remember to be the sum.
+            # which `Sparse` forms remember to be the sum.
             total += rounding.share(4 * node.size) * self._sizes(node)
         return tf.stop_gradient(total + rounding.TINY)
 
@@ -134,18 +134,27 @@ class Linear:
         """Strides, kernel and padding of the window that slides, or None."""
         return self._convolution and self._convolution.window(node)
 
-    def pulled_windows(self, node, rows, shape):
-        """Pulls coefficients of windows; see `Convolution`."""
-        return self._convolution.pulled_windows(node, rows, shape)
+    def vjp_of_windows(self, node, flat, shape):
+        """The product for coefficients of windows; see `Convolution`."""
+        return self._convolution.vjp_of_windows(node, flat, shape)
 
-    def transposed(self, node, position, rows):
-        """Pulls coefficients `[rows, ...]` of the output back to an input."""
+    def vjp(self, node, position, flat):
+        """The vector-Jacobian product by one of the values that it reads.
+
+        Args:
+            node: The node.
+            position: Of which of its dependent inputs.
+            flat: Coefficients of what it returns, `[count, *node.shape]`.
+
+        Returns:
+            Coefficients of what it reads, `[count, ...]`.
+        """
         shape = node.dependent[position].shape
-        if self._pull:
-            pulled = self._pull(node, rows)
+        if self._vjp:
+            pulled = self._vjp(node, flat)
         else:
-            size = [tf.shape(rows)[0], *shape]
-            pulled = self._pulled(node, position, rows, size)
+            size = [tf.shape(flat)[0], *shape]
+            pulled = self._gradient(node, position, flat, size)
         # In a loop, TensorFlow forgets what constants outside say of shapes.
         pulled.set_shape([None, *shape])
         return pulled
@@ -216,10 +225,10 @@ class Linear:
     def _of_ones(self, node, position):
         """What pulling a one in each channel makes of it."""
         ones = tf.ones([1] * len(node.shape) + [node.shape[-1]])
-        factor = self._pulled(node, position, ones, tf.shape(ones))
+        factor = self._gradient(node, position, ones, tf.shape(ones))
         return tf.reshape(factor, [-1])
 
-    def _pulled(self, node, position, rows, shape):
+    def _gradient(self, node, position, flat, shape):
         # Linear, so that the gradient is the same everywhere.
         zeros = tf.zeros(shape)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -227,11 +236,11 @@ class Linear:
             values = [
                 zeros
                 if k == position
-                else tf.zeros([tf.shape(rows)[0], *given.shape])
+                else tf.zeros([tf.shape(flat)[0], *given.shape])
                 for k, given in enumerate(node.dependent)
             ]
             output = node.run(*values)
-        return tape.gradient(output, zeros, output_gradients=rows)
+        return tape.gradient(output, zeros, output_gradients=flat)
 
 
 def _of_zeros(node):

@@ -26,9 +26,9 @@ class MaxPool:
         """Where tighter bounds wouldn't change the lines: not known."""
         return None
 
-    def pulled(self, node, lines, functions):
-        """The smallest that the lines allow: functions, and a constant."""
-        return lines.pull(functions)
+    def pull(self, node, lines, forms):
+        """The smallest that the lines allow: `Forms`, and a constant."""
+        return lines.pull(forms)
 
     def relaxation(self, node, lower, upper, free=None, moved=0.0):
         """The lines of a node; see `Activation.relaxation`."""
@@ -41,9 +41,9 @@ class MaxPool:
         # One that leads one window may be a rival in the next.
         alone = leader_alone & (_leaders(node, chosen) == 1)
         largest = node.run(upper)
-        # All values are summed up for each function.
+        # All values are summed up for each form.
         largest += rounding.share(node.size) * rounding.size(largest, largest)
-        # A value that leads several windows gets the sum of their functions.
+        # A value that leads several windows gets the sum of their forms.
         windows = math.prod(node.op.get_attr("ksize"))
         moved += rounding.spare(lower, upper, windows)
         return _Chosen(node, lower, largest, tf.cast(alone, tf.float32), moved)
@@ -58,27 +58,27 @@ class _Chosen(NamedTuple):
     alone: Any
     moved: Any  # How far rounding may move what is read.
 
-    def pull(self, coefficients):
-        """The smallest that the lines allow: functions, and a constant."""
+    def pull(self, forms):
+        """The smallest that the lines allow: `Forms`, and a constant."""
         node = self.node
-        # From here on no example shares its functions with another.
-        own = coefficients.scaled(tf.ones_like(self.largest))
+        # From here on no example shares its forms with another.
+        own = forms.scaled(tf.ones_like(self.largest))
         found = own.dense(node.shape)
-        falls = found.falls()
-        constant = falls.dot(self.largest * (1 - self.alone))
-        kept = found.rows - falls.rows * (1 - found.read(self.alone))
-        rows = _spread(node, found.read(self.lower), kept)
+        negative = found.negative()
+        constant = negative.dot(self.largest * (1 - self.alone))
+        kept = found.flat - negative.flat * (1 - found.read(self.alone))
+        leaders = _spread(node, found.read(self.lower), kept)
         magnitudes = _spread(node, found.read(self.lower), tf.abs(kept))
         off = found.replaced(magnitudes).magnitude(self.moved)
-        return found.replaced(rows), constant - tf.stop_gradient(off)
+        return found.replaced(leaders), constant - tf.stop_gradient(off)
 
 
-def _spread(node, values, rows):
-    """Gives each window's row to the largest of its values."""
+def _spread(node, values, flat):
+    """Gives each window's coefficient to the largest of its values."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(values)
         largest = node.run(values)
-    spread = tape.gradient(largest, values, output_gradients=rows)
+    spread = tape.gradient(largest, values, output_gradients=flat)
     spread.set_shape([None, *node.dependent[0].shape])
     return spread
 

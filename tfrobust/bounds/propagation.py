@@ -1,4 +1,4 @@
-"""Carrying intervals forward and linear functions backward."""
+"""Carrying intervals forward and linear forms backward."""
 
 import math
 
@@ -13,23 +13,21 @@ def interval(node, intervals):
     return rule(node).interval(node, [intervals[i] for i in node.dependent])
 
 
-def backward(trace, functions, lines, boxes=None, visit=None):
-    """Bounds a sum of functions of nodes by functions of the input.
+def backward(trace, forms, lines, boxes=None, visit=None):
+    """Bounds a sum of linear forms of nodes by forms of the input.
 
     Args:
         trace: The `Trace`.
-        functions: Maps each node to the functions of it, `Dense`, `Patches`
-            or `Rows`.
+        forms: Maps each node to the `Forms` of it.
         lines: Maps every op on the way that isn't linear to its lines.
         boxes: Maps nodes at which to stop to their intervals.
-        visit: Called with every node on the way and the functions of it.
+        visit: Called with every node on the way and the forms of it.
 
     Returns:
-        The functions of the input, None if all of them stopped before, and a
-        constant of a value for each function, such that their sum is a lower
-        bound.
+        The forms of the input, None if all of them stopped before, and a
+        constant `[*forms]`, such that their sum is a lower bound.
     """
-    boxes, pending, constants = boxes or {}, dict(functions), []
+    boxes, pending, constants = boxes or {}, dict(forms), []
     for node in reversed(trace.nodes[1:]):
         found = pending.pop(node, None)
         if found is None:
@@ -41,7 +39,7 @@ def backward(trace, functions, lines, boxes=None, visit=None):
         elif rule(node).linear:
             constants += _pull(node, found, pending)
         else:
-            found, constant = rule(node).pulled(node, lines[node], found)
+            found, constant = rule(node).pull(node, lines[node], found)
             constants.append(constant)
             _add(pending, node.dependent[0], found)
     found = pending.get(trace.input)
@@ -50,15 +48,15 @@ def backward(trace, functions, lines, boxes=None, visit=None):
     return found, rounding.total(constants)
 
 
-def linear_part(trace, node, functions):
-    """Carries functions of a node back to the last op that isn't linear.
+def linear_part(trace, node, forms):
+    """Carries forms of a node back to the last op that isn't linear.
 
     Until there they are the same for every example.
 
     Returns:
-        The functions of all nodes that were reached, and a constant.
+        The forms of all nodes that were reached, and a constant.
     """
-    pending, constants = {node: functions}, []
+    pending, constants = {node: forms}, []
     for current in reversed(trace.nodes):
         if current in pending and not rule(current).linear:
             break
@@ -82,27 +80,27 @@ def mixes(node, known):
     return known[node.dependent[0]] + (0 if alone else 1)
 
 
-def _pull(node, functions, pending):
-    """Adds the functions of what a linear op reads; returns constants."""
+def _pull(node, forms, pending):
+    """Adds the forms of what a linear op reads; returns constants."""
     how = rule(node)
     for k, given in enumerate(node.dependent):
-        pulled = functions.pull(how, node, k)
+        pulled = forms.pull(how, node, k)
         if how.window(node) and given.op and rule(given).linear:
             # Its output ends where padding begins. Lines would drop that too.
             pulled = _inside(pulled, given.shape)
         _add(pending, given, pulled)
     offset = how.offset(node)
-    return [] if offset is None else [functions.dot(offset)]
+    return [] if offset is None else [forms.dot(offset)]
 
 
-def _inside(functions, shape):
+def _inside(forms, shape):
     """The same without coefficients outside of an image of this shape."""
-    leaves = functions.window and functions.window.leaves(shape)
-    return functions.scaled(tf.ones([1, *shape])) if leaves else functions
+    leaves = forms.window and forms.window.leaves(shape)
+    return forms.scaled(tf.ones([1, *shape])) if leaves else forms
 
 
-def _add(pending, node, functions):
+def _add(pending, node, forms):
     known = pending.get(node)
     if known is not None:
-        functions = known.plus(functions, node.shape)
-    pending[node] = functions
+        forms = known.plus(forms, node.shape)
+    pending[node] = forms

@@ -13,8 +13,8 @@ class Relaxation(NamedTuple):
     `lower_slope * z + lower_intercept <= activation(z)` and
     `activation(z) <= upper_slope * z + upper_intercept` for all z within the
     bounds that the lines were made for. Every part has the shape of the
-    activation, `[batch, ...]`, or `[batch, functions, ...]` if the functions
-    to be bounded have lines of their own. An intercept may be None for 0.
+    activation, `[batch, ...]`, or `[batch, forms, ...]` if the forms that
+    are bounded have lines of their own. An intercept may be None for 0.
     """
 
     lower_slope: Any
@@ -33,7 +33,7 @@ class Relaxation(NamedTuple):
             0.0 if part is None else part
             for part in (self.lower_intercept, self.upper_intercept)
         )
-        # All values of the activation are summed up for each function. Both
+        # All values of the activation are summed up for each form. Both
         # slopes take part wherever a coefficient is negative: see `pull`.
         summed = 2 * rounding.share(node.size) * (tf.abs(below) + tf.abs(above))
         steepest = tf.maximum(
@@ -44,21 +44,24 @@ class Relaxation(NamedTuple):
             lower_intercept=below - apart, upper_intercept=above + apart
         )
 
-    def pull(self, functions):
-        """The smallest that the lines allow: functions of z, and a constant.
+    def pull(self, forms):
+        """The smallest that the lines allow: forms of z, and a constant.
 
         Where a coefficient is negative, the upper line takes the place of the
         lower one. It is added as their difference, which needs fewer products
         than to part the coefficients by sign.
 
         Args:
-            functions: `Dense`, `Patches` or `Rows` of the activation.
+            forms: `Forms` of the activation.
+
+        Returns:
+            The `Forms`, and the constant, `[*forms]`.
         """
-        falls = functions.falls()
-        steeper = falls.scaled(self.upper_slope - self.lower_slope)
-        slopes = functions.scaled(self.lower_slope).plus(steeper)
+        negative = forms.negative()
+        steeper = negative.scaled(self.upper_slope - self.lower_slope)
+        slopes = forms.scaled(self.lower_slope).plus(steeper)
         below, gap = self.lower_intercept, self.upper_intercept
         if below is None:
-            return slopes, 0.0 if gap is None else falls.dot(gap)
+            return slopes, 0.0 if gap is None else negative.dot(gap)
         gap = (0.0 if gap is None else gap) - below
-        return slopes, functions.dot(below) + falls.dot(gap)
+        return slopes, forms.dot(below) + negative.dot(gap)

@@ -21,18 +21,18 @@ def _always(node):
     return True
 
 
-def _pull_matmul(node, rows):
+def _matmul_vjp(node, flat):
     transposed = node.op.get_attr("transpose_b")
-    return tf.matmul(rows, node.inputs[1], transpose_b=not transposed)
+    return tf.matmul(flat, node.inputs[1], transpose_b=not transposed)
 
 
-def _pull_reshape(node, rows):
-    return tf.reshape(rows, [-1, *node.dependent[0].shape])
+def _reshape_vjp(node, flat):
+    return tf.reshape(flat, [-1, *node.dependent[0].shape])
 
 
 def _convolution(kernel, full):
     how = Convolution(kernel, full)
-    return Linear(how.terms, weights=True, pull=how.pulled, convolution=how)
+    return Linear(how.terms, weights=True, vjp=how.vjp, convolution=how)
 
 
 def _known(names, **values):
@@ -176,7 +176,7 @@ RULES: dict[str, Record] = {
         {"alpha": lambda alpha: 0 <= alpha <= 1},
     ),
     "MatMul": Record(
-        Linear(terms.multiplied, weights=True, pull=_pull_matmul),
+        Linear(terms.multiplied, weights=True, vjp=_matmul_vjp),
         apart.matmul,
         _known("transpose_a transpose_b grad_a grad_b"),
     ),
@@ -205,7 +205,7 @@ RULES: dict[str, Record] = {
     "RealDiv": Record(_SCALED, apart.scaled),
     "Relu": _elementwise(Activation(activation.relu, free=True, hinge=True)),
     "Relu6": _elementwise(Activation(activation.relu6)),
-    "Reshape": _moving(apart.reshape, pull=_pull_reshape),
+    "Reshape": _moving(apart.reshape, vjp=_reshape_vjp),
     "Rint": _STEP,
     "Round": _STEP,
     "Sigmoid": _elementwise(Activation(curves.sigmoid, free=True, curved=True)),

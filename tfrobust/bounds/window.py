@@ -47,7 +47,12 @@ class Window(NamedTuple):
         )
 
     def union(self, other):
-        """The smallest windows around both, which share grid and stride."""
+        """The smallest windows around both; None if they lie apart otherwise.
+
+        As they do on two ways of different strides.
+        """
+        if self[:2] != other[:2]:
+            return None
         start = tuple(map(min, self.start, other.start))
         stop = tuple(
             max(self.start[a] + self.size[a], other.start[a] + other.size[a])

@@ -1,4 +1,4 @@
-"""Functions that were chosen one by one."""
+"""Linear forms, all of a value's or chosen one by one."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfrobust.bounds.dense import Dense
 from tfrobust.bounds.patches import Patches
 from tfrobust.bounds.relaxation import Relaxation
-from tfrobust.bounds.rows import Examples, Rows
+from tfrobust.bounds.sparse import Examples, Sparse
 from tfrobust.bounds.window import Window
 
 SHAPE = 7, 6, 2
@@ -22,7 +22,7 @@ def rows(start, size, stride=(2, 2)):
     window = Window((3, 3), stride, start, size)
     places = tf.constant([[0, 0, 0], [0, 2, 1], [1, 1, 2], [1, 2, 2]])
     tensor = drawn(2, 4, *size, SHAPE[-1])
-    return Rows(tensor, Examples(tf.constant([0, 0, 1, 1])), window, places)
+    return Sparse(tensor, Examples(tf.constant([0, 0, 1, 1])), window, places)
 
 
 def test_windows_of_different_sizes_add_up_as_whole_images_do():
@@ -56,7 +56,7 @@ def test_windows_of_different_strides_add_up_as_whole_images_do():
 
 
 @pytest.mark.parametrize(
-    "functions",
+    "forms",
     [
         Dense(drawn(1, 6, *SHAPE)),
         Patches(
@@ -66,34 +66,37 @@ def test_windows_of_different_strides_add_up_as_whole_images_do():
     ],
     ids=["dense", "patches"],
 )
-def test_lines_meet_chosen_functions_as_they_meet_all(functions):
+def test_lines_meet_chosen_forms_as_they_meet_all(forms):
     lines = Relaxation(*(drawn(3, *SHAPE) for _ in range(4)))
     example = tf.constant([1, 1, 2])  # None of the first.
     numbers = tf.constant([[0, 3, 4], [1, 2, 5]])
     examples = Examples(example)
-    chosen = functions.chosen(examples, numbers)
+    chosen = forms.chosen(examples, numbers)
     slopes, constant = lines.pull(chosen)
     assert slopes.origin
     again, sums = lines.pull(
-        Rows(chosen.tensor, examples, chosen.window, chosen.places)
+        Sparse(chosen.tensor, examples, chosen.window, chosen.places)
     )
-    whole = lines.pull(functions.dense(SHAPE))
+    whole = lines.pull(forms.dense(SHAPE))
     pairs = tf.broadcast_to(example, numbers.shape), numbers
     picked = tf.stack(pairs, axis=-1)
     np.testing.assert_allclose(constant, sums, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(
         constant, tf.gather_nd(whole[1], picked), rtol=1e-5, atol=1e-5
     )
-    # A value may be everyone's, and functions too that meet scaled ones.
+    # A value may be everyone's, and forms too that meet scaled ones.
     for found in (slopes, slopes.plus(chosen), chosen.plus(slopes)):
-        plain = Rows(found.tensor, examples, found.window, found.places)
+        plain = Sparse(found.tensor, examples, found.window, found.places)
         for value in (drawn(3, *SHAPE), drawn(1, *SHAPE)):
             np.testing.assert_allclose(
                 found.dot(value), plain.dot(value), rtol=1e-5, atol=1e-4
             )
     factor = drawn(3, *SHAPE)  # Of either sign, so that signs change.
-    for found in (chosen.scaled(factor).falls(), chosen.falls().scaled(factor)):
-        plain = Rows(found.tensor, examples, found.window, found.places)
+    for found in (
+        chosen.scaled(factor).negative(),
+        chosen.negative().scaled(factor),
+    ):
+        plain = Sparse(found.tensor, examples, found.window, found.places)
         np.testing.assert_allclose(
             found.dot(factor), plain.dot(factor), rtol=1e-5, atol=1e-4
         )
