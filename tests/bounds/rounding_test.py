@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfrobust import threats, verifiers
 from tfrobust.backend import keras
 from tfrobust.bounds import drifts, rounding
-from tfrobust.bounds.lookup import rule
+from tfrobust.bounds.record import record
 from tfrobust.graph import Trace
 
 layers = keras.layers
@@ -204,7 +204,7 @@ def test_the_drift_of_a_sum_covers_its_rounding_whatever_the_sign(constant):
     (rounded,) = (x + constant).numpy()[0]
     off = abs(float(rounded) - (0.4 + constant))
     assert off > 0.09
-    assert rule(node).drift(node, [None], [(x, x)]) >= off
+    assert record(node).rule.drift(node, [None], [(x, x)]) >= off
 
 
 def test_a_total_is_below_its_sum_in_every_order():

@@ -11,8 +11,8 @@ import pytest
 import tensorflow as tf
 
 from tfrobust import threats, verifiers
-from tfrobust.bounds import rules
-from tfrobust.bounds.lookup import problem
+from tfrobust.bounds import Bounds, rules
+from tfrobust.bounds.record import problem
 from tfrobust.graph import Trace
 from tfrobust.verifiers import check_rule
 
@@ -364,6 +364,27 @@ def test_a_rule_of_the_user_serves_every_verifier(monkeypatch):
         rules.RULES.pop("Softsign")
     with pytest.raises(ValueError, match="type of an op of TensorFlow"):
         verifiers.register_rule("Softsine", rule)
+
+
+def test_a_rule_that_comes_after_a_trace_serves_it_too(monkeypatch):
+    monkeypatch.setattr(rules, "RULES", rules.RULES)
+    threat, x = threats.Linf(0.1), tf.constant([[0.3, 0.6]])
+    trace = Trace(lambda x, training: tf.math.softsign(x), x)
+    with pytest.raises(NotImplementedError, match="no rule to bound"):
+        Bounds(trace, threat, x)
+    steep = verifiers.Activation(
+        lambda node, lower, upper, free=None: verifiers.Relaxation(
+            0 * lower, node.run(lower), 0 * lower, node.run(upper)
+        )
+    )
+    verifiers.register_rule("Softsign", steep)
+    try:
+        lower, upper = Bounds(trace, threat, x).intervals[trace.output]
+    finally:
+        rules.RULES.pop("Softsign")
+    ends = (np.array([0.2, 0.5]), np.array([0.4, 0.7]))
+    for found, z in zip((lower, upper), ends, strict=True):
+        np.testing.assert_allclose(found[0], z / (1 + z), rtol=1e-6)
 
 
 def test_a_wrong_rule_of_the_user_is_caught(monkeypatch):

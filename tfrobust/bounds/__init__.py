@@ -1,5 +1,6 @@
 """The bound engine: intervals forward, linear forms backward."""
 
+from tfrobust.bounds import rules as rules  # Fills the table of records.
 from tfrobust.bounds.bounds import Bounds
 
 __all__ = ["Bounds"]

@@ -7,7 +7,6 @@ import tensorflow as tf
 from tfrobust.bounds import rounding
 from tfrobust.bounds.dense import Dense
 from tfrobust.bounds.drifts import Drifts, boxes
-from tfrobust.bounds.lookup import rule
 from tfrobust.bounds.patches import Patches
 from tfrobust.bounds.propagation import (
     backward,
@@ -15,6 +14,7 @@ from tfrobust.bounds.propagation import (
     linear_part,
     mixes,
 )
+from tfrobust.bounds.record import look_up
 from tfrobust.bounds.sparse import Examples
 
 # How many coefficients a backward pass over single values holds at once.
@@ -45,6 +45,7 @@ class Bounds:
     def __init__(
         self, trace, threat, x, tighten=True, intersect=True, rules=None
     ):
+        look_up(trace)
         self.trace, self.threat, self.x = trace, threat, x
         self._intersect, self._rules = intersect, rules or {}
         self.intervals, self.lines = {trace.input: threat.box(x)}, {}
@@ -58,7 +59,7 @@ class Bounds:
         for node in trace.nodes[1:]:
             self._mixes[node] = mixes(node, self._mixes)
             self.intervals[node] = interval(node, self.intervals)
-            if not rule(node).linear:
+            if not node.rule.linear:
                 self.lines[node] = self.line(node)
             if consumers[node] or node is trace.output:
                 self._finite &= rounding.finite(*self.intervals[node])
@@ -204,7 +205,7 @@ class Bounds:
         if not self._intersect:
             return None
         settled = [
-            rule(reader).settled(*self.intervals[node]) for reader in consumers
+            reader.rule.settled(*self.intervals[node]) for reader in consumers
         ]
         if self._mixes[node] < math.inf or any(s is None for s in settled):
             return None
@@ -216,7 +217,7 @@ def _consumers(trace):
     """The ops that aren't linear and read a node, by node."""
     consumers: dict = {node: [] for node in trace.nodes}
     for node in trace.nodes[1:]:
-        if not rule(node).linear:
+        if not node.rule.linear:
             for given in node.dependent:
                 consumers[given].append(node)
     return consumers

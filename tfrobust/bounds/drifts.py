@@ -3,7 +3,6 @@
 import tensorflow as tf
 
 from tfrobust.bounds import rounding
-from tfrobust.bounds.lookup import rule
 
 
 class Drifts:
@@ -28,10 +27,10 @@ class Drifts:
 
     def of(self, node):
         """The drift of a node, `[batch, ...]`; None if it is exact."""
-        if node.op is None or not rule(node).linear:
+        if node.op is None or not node.rule.linear:
             return None
         if node not in self._known:
-            self._known[node] = rule(node).drift(
+            self._known[node] = node.rule.drift(
                 node,
                 [self.of(given) for given in node.dependent],
                 [self._intervals[given] for given in node.dependent],
@@ -53,7 +52,7 @@ class Drifts:
         if free is not None:
             parts = tuple(part[:, tf.newaxis] for part in parts)
         lower, upper, moved = parts
-        return (how or rule(node)).relaxation(node, lower, upper, free, moved)
+        return (how or node.rule).relaxation(node, lower, upper, free, moved)
 
     def moved(self, node):
         """How far rounding may move what reads a node once, `[batch, ...]`."""

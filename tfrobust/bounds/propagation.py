@@ -5,15 +5,14 @@ import math
 import tensorflow as tf
 
 from tfrobust.bounds import rounding
-from tfrobust.bounds.lookup import rule
 
 
 def interval(node, intervals):
     """The interval of one node from those of what it reads."""
-    return rule(node).interval(node, [intervals[i] for i in node.dependent])
+    return node.rule.interval(node, [intervals[i] for i in node.dependent])
 
 
-def backward(trace, forms, lines, boxes=None, visit=None):
+def backward(trace, forms, lines, boxes=None):
     """Bounds a sum of linear forms of nodes by forms of the input.
 
     Args:
@@ -21,7 +20,6 @@ def backward(trace, forms, lines, boxes=None, visit=None):
         forms: Maps each node to the `Forms` of it.
         lines: Maps every op on the way that isn't linear to its lines.
         boxes: Maps nodes at which to stop to their intervals.
-        visit: Called with every node on the way and the forms of it.
 
     Returns:
         The forms of the input, None if all of them stopped before, and a
@@ -32,20 +30,15 @@ def backward(trace, forms, lines, boxes=None, visit=None):
         found = pending.pop(node, None)
         if found is None:
             continue
-        if visit:
-            visit(node, found)
         if node in boxes:
             constants.append(found.minimum(*boxes[node]))
-        elif rule(node).linear:
+        elif node.rule.linear:
             constants += _pull(node, found, pending)
         else:
-            found, constant = rule(node).pull(node, lines[node], found)
+            found, constant = node.rule.pull(node, lines[node], found)
             constants.append(constant)
             _add(pending, node.dependent[0], found)
-    found = pending.get(trace.input)
-    if visit and found is not None:
-        visit(trace.input, found)
-    return found, rounding.total(constants)
+    return pending.get(trace.input), rounding.total(constants)
 
 
 def linear_part(trace, node, forms):
@@ -58,7 +51,7 @@ def linear_part(trace, node, forms):
     """
     pending, constants = {node: forms}, []
     for current in reversed(trace.nodes):
-        if current in pending and not rule(current).linear:
+        if current in pending and not current.rule.linear:
             break
         found = pending.pop(current, None)
         if found is not None:
@@ -71,7 +64,7 @@ def mixes(node, known):
 
     Infinite beyond the first op that isn't linear.
     """
-    how = rule(node)
+    how = node.rule
     if not how.linear:
         return math.inf
     if len(node.dependent) > 1:
@@ -82,10 +75,10 @@ def mixes(node, known):
 
 def _pull(node, forms, pending):
     """Adds the forms of what a linear op reads; returns constants."""
-    how = rule(node)
+    how = node.rule
     for k, given in enumerate(node.dependent):
         pulled = forms.pull(how, node, k)
-        if how.window(node) and given.op and rule(given).linear:
+        if how.window(node) and given.op and given.rule.linear:
             # Its output ends where padding begins. Lines would drop that too.
             pulled = _inside(pulled, given.shape)
         _add(pending, given, pulled)

@@ -2,7 +2,7 @@
 
 A linear op costs its name; any other op a pair of lines. An op that isn't here
 has no bounds, nor has one with an attribute that its record doesn't name: see
-`Record`, and `lookup` for who reads the table.
+`Record`, which also looks it up.
 """
 
 import tensorflow as tf
@@ -14,7 +14,7 @@ from tfrobust.bounds.channels import same_channels
 from tfrobust.bounds.convolutions import Convolution
 from tfrobust.bounds.linear import Linear
 from tfrobust.bounds.pooling import MaxPool
-from tfrobust.bounds.record import ANY, Record
+from tfrobust.bounds.record import ANY, RULES, Record
 
 
 def _always(node):
@@ -106,7 +106,7 @@ _POOLED = _known(
 _SPACE = _known("block_size", data_format=_IMAGES)
 _BITS = _known("num_bits narrow_range")
 
-RULES: dict[str, Record] = {
+RULES |= {
     "Add": _elementwise(_sum()),
     "AddN": Record(_sum(), apart.add_n, _known("N")),
     "AddV2": _elementwise(_sum()),

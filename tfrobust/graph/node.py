@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+from typing import Any
 
 import tensorflow as tf
 
@@ -24,6 +25,8 @@ class Node:
         positions: Which of the inputs are nodes.
         dependent: Those nodes.
         kept: What follows from this node alone, a `hoisting.Kept`.
+        record: What is known of its op, which whoever asks looks up once; None
+            before.
     """
 
     def __init__(self, op, index, inputs, shape, batched=True):
@@ -33,7 +36,13 @@ class Node:
             k for k, given in enumerate(inputs) if isinstance(given, Node)
         ]
         self.dependent = [inputs[k] for k in self.positions]
-        self.kept = None
+        self.kept: Any = None
+        self.record: Any = None
+
+    @property
+    def rule(self):
+        """How to bound the op, as its record says."""
+        return self.record.rule
 
     @property
     def type(self):

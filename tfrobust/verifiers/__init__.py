@@ -2,7 +2,7 @@
 
 from tfrobust.bounds.activation import Activation
 from tfrobust.bounds.linear import Linear
-from tfrobust.bounds.lookup import register_rule
+from tfrobust.bounds.record import register_rule
 from tfrobust.bounds.relaxation import Relaxation
 from tfrobust.verifiers.alpha_crown import AlphaCROWN
 from tfrobust.verifiers.box_pictures import save_histogram, save_map

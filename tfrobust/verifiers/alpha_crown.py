@@ -8,7 +8,6 @@ from tfrobust import checks
 from tfrobust.backend import register
 from tfrobust.bounds.bounds import Bounds
 from tfrobust.bounds.dense import Dense
-from tfrobust.bounds.lookup import rule
 from tfrobust.verifiers.bounding import Bounding
 
 _DECAY = 0.9, 0.999  # Of Adam's two averages.
@@ -109,7 +108,7 @@ class Watched:
 
 def free_nodes(trace):
     """The ops for which one of several sound lines can be chosen."""
-    return [n for n in trace.nodes[1:] if not rule(n).linear and rule(n).free]
+    return [n for n in trace.nodes[1:] if not n.rule.linear and n.rule.free]
 
 
 def default_choice(node, drifts, coefficients):

@@ -8,8 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.bounds.lookup import problem
-from tfrobust.bounds.rules import RULES
+from tfrobust.bounds.record import RULES, problem
 from tfrobust.graph import Trace
 from tfrobust.verifiers.subproblems import compiled
 

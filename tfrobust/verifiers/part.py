@@ -4,8 +4,8 @@ import tensorflow as tf
 
 from tfrobust.bounds import rounding
 from tfrobust.bounds.drifts import Drifts
-from tfrobust.bounds.lookup import rule
 from tfrobust.bounds.propagation import backward, interval
+from tfrobust.bounds.record import look_up
 from tfrobust.threats.rows import flat
 from tfrobust.verifiers.alpha_crown import (
     Watched,
@@ -35,6 +35,7 @@ class Part:
     """
 
     def __init__(self, trace, threat, x, functions, room):
+        look_up(trace)
         self.trace, self.threat, self.x = trace, threat, x
         self.functions, self.room = functions, tf.unstack(room, axis=1)
         self.free, self.signed = free_nodes(trace), signed_nodes(trace)
@@ -62,7 +63,7 @@ class Part:
         self.lines = {
             node: self.drifts.lines(node)
             for node in trace.nodes[1:]
-            if not rule(node).linear
+            if not node.rule.linear
         }
         # Now, outside of the loop that chooses the lines.
         self.drift = self.drifts.of(trace.output)
@@ -201,13 +202,13 @@ class Part:
 
 def nodes_read(trace):
     """What the ops that aren't linear read, each once."""
-    nodes = [node for node in trace.nodes[1:] if not rule(node).linear]
+    nodes = [node for node in trace.nodes[1:] if not node.rule.linear]
     return list(dict.fromkeys(node.dependent[0] for node in nodes))
 
 
 def signed_nodes(trace):
     """The ops that are linear on either side of 0."""
-    return [n for n in free_nodes(trace) if getattr(rule(n), "hinge", False)]
+    return [n for n in free_nodes(trace) if getattr(n.rule, "hinge", False)]
 
 
 def parted(values, nodes):
