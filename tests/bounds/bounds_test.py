@@ -45,9 +45,9 @@ def test_only_a_large_batch_gets_a_graph_of_its_own(monkeypatch):
     seen = []
 
     class Seen(verifiers.CROWN):
-        def _margins(self, *arguments):
+        def lower(self, *arguments):
             seen.append(tf.executing_eagerly())
-            return super()._margins(*arguments)
+            return super().lower(*arguments)
 
     network, verifier = NETWORKS["dense"](), Seen(threats.L1(0.3))
     x, y = np.random.default_rng(0).random((3, 5)), np.array([0, 3, 1])

@@ -26,7 +26,7 @@ from tfrobust.bounds.linear import Linear
 from tfrobust.bounds.relaxation import Relaxation
 from tfrobust.graph import Trace
 from tfrobust.verifiers import crown
-from tfrobust.verifiers.bounding import margin_functions
+from tfrobust.verifiers.bounding import label_wins
 
 BATCH, DRAWS = 4, 8
 # An attack takes as long to compile as all bounds.
@@ -68,11 +68,11 @@ def examined(network, threat, attacked):
         over = threat.replace(epsilon=epsilon)
         trace = Trace(network, x)
         methods = [Bounds(trace, over, x, t) for t in (False, True)]
-        functions = margin_functions(y, trace.value)
+        specification = label_wins(y, trace.value)
         lowers = [
-            methods[0].lower_from_intervals(functions),
-            methods[0].lower(functions),
-            methods[1].lower(functions),
+            methods[0].lower_from_intervals(specification),
+            methods[0].lower(specification),
+            methods[1].lower(specification),
         ]
         if attacked:
             attack = attacks.PGD(over, steps=5, step_size=0.5, loss="margin")

@@ -175,10 +175,10 @@ def test_memory_makes_batches_smaller_and_too_little_is_refused(problem):
 def test_a_certificate_that_an_attack_contradicts_is_an_alarm(
     problem, monkeypatch
 ):
-    def wrong(self, trace, x, functions):
-        return tf.ones(tf.shape(functions.tensor)[:2])
+    def wrong(self, bounds, specification):
+        return tf.ones(tf.shape(specification.tensor)[:2])
 
-    monkeypatch.setattr(tfr.verifiers.IBP, "_margins", wrong)
+    monkeypatch.setattr(tfr.verifiers.IBP, "lower", wrong)
     report = certify(problem, tfr.verifiers.IBP(THREAT))
     assert not report.reliable
     assert "ordered" in failed(report)
@@ -204,10 +204,10 @@ def test_a_point_outside_of_the_threat_falsifies_nothing(problem):
 
 
 def test_nan_is_never_a_certificate(problem, monkeypatch):
-    def broken(self, trace, x, functions):
-        return np.nan * tf.ones(tf.shape(functions.tensor)[:2])
+    def broken(self, bounds, specification):
+        return np.nan * tf.ones(tf.shape(specification.tensor)[:2])
 
-    monkeypatch.setattr(tfr.verifiers.IBP, "_margins", broken)
+    monkeypatch.setattr(tfr.verifiers.IBP, "lower", broken)
     report = certify(problem, tfr.verifiers.IBP(THREAT))
     assert verdicts(report)[0] == "unknown"
     assert any(r.startswith("finite: ") for r in report.reasons)

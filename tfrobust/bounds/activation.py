@@ -92,6 +92,10 @@ def parallel_relu(node, lower, upper, free=None):
     return _hinge(lower, upper, chord)
 
 
+# Takes the place of the table's rules: see `Bounds`.
+PARALLEL = {"Relu": Activation(parallel_relu)}
+
+
 def leaky_relu(node, lower, upper, free=None):
     """`alpha * z + (1 - alpha) * max(z, 0)`, for alpha in [0, 1]."""
     alpha = node.op.get_attr("alpha")

@@ -66,6 +66,14 @@ class Bounds:
             if consumers[node] and self._gains(node, tighten):
                 self.intervals[node] = self._tightened(node, consumers[node])
 
+    @property
+    def read(self):
+        """Maps every node that isn't linear to the interval of what it reads.
+
+        Such as of every activation; in the order in which they are computed.
+        """
+        return {node: self.intervals[node.dependent[0]] for node in self.lines}
+
     def line(self, node, free=None):
         """The lines of a node that isn't linear; see `Drifts.lines`."""
         return self.drifts.lines(node, self._rules.get(node.type), free)

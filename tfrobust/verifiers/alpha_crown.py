@@ -6,8 +6,9 @@ import tensorflow as tf
 
 from tfrobust import checks
 from tfrobust.backend import register
-from tfrobust.bounds.bounds import Bounds
+from tfrobust.bounds import Bounds
 from tfrobust.bounds.dense import Dense
+from tfrobust.threats import Threat
 from tfrobust.verifiers.bounding import Bounding
 
 _DECAY = 0.9, 0.999  # Of Adam's two averages.
@@ -39,7 +40,13 @@ class AlphaCROWN(Bounding):
     of what activations read held fixed.
     """
 
-    def __init__(self, threat, steps=20, learning_rate=0.25, intersect=True):
+    def __init__(
+        self,
+        threat: Threat,
+        steps: int = 20,
+        learning_rate: float = 0.25,
+        intersect: bool = True,
+    ) -> None:
         super().__init__(threat)
         checks.count(steps, "steps")
         checks.argument(
@@ -48,33 +55,32 @@ class AlphaCROWN(Bounding):
         self.steps, self.learning_rate = steps, learning_rate
         self.intersect = intersect
 
-    def _margins(self, trace, x, functions):
-        bounds = Bounds(trace, self.threat, x, intersect=self.intersect)
-        nodes = free_nodes(trace)
+    def lower(self, bounds: Bounds, specification: Dense) -> tf.Tensor:
+        nodes = free_nodes(bounds.trace)
         watched = {node: Watched(bounds.lines[node]) for node in nodes}
-        margins = bounds.lower(functions, watched)
+        margins = bounds.lower(specification, watched)
         if self.intersect:
-            intervals = bounds.lower_from_intervals(functions)
+            intervals = bounds.lower_from_intervals(specification)
             margins = tf.maximum(margins, intervals)
         if not nodes:
             return margins
         drifts = bounds.drifts
 
-        def lower(choices):
+        def improved(choices):
             lines = {
                 node: drifts.lines(node, free=free)
                 for node, free in zip(nodes, choices, strict=True)
             }
-            return bounds.lower(functions, lines)
+            return bounds.lower(specification, lines)
 
         start = [
             default_choice(node, drifts, watched[node].coefficients)
             for node in nodes
         ]
         choices = maximize(
-            lower, start, [1.0] * len(nodes), self.steps, self.learning_rate
+            improved, start, [1.0] * len(nodes), self.steps, self.learning_rate
         )
-        return tf.maximum(margins, lower(choices))
+        return tf.maximum(margins, improved(choices))
 
 
 class Watched:

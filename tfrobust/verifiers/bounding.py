@@ -1,14 +1,19 @@
 """What every verifier that bounds a traced network shares."""
 
 import abc
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import checks, losses
 from tfrobust.adversary import Verifier
+from tfrobust.bounds import Bounds
 from tfrobust.bounds.dense import Dense
 from tfrobust.graph import Trace
 from tfrobust.threats import Threat
+from tfrobust.tracing import compiled
+from tfrobust.types import Model, TensorLike
 
 # From how many coefficients on, those of all values of the largest activation,
 # bounds aren't worked out op by op.
@@ -22,6 +27,9 @@ class Bounding(Verifier):
     have rules: see `coverage`. Every function and weight is read as it is, so
     gradients of the bounds reach the weights. Called eagerly the network is
     traced each time, inside a `tf.function`, `fit` or `tfr.certify` once.
+
+    A subclass is a constructor, which may set `tighten`, `intersect` and
+    `rules` (see `Bounds`), and `lower`.
 
     Args:
         threat: The `Threat` to bound over.
@@ -37,38 +45,95 @@ class Bounding(Verifier):
         ValueError: If inputs or labels aren't as expected.
     """
 
-    def __init__(self, threat):
+    tighten = intersect = True
+    rules: Any = None
+
+    def __init__(self, threat: Threat) -> None:
         checks.kind(threat, Threat, "threat", "tfr.threats.Linf(0.1)")
         self.threat = threat
 
-    def margins(self, model, x, y):
+    def margins(self, model: Model, x: TensorLike, y: TensorLike) -> tf.Tensor:
+        margins = self.traced(model, x, y, self.lower)
+        y = tf.reshape(tf.cast(y, tf.int32), [-1])
+        true = losses.true_class(y, margins)
+        return tf.where(true, 0.0, margins)
+
+    def traced(
+        self,
+        model: Model,
+        x: TensorLike,
+        y: TensorLike,
+        use: Callable[[Bounds, Dense], Any],
+    ) -> Any:
+        """Bounds all that the network computes, from one trace.
+
+        Gradients of it reach the weights. It is what objectives need that look
+        at activations and margins at once.
+
+        Args:
+            model: Any callable `model(x, training=False) -> logits`.
+            x: Inputs in `[threat.low, threat.high]`, shape `[batch, ...]`.
+            y: Integer labels, shape `[batch]`.
+            use: Function of the `Bounds` and of the specification, the margins
+                as linear forms of the logits. `lower` is one.
+
+        Returns:
+            What `use` returned: tensors, nested as you like.
+
+        Example:
+            ```
+            def use(bounds, specification):
+                # What every activation reads, in order.
+                widths = [
+                    tf.reduce_mean(upper - lower)
+                    for lower, upper in bounds.read.values()
+                ]
+                return verifier.lower(bounds, specification), tf.add_n(widths)
+
+            margins, width = verifier.traced(model, x, y, use)
+            ```
+        """
         x, y = self.threat.checked(x), tf.convert_to_tensor(y)
         if tf.executing_eagerly() and len(x) == 0:
             raise ValueError("`x` must hold at least one example.")
         trace = Trace(model, x)
         large = tf.executing_eagerly() and len(x) * trace.largest**2 > LARGE
-        if large:  # Op by op takes longer than to trace and then run it.
-
-            @tf.function(autograph=False)
-            def bounded(x, y):
-                return self._bounded(Trace(model, x), x, y)
-
-            return bounded.get_concrete_function(x, y)(x, y)
-        return self._bounded(trace, x, y)
-
-    def _bounded(self, trace, x, y):
-        y = checks.labels(y, trace.value)
-        margins = self._margins(trace, x, margin_functions(y, trace.value))
-        true = tf.one_hot(y, trace.value.shape[-1], True, False, dtype=tf.bool)
-        return tf.where(true, 0.0, margins)
+        if not large:
+            return self._used(trace, x, y, use)
+        # Op by op takes longer than to trace and then run it.
+        run = compiled(lambda x, y: self._used(Trace(model, x), x, y, use))
+        return run.get_concrete_function(x, y)(x, y)
 
     @abc.abstractmethod
-    def _margins(self, trace, x, functions):
-        """Lower bounds on functions of the logits, `[batch, classes]`."""
+    def lower(self, bounds: Bounds, specification: Dense) -> tf.Tensor:
+        """Lower bounds on a specification, `[batch, forms]`.
+
+        Args:
+            bounds: The `Bounds` of the network.
+            specification: `Dense` forms of the logits.
+        """
+
+    def _used(self, trace, x, y, use):
+        bounds = Bounds(
+            trace, self.threat, x, self.tighten, self.intersect, self.rules
+        )
+        y = checks.labels(y, trace.value)
+        return use(bounds, label_wins(y, trace.value))
 
 
-def margin_functions(y, logits):
-    """`logit_y - logit_j` for every class j, as functions of the logits."""
+def label_wins(y: tf.Tensor, logits: tf.Tensor) -> Dense:
+    """The specification that the label has the largest logit.
+
+    That is rows C, one for each class j, such that `C @ logits > 0`:
+    `logit_y - logit_j`.
+
+    Args:
+        y: Labels, shape `[batch]`.
+        logits: Shape `[batch, classes]`.
+
+    Returns:
+        `Dense` forms of the logits, `[batch, classes, classes]`.
+    """
     classes = logits.shape[-1]
     eye = tf.eye(classes)
     return Dense(tf.gather(eye, y)[:, tf.newaxis] - eye)

@@ -11,7 +11,7 @@ from tfrobust.adversary import Verifier
 from tfrobust.attacks.pgd import PGD
 from tfrobust.backend import register
 from tfrobust.threats import Threat
-from tfrobust.verifiers.bounding import margin_functions
+from tfrobust.verifiers.bounding import label_wins
 from tfrobust.verifiers.subproblems import (
     Subproblems,
     Tree,
@@ -121,7 +121,7 @@ class BranchAndBound(Verifier):
         clean = self._wrong(model, x, y, x)
         points[clean] = x.numpy()[clean]
         wrong = self._wrong(model, x, y, points)
-        margins = margin_functions(y, logits).dot(logits).numpy()
+        margins = label_wins(y, logits).dot(logits).numpy()
         visited = np.zeros(len(x), np.int64)
         if self.timeout == 0:
             margins[:] = -np.inf

@@ -1,7 +1,11 @@
 """CROWN."""
 
+import tensorflow as tf
+
 from tfrobust.backend import register
-from tfrobust.bounds.bounds import Bounds
+from tfrobust.bounds import Bounds
+from tfrobust.bounds.dense import Dense
+from tfrobust.threats import Threat
 from tfrobust.verifiers.bounding import Bounding
 
 
@@ -25,10 +29,9 @@ class CROWN(Bounding):
     Reference: Zhang et al., 2018, arXiv 1811.00866, theorem 3.2.
     """
 
-    def __init__(self, threat, intersect=True):
+    def __init__(self, threat: Threat, intersect: bool = True) -> None:
         super().__init__(threat)
         self.intersect = intersect
 
-    def _margins(self, trace, x, functions):
-        bounds = Bounds(trace, self.threat, x, intersect=self.intersect)
-        return bounds.tightest(functions)
+    def lower(self, bounds: Bounds, specification: Dense) -> tf.Tensor:
+        return bounds.tightest(specification)

@@ -1,7 +1,10 @@
 """CROWN-IBP."""
 
+import tensorflow as tf
+
 from tfrobust.backend import register
-from tfrobust.bounds.bounds import Bounds
+from tfrobust.bounds import Bounds
+from tfrobust.bounds.dense import Dense
 from tfrobust.verifiers.bounding import Bounding
 
 
@@ -21,6 +24,7 @@ class CROWNIBP(Bounding):
     Reference: Zhang et al., 2019, arXiv 1906.06316, section 3.
     """
 
-    def _margins(self, trace, x, functions):
-        bounds = Bounds(trace, self.threat, x, tighten=False)
-        return bounds.lower(functions)
+    tighten = False
+
+    def lower(self, bounds: Bounds, specification: Dense) -> tf.Tensor:
+        return bounds.lower(specification)

@@ -1,11 +1,13 @@
 """Fast-Lin."""
 
-from tfrobust.backend import register
-from tfrobust.bounds.activation import Activation, parallel_relu
-from tfrobust.bounds.bounds import Bounds
-from tfrobust.verifiers.bounding import Bounding
+import tensorflow as tf
 
-_PARALLEL = {"Relu": Activation(parallel_relu)}
+from tfrobust.backend import register
+from tfrobust.bounds import Bounds
+from tfrobust.bounds.activation import PARALLEL
+from tfrobust.bounds.dense import Dense
+from tfrobust.threats import Threat
+from tfrobust.verifiers.bounding import Bounding
 
 
 @register
@@ -29,12 +31,11 @@ class FastLin(Bounding):
     Kolter, 2018, arXiv 1711.00851, theorem 1.
     """
 
-    def __init__(self, threat, intersect=True):
+    rules = PARALLEL
+
+    def __init__(self, threat: Threat, intersect: bool = True) -> None:
         super().__init__(threat)
         self.intersect = intersect
 
-    def _margins(self, trace, x, functions):
-        bounds = Bounds(
-            trace, self.threat, x, intersect=self.intersect, rules=_PARALLEL
-        )
-        return bounds.tightest(functions)
+    def lower(self, bounds: Bounds, specification: Dense) -> tf.Tensor:
+        return bounds.tightest(specification)

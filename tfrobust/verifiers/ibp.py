@@ -1,7 +1,10 @@
 """Interval bound propagation."""
 
+import tensorflow as tf
+
 from tfrobust.backend import register
-from tfrobust.bounds.bounds import Bounds
+from tfrobust.bounds import Bounds
+from tfrobust.bounds.dense import Dense
 from tfrobust.verifiers.bounding import Bounding
 
 
@@ -23,6 +26,7 @@ class IBP(Bounding):
     Reference: Gowal et al., 2018, arXiv 1810.12715, section 3.
     """
 
-    def _margins(self, trace, x, functions):
-        bounds = Bounds(trace, self.threat, x, tighten=False)
-        return bounds.lower_from_intervals(functions)
+    tighten = False
+
+    def lower(self, bounds: Bounds, specification: Dense) -> tf.Tensor:
+        return bounds.lower_from_intervals(specification)

@@ -5,14 +5,15 @@ import math
 import tensorflow as tf
 
 from tfrobust.backend import register
-from tfrobust.bounds.activation import Activation, parallel_relu
-from tfrobust.bounds.bounds import Bounds
+from tfrobust.bounds import Bounds
+from tfrobust.bounds.activation import PARALLEL
+from tfrobust.bounds.dense import Dense
 from tfrobust.bounds.propagation import backward
+from tfrobust.threats import Threat
 from tfrobust.threats.rows import flat
+from tfrobust.types import Model, TensorLike
 from tfrobust.verifiers.bounding import Bounding
 from tfrobust.verifiers.hyperplane_distance import hyperplane_distance
-
-_PARALLEL = {"Relu": Activation(parallel_relu)}
 
 
 @register
@@ -43,7 +44,9 @@ class PolyhedralEnvelope(Bounding):
     Reference: Liu et al., 2021, arXiv 1912.04792.
     """
 
-    def __init__(self, threat, tighten=True, parallel=False):
+    def __init__(
+        self, threat: Threat, tighten: bool = True, parallel: bool = False
+    ) -> None:
         super().__init__(threat)
         shape = getattr(threat.epsilon, "shape", ())
         if len(shape) > 1:
@@ -54,7 +57,13 @@ class PolyhedralEnvelope(Bounding):
             )
         self.tighten, self.parallel = tighten, parallel
 
-    def distances(self, model, x, y):
+    @property
+    def rules(self):
+        return PARALLEL if self.parallel else None
+
+    def distances(
+        self, model: Model, x: TensorLike, y: TensorLike
+    ) -> tf.Tensor:
         """Distances from x to the hyperplanes, shape `[batch, classes]`.
 
         Infinity where the range doesn't reach the hyperplane, and at y. Of a
@@ -62,12 +71,12 @@ class PolyhedralEnvelope(Bounding):
         range. At least epsilon where intervals rule the class out. Rounded
         down, and differentiable.
         """
-        distances = _Distances(self.threat, self).margins(model, x, y)
+        distances = self.traced(model, x, y, self._distances)
         y = tf.reshape(tf.cast(y, tf.int32), [-1])
         true = tf.one_hot(y, distances.shape[-1], True, False, dtype=tf.bool)
         return tf.where(true, math.inf, distances)
 
-    def radius(self, model, x, y):
+    def radius(self, model: Model, x: TensorLike, y: TensorLike) -> tf.Tensor:
         """The radius in which the label is certain, at most epsilon.
 
         Shape `[batch]`; 0 where the label isn't certain at x itself, be it
@@ -80,27 +89,23 @@ class PolyhedralEnvelope(Bounding):
         certain = tf.reduce_all(distances > 0, axis=-1)
         return tf.where(certain, radius, 0.0)
 
-    def _margins(self, trace, x, functions):
-        return self._bounds(trace, x).lower(functions)
+    def lower(self, bounds: Bounds, specification: Dense) -> tf.Tensor:
+        return bounds.lower(specification)
 
-    def _bounds(self, trace, x):
-        rules = _PARALLEL if self.parallel else None
-        return Bounds(trace, self.threat, x, self.tighten, rules=rules)
-
-    def _distances(self, trace, x, functions):
-        """Distances to where the lower bounds of the functions are 0."""
-        bounds = self._bounds(trace, x)
-        normal, _ = backward(trace, {trace.output: functions}, bounds.lines)
+    def _distances(self, bounds, specification):
+        """Distances to where the lower bounds of the specification are 0."""
+        trace, x = bounds.trace, bounds.x
+        normal, _ = backward(trace, {trace.output: specification}, bounds.lines)
         normal = normal.dense(trace.input.shape).tensor
         # At x they are higher than over the threat by what they fall there.
         # What rounding may have added is already taken off.
-        offset = bounds.lower(functions) + self.threat.support(x, -normal)
+        offset = bounds.lower(specification) + self.threat.support(x, -normal)
         shape = tf.shape(normal)
         normal = tf.reshape(normal, [shape[0], shape[1], -1])
         room = (flat(side)[:, tf.newaxis] for side in self._room(x))
         order, epsilon = self.threat.order, self.threat.epsilon
         distances = hyperplane_distance(order, normal, offset, *room)
-        ruled_out = bounds.lower_from_intervals(functions) > 0
+        ruled_out = bounds.lower_from_intervals(specification) > 0
         epsilon = tf.reshape(tf.cast(epsilon, tf.float32), [-1, 1])
         return tf.where(ruled_out, tf.maximum(distances, epsilon), distances)
 
@@ -113,14 +118,3 @@ class PolyhedralEnvelope(Bounding):
             return lower, upper
         free = threat.mask > 0
         return tf.where(free, lower, 0.0), tf.where(free, upper, 0.0)
-
-
-class _Distances(Bounding):
-    """Distances in the place of margins: only the last step differs."""
-
-    def __init__(self, threat, envelope):
-        super().__init__(threat)
-        self.envelope = envelope
-
-    def _margins(self, trace, x, functions):
-        return self.envelope._distances(trace, x, functions)
