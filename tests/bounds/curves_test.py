@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from tfrobust.bounds import curves
-from tfrobust.bounds.activation import Activation, fake_quantization
+from tfrobust.bounds.activation import Activation
+from tfrobust.bounds.steps import fake_quantization
 from tfrobust.graph import Trace
 
 CURVES = {

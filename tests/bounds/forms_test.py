@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfrobust.bounds.activation import Relaxation
 from tfrobust.bounds.dense import Dense
-from tfrobust.bounds.patches import Patches
-from tfrobust.bounds.relaxation import Relaxation
+from tfrobust.bounds.patches import Patches, Window
 from tfrobust.bounds.sparse import Examples, Sparse
-from tfrobust.bounds.window import Window
 
 SHAPE = 7, 6, 2
 RNG = np.random.default_rng(0)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfrobust import threats, verifiers
 from tfrobust.backend import keras
-from tfrobust.bounds import drifts, rounding
+from tfrobust.bounds import rounding
 from tfrobust.bounds.record import record
 from tfrobust.graph import Trace
 
@@ -221,7 +221,7 @@ def test_a_sum_over_a_box_rounds_as_often_as_it_is_long():
     x = tf.constant(rng.uniform(0.5, 1, (1, 5000)), "float32")
     trace = Trace(lambda x, training: tf.nn.relu(x), x)
     interval = {trace.output: (x, x)}
-    lower, upper = drifts.boxes(interval)[trace.output]
+    lower, upper = rounding.boxes(interval)[trace.output]
     exact = np.sum(x.numpy().astype(float))
     # One after the other, as slowly as it goes.
     sums = [

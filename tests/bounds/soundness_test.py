@@ -19,11 +19,10 @@ from tests.verifiers.conftest import (
 )
 from tfrobust import attacks, threats
 from tfrobust.bounds import bounds as bounds_module
-from tfrobust.bounds import curves, rounding, rules
-from tfrobust.bounds.activation import Activation, _hinge
+from tfrobust.bounds import rounding, rules
+from tfrobust.bounds.activation import Activation, Relaxation, _hinge
 from tfrobust.bounds.bounds import Bounds
 from tfrobust.bounds.linear import Linear
-from tfrobust.bounds.relaxation import Relaxation
 from tfrobust.graph import Trace
 from tfrobust.verifiers import crown
 from tfrobust.verifiers.bounding import label_wins
@@ -139,8 +138,8 @@ def check(
     epsilon = tf.constant(0.0)
     for unit, off in ((rounding.UNIT, 1e-3), (2.0**-48, 1e-5)):
         monkeypatch.setattr(rounding, "UNIT", unit)
-        approximation = min(curves.APPROXIMATION, unit * 16)
-        monkeypatch.setattr(curves, "APPROXIMATION", approximation)
+        approximation = min(rounding.APPROXIMATION, unit * 16)
+        monkeypatch.setattr(rounding, "APPROXIMATION", approximation)
         examine = examined(network, threat, attacked=False)
         still = np.asarray(examine(x, y, epsilon, draw(x, epsilon))[1])
         np.testing.assert_allclose(still, [clean] * 3, atol=off * size)

@@ -1,9 +1,70 @@
-"""Ops that apply one rising function to every value."""
+"""Ops that apply one rising function to every value, and hinges among them."""
+
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tfrobust.bounds import curves
-from tfrobust.bounds.relaxation import Relaxation
+from tfrobust.bounds import rounding
+
+
+class Relaxation(NamedTuple):
+    """Two lines that enclose an activation wherever its input may be.
+
+    `lower_slope * z + lower_intercept <= activation(z)` and
+    `activation(z) <= upper_slope * z + upper_intercept` for all z within the
+    bounds that the lines were made for. Every part has the shape of the
+    activation, `[batch, ...]`, or `[batch, forms, ...]` if the forms that
+    are bounded have lines of their own. An intercept may be None for 0.
+    """
+
+    lower_slope: Any
+    lower_intercept: Any
+    upper_slope: Any
+    upper_intercept: Any
+
+    def loosened(self, node, moved):
+        """The same lines, moved apart by what rounding may add.
+
+        Args:
+            node: The node of the activation.
+            moved: How far rounding may move what it reads; see `Drifts.moved`.
+        """
+        below, above = (
+            0.0 if part is None else part
+            for part in (self.lower_intercept, self.upper_intercept)
+        )
+        # All values of the activation are summed up for each form. Both
+        # slopes take part wherever a coefficient is negative: see `pull`.
+        summed = 2 * rounding.share(node.size) * (tf.abs(below) + tf.abs(above))
+        steepest = tf.maximum(
+            tf.abs(self.lower_slope), tf.abs(self.upper_slope)
+        )
+        apart = tf.stop_gradient((1 + 1e-3) * steepest * moved + summed)
+        return self._replace(
+            lower_intercept=below - apart, upper_intercept=above + apart
+        )
+
+    def pull(self, forms):
+        """The smallest that the lines allow: forms of z, and a constant.
+
+        Where a coefficient is negative, the upper line takes the place of the
+        lower one. It is added as their difference, which needs fewer products
+        than to part the coefficients by sign.
+
+        Args:
+            forms: `Forms` of the activation.
+
+        Returns:
+            The `Forms`, and the constant, `[*forms]`.
+        """
+        negative = forms.negative()
+        steeper = negative.scaled(self.upper_slope - self.lower_slope)
+        slopes = forms.scaled(self.lower_slope).plus(steeper)
+        below, gap = self.lower_intercept, self.upper_intercept
+        if below is None:
+            return slopes, 0.0 if gap is None else negative.dot(gap)
+        gap = (0.0 if gap is None else gap) - below
+        return slopes, forms.dot(below) + negative.dot(gap)
 
 
 class Activation:
@@ -31,7 +92,7 @@ class Activation:
         if not self._curved:
             return lower, upper
         # Where a curve is flat, what approximates it may fall a little.
-        off = curves.APPROXIMATION
+        off = rounding.APPROXIMATION
         return (
             tf.minimum(lower, upper) - off * (1 + tf.abs(lower)),
             tf.maximum(lower, upper) + off * (1 + tf.abs(upper)),
@@ -162,34 +223,6 @@ def relu6(node, lower, upper, free=None):
             tf.where(upper <= 6, a, tf.where(lower >= 0, b, c))
             for a, b, c in parts
         )
-    )
-
-
-def step(node, lower, upper, free=None):
-    """A rising step function, such as the sign: between its end values."""
-    zeros = tf.zeros_like(lower)
-    return Relaxation(zeros, node.run(lower), zeros, node.run(upper))
-
-
-def fake_quantization(node, lower, upper, free=None):
-    """Rounding to a grid: within half a step of z, where nothing is clipped."""
-    zeros = tf.zeros_like(lower)
-    below, above = node.run(lower), node.run(upper)
-    ends = node.run(zeros - 1e30), node.run(zeros + 1e30)
-    levels = 2 ** node.op.get_attr("num_bits") - 1
-    levels -= int(node.op.get_attr("narrow_range"))
-    # Half a step, and what rounding to float32 may add.
-    half = (ends[1] - ends[0]) / levels * (0.5 + 1e-5) + 1e-6 * tf.maximum(
-        tf.abs(ends[0]), tf.abs(ends[1])
-    )
-    inside = (lower >= ends[0]) & (upper <= ends[1])
-    inside &= above - below > 2 * half
-    slope = tf.where(inside, 1.0, zeros)
-    return Relaxation(
-        slope,
-        tf.where(inside, -half, below),
-        slope,
-        tf.where(inside, half, above),
     )
 
 

@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from tfrobust.bounds import rounding
 from tfrobust.bounds.dense import Dense
-from tfrobust.bounds.drifts import Drifts, boxes
 from tfrobust.bounds.patches import Patches
 from tfrobust.bounds.propagation import (
     backward,
@@ -15,6 +14,7 @@ from tfrobust.bounds.propagation import (
     mixes,
 )
 from tfrobust.bounds.record import look_up
+from tfrobust.bounds.rounding import Drifts, boxes
 from tfrobust.bounds.sparse import Examples
 
 # How many coefficients a backward pass over single values holds at once.

@@ -2,10 +2,9 @@
 
 import tensorflow as tf
 
-from tfrobust.bounds.relaxation import Relaxation
+from tfrobust.bounds import rounding
+from tfrobust.bounds.activation import Relaxation
 
-# How far an implementation of a curve may be from it, of 1 and of its value.
-APPROXIMATION = 1e-6
 # Below this width a chord's slope drowns in rounding.
 _NARROW = 1e-3
 
@@ -129,6 +128,6 @@ def _chord(function, lower, upper):
 def _widened(slope, below, above_slope, above, lower, upper):
     """Moves both lines apart by what rounding may have moved them."""
     size = tf.maximum(tf.abs(lower), tf.abs(upper))
-    below -= APPROXIMATION * (1 + tf.abs(below) + slope * size)
-    above += APPROXIMATION * (1 + tf.abs(above) + above_slope * size)
+    below -= rounding.APPROXIMATION * (1 + tf.abs(below) + slope * size)
+    above += rounding.APPROXIMATION * (1 + tf.abs(above) + above_slope * size)
     return Relaxation(slope, below, above_slope, above)

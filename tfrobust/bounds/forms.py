@@ -7,8 +7,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfrobust.bounds.window import Window
-
 
 class Forms(abc.ABC):
     """Linear forms `sum(tensor * z)`, some for each example, of one value z.
@@ -61,7 +59,7 @@ class Forms(abc.ABC):
         """
         return tf.reshape(self.tensor, [-1, *self.tensor.shape[self.LEADING :]])
 
-    def replaced(self, flat: tf.Tensor, window: Window | None = None) -> Forms:
+    def replaced(self, flat: tf.Tensor, window: Any = None) -> Forms:
         """As many forms of another value, their coefficients as in `flat`."""
         return self._with(
             _led(flat, self.tensor, self.LEADING, flat.shape[1:]), window
@@ -132,7 +130,7 @@ class Forms(abc.ABC):
         return least - tf.reshape(reach, tf.shape(least))
 
     @abc.abstractmethod
-    def _with(self, tensor: tf.Tensor, window: Window | None) -> Forms:
+    def _with(self, tensor: tf.Tensor, window: Any) -> Forms:
         """As many forms with other coefficients, through another window."""
 
     @abc.abstractmethod
@@ -157,7 +155,7 @@ class Forms(abc.ABC):
         same = isinstance(factor, int) and factor == 1
         return self if same else self._with(self.tensor * factor, self.window)
 
-    def _within(self, window: Window | None, shape: tuple) -> Forms:
+    def _within(self, window: Any, shape: tuple) -> Forms:
         """The same through a window around theirs; None sees all of z."""
         if window is None:
             return self.dense(shape)

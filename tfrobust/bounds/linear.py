@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from tfrobust.bounds import rounding
-from tfrobust.bounds.around import Around, centred
+from tfrobust.bounds.propagation import Around, centred
 
 
 class Linear:
@@ -87,7 +87,6 @@ class Linear:
         """How far rounding moves a node from the exact function it stands for.
 
         Args:
-            node: The node.
             drifts: The drift of each dependent input; None for none.
             intervals: Their intervals.
         """
@@ -139,16 +138,7 @@ class Linear:
         return self._convolution.vjp_of_windows(node, flat, shape)
 
     def vjp(self, node, position, flat):
-        """The vector-Jacobian product by one of the values that it reads.
-
-        Args:
-            node: The node.
-            position: Of which of its dependent inputs.
-            flat: Coefficients of what it returns, `[count, *node.shape]`.
-
-        Returns:
-            Coefficients of what it reads, `[count, ...]`.
-        """
+        """Turns coefficients `[count, *node.shape]` into those of an input."""
         shape = node.dependent[position].shape
         if self._vjp:
             pulled = self._vjp(node, flat)

@@ -4,11 +4,14 @@ A sum of n products that is computed in float32 differs from the exact one by at
 most `n u / (1 - n u)` times the sum of their magnitudes, u being 2**-24, in
 whatever order it is added up. That holds for the network and for the bounds on
 it alike, so both are allowed for at once: as a share of the magnitudes, which
-intervals, lines and boxes are widened by.
+intervals, lines and boxes are widened by. `Drifts` carries it along the linear
+ops between two activations, each of which knows how many terms it sums up.
 
 Reference: Higham, 2002, Accuracy and Stability of Numerical Algorithms, section
 3.1.
 """
+
+import math
 
 import tensorflow as tf
 
@@ -17,6 +20,8 @@ UNIT = 2.0**-24
 FEW = 4
 # What may be lost to numbers too small for float32.
 TINY = 1e-30
+# How far an implementation of a curve may be from it, of 1 and of its value.
+APPROXIMATION = 1e-6
 # What an interval's width must stay below.
 LARGEST = 1e30
 
@@ -73,3 +78,107 @@ def finite(lower, upper):
     """
     axes = list(range(1, lower.shape.rank))
     return tf.reduce_sum(upper - lower, axes) < LARGEST
+
+
+class Drifts:
+    """The drift of each node: what rounding may have added since it began.
+
+    Between two activations a network is a linear function. What float32 makes
+    of it, in whatever order it sums, differs from that function of the very
+    values that the activations before returned by at most the drift; so does
+    what a backward pass makes of it. The lines of the next activation are moved
+    apart by that much, and nothing more needs to know of rounding.
+
+    Args:
+        intervals: Maps nodes to their intervals; those that a drift asks for
+            must be known when it is asked for.
+
+    Reference: Higham, 2002, Accuracy and Stability of Numerical Algorithms,
+    section 3.5.
+    """
+
+    def __init__(self, intervals):
+        self._intervals, self._known = intervals, {}
+
+    def of(self, node):
+        """The drift of a node, `[batch, ...]`; None if it is exact."""
+        if node.op is None or not node.rule.linear:
+            return None
+        if node not in self._known:
+            self._known[node] = node.rule.drift(
+                node,
+                [self.of(given) for given in node.dependent],
+                [self._intervals[given] for given in node.dependent],
+            )
+        return self._known[node]
+
+    def lines(self, node, how=None, free=None):
+        """The lines of a node that isn't linear, which hold in float32.
+
+        Args:
+            node: The node.
+            how: The rule to take them from, in place of the node's.
+            free: The choice among them, `[batch, forms, ...]`; None for
+                the default lines.
+        """
+        (given,) = node.dependent
+        lower, upper = self._intervals[given]
+        parts = lower, upper, self.moved(given)
+        if free is not None:
+            parts = tuple(part[:, tf.newaxis] for part in parts)
+        lower, upper, moved = parts
+        return (how or node.rule).relaxation(node, lower, upper, free, moved)
+
+    def moved(self, node):
+        """How far rounding may move what reads a node once, `[batch, ...]`."""
+        lower, upper = self._intervals[node]
+        # Slopes, their products and the sum of both lines take a dozen.
+        moved, drift = spare(lower, upper, 8), self.of(node)
+        return moved if drift is None else moved + drift
+
+
+def boxes(intervals):
+    """Intervals widened by what rounding may add to a sum over each."""
+    widened = {}
+    for node, (lower, upper) in intervals.items():
+        off = spare(lower, upper, node.size)
+        widened[node] = lower - off, upper + off
+    return widened
+
+
+# How many terms an op sums up for a value, forward, and, for a coefficient of
+# what it reads, backward.
+
+
+def everything(node):
+    """How many terms a sum may have, forward and backward: all there are."""
+    return sum(given.size for given in node.dependent), node.size
+
+
+def added(node):
+    """Those of an addition; back to what was broadcast it is a sum."""
+    smallest = min(given.size for given in node.dependent)
+    return len(node.inputs), node.size // max(1, smallest)
+
+
+def averaged(node):
+    """Those of a sum over some axes."""
+    return node.dependent[0].size // max(1, node.size), 1
+
+
+def pooled(node):
+    """Those of a sum over windows, which may overlap."""
+    window = math.prod(node.op.get_attr("ksize"))
+    return window, window
+
+
+def multiplied(node):
+    """Those of a product with a matrix, be it transposed."""
+    longest = max(node.inputs[1].shape[-2:])
+    return longest, longest
+
+
+def convolved(node):
+    """Those of a convolution of volumes."""
+    *window, channels, filters = node.inputs[1].shape
+    return math.prod(window) * channels, math.prod(window) * filters

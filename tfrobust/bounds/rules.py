@@ -7,7 +7,7 @@ has no bounds, nor has one with an attribute that its record doesn't name: see
 
 import tensorflow as tf
 
-from tfrobust.bounds import activation, curves, normalization, terms
+from tfrobust.bounds import activation, curves, normalization, rounding, steps
 from tfrobust.bounds import examples_apart as apart
 from tfrobust.bounds.activation import Activation
 from tfrobust.bounds.channels import same_channels
@@ -49,7 +49,7 @@ def _elementwise(rule, attributes=None):
 
 
 def _sum(**options):
-    return Linear(terms.added, offset=True, channelwise=_always, **options)
+    return Linear(rounding.added, offset=True, channelwise=_always, **options)
 
 
 def _other_layout(node):
@@ -91,10 +91,12 @@ def _one_channel(value):
     return value[0] == value[-1] == 1
 
 
-_SCALED = Linear(terms.added, weights=True, channelwise=same_channels)
-_STEP = _elementwise(Activation(activation.step))
-_AVERAGE = Record(Linear(terms.averaged), apart.reduction, _known("keep_dims"))
-_GRID = Activation(activation.fake_quantization)
+_SCALED = Linear(rounding.added, weights=True, channelwise=same_channels)
+_STEP = _elementwise(Activation(steps.step))
+_REDUCED = Record(
+    Linear(rounding.averaged), apart.reduction, _known("keep_dims")
+)
+_GRID = Activation(steps.fake_quantization)
 _IMAGES, _VOLUMES = (b"NHWC", b"NCHW"), (b"NDHWC",)
 _CONVOLVED = _known(
     "strides padding explicit_paddings dilations use_cudnn_on_gpu",
@@ -110,9 +112,9 @@ RULES |= {
     "Add": _elementwise(_sum()),
     "AddN": Record(_sum(), apart.add_n, _known("N")),
     "AddV2": _elementwise(_sum()),
-    "AvgPool": Record(Linear(terms.pooled), apart.first, _POOLED),
+    "AvgPool": Record(Linear(rounding.pooled), apart.first, _POOLED),
     "BatchMatMulV2": Record(
-        Linear(terms.multiplied, weights=True),
+        Linear(rounding.multiplied, weights=True),
         apart.batch_matmul,
         _known("adj_x adj_y grad_x grad_y"),
     ),
@@ -131,7 +133,7 @@ RULES |= {
         caveat=_padded_groups,
     ),
     "Conv3D": Record(
-        Linear(terms.convolved, weights=True),
+        Linear(rounding.convolved, weights=True),
         apart.first,
         _known("strides padding dilations", data_format=_VOLUMES),
     ),
@@ -142,7 +144,7 @@ RULES |= {
         _CONVOLVED,
     ),
     "Einsum": Record(
-        Linear(terms.everything, weights=True),
+        Linear(rounding.everything, weights=True),
         apart.einsum,
         _known("equation N"),
     ),
@@ -156,7 +158,7 @@ RULES |= {
     "Floor": _STEP,
     "FusedBatchNormV3": Record(
         Linear(
-            terms.added,
+            rounding.added,
             weights=True,
             offset=True,
             channelwise=normalization.channels_last,
@@ -176,7 +178,7 @@ RULES |= {
         {"alpha": lambda alpha: 0 <= alpha <= 1},
     ),
     "MatMul": Record(
-        Linear(terms.multiplied, weights=True, vjp=_matmul_vjp),
+        Linear(rounding.multiplied, weights=True, vjp=_matmul_vjp),
         apart.matmul,
         _known("transpose_a transpose_b grad_a grad_b"),
     ),
@@ -192,9 +194,7 @@ RULES |= {
         ),
     ),
     "Maximum": _elementwise(Activation(activation.maximum, free=True)),
-    "Mean": Record(
-        Linear(terms.averaged), apart.reduction, _known("keep_dims")
-    ),
+    "Mean": _REDUCED,
     "Minimum": _elementwise(Activation(activation.minimum, free=True)),
     "MirrorPad": _moving(apart.pad, _known("mode")),
     "Mul": _elementwise(_SCALED),
@@ -225,7 +225,7 @@ RULES |= {
         ),
     ),
     "Sub": _elementwise(_sum(falls=(1,))),
-    "Sum": _AVERAGE,
+    "Sum": _REDUCED,
     "Tanh": _elementwise(Activation(curves.tanh, free=True, curved=True)),
     "Transpose": _moving(apart.transpose),
     "Unpack": _moving(apart.unpack, _known("num axis"), None),

@@ -16,7 +16,7 @@ class Node:
         inputs: What the op reads: a `Node` for what depends on the network's
             input, otherwise a tensor of the graph in which the trace is used
             (its value, outside of graphs), or None if that is known only while
-            the network runs.
+            the network runs. Of a reshape, what is reshaped alone.
         shape: Static shape without the batch dimension, a tuple.
         batched: Whether its first axis is that of the batch, as far as shapes
             tell.
@@ -76,21 +76,21 @@ class Node:
             *values: One tensor for each entry of `dependent`, in that order.
             constants: A function applied to every other input; None for none.
         """
+        if self.type == "Reshape":
+            # What it is given may hold the size of the batch that was traced.
+            return tf.reshape(values[0], [-1, *self.shape])
         rest = iter(values)
         inputs = []
         for given in self.inputs:
             if isinstance(given, Node):
                 inputs.append(next(rest))
-            elif given is None and self.type != "Reshape":
+            elif given is None:
                 raise NotImplementedError(dynamic(self))
             else:
                 given = constants(given) if constants else given
                 if self.type in _LISTS and given.shape.rank:
                     given = _repeated(given, values[0])
                 inputs.append(given)
-        if self.type == "Reshape":
-            # Its own shape may hold the size of the batch that was traced.
-            return tf.reshape(inputs[0], [-1, *self.shape])
         return rerun(self.op, inputs)[self.index]
 
     def __repr__(self):
@@ -169,3 +169,30 @@ def dynamic(node):
         "the network runs, or its first axis isn't that of the batch, so it "
         "can't be bounded. Give the network fixed shapes, but for the batch."
     )
+
+
+def refuse_random_before(output, operations):
+    """Refuses a random op among those that an output is made of.
+
+    Args:
+        output: A tensor.
+        operations: The ops of the network.
+    """
+    inside = set(operations)
+    seen, stack = set(), [output.op]
+    while stack:
+        op = stack.pop()
+        if op in inside and op not in seen:
+            seen.add(op)
+            refuse_random(op)
+            stack += [tensor.op for tensor in op.inputs]
+
+
+def refuse_random(op):
+    """Refuses an op if it is random."""
+    if "Random" in op.type or op.type in ("Multinomial", "TruncatedNormal"):
+        raise ValueError(
+            "Bounds need a network whose outputs are a function of its input. "
+            f"Received one with the random op {op.type} at {op.name!r}. Let "
+            "its layer be random only when training=True."
+        )

@@ -4,8 +4,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfrobust.graph import random_ops, sizes
-from tfrobust.graph.node import Node, dynamic, rerun
+from tfrobust.graph import sizes
+from tfrobust.graph.node import (
+    Node,
+    dynamic,
+    refuse_random,
+    refuse_random_before,
+    rerun,
+)
 from tfrobust.hoisting import Kept
 
 # Their outputs are their inputs.
@@ -100,10 +106,11 @@ class Trace:
                 "The network's output doesn't depend on its input, so there is "
                 "nothing to bound. Does it call NumPy (tf.numpy_function)?"
             )
-        random_ops.refuse_before(self.value, operations)
+        refuse_random_before(self.value, operations)
         self.nodes = _ancestors(self.output)
         for node in self.nodes:
-            _check_shape(node)
+            if node.shape is None or None in node.shape:
+                raise NotImplementedError(dynamic(node))
         self.value.set_shape([None, *self.output.shape])
 
 
@@ -137,7 +144,10 @@ class _Frame:
             elif op.type in _CALLS:
                 self._enter(op)
             else:
-                inputs = [self.resolve(tensor) for tensor in tensors]
+                # The shape of a reshape is its node's, whatever it is given.
+                moves = op.type == "Reshape" and tensors[0].ref() in self.nodes
+                given = tensors[:1] if moves else tensors
+                inputs = [self.resolve(tensor) for tensor in given]
                 for index, output in enumerate(op.outputs):
                     shape = _shape(output)
                     if shape is None or None in shape:
@@ -173,7 +183,7 @@ class _Frame:
             return tensor
         if tensor.ref() not in self.outer:
             op = tensor.op
-            random_ops.refuse(op)
+            refuse_random(op)
             inputs = [self.resolve(given) for given in op.inputs]
             opened = any(i is None for i in inputs)
             outputs = [None] * len(op.outputs) if opened else rerun(op, inputs)
@@ -223,11 +233,6 @@ def _shape(tensor):
     """The static shape but for the batch; None if even its rank is open."""
     known = tensor.shape.rank is not None
     return tuple(tensor.shape[1:]) if known else None
-
-
-def _check_shape(node):
-    if node.shape is None or None in node.shape:
-        raise NotImplementedError(dynamic(node))
 
 
 def _ancestors(output):

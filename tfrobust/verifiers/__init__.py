@@ -1,9 +1,8 @@
 """Verifiers: how wrong can a network be, proven from above."""
 
-from tfrobust.bounds.activation import Activation
+from tfrobust.bounds.activation import Activation, Relaxation
 from tfrobust.bounds.linear import Linear
 from tfrobust.bounds.record import register_rule
-from tfrobust.bounds.relaxation import Relaxation
 from tfrobust.verifiers.alpha_crown import AlphaCROWN
 from tfrobust.verifiers.box_pictures import save_histogram, save_map
 from tfrobust.verifiers.branch_and_bound import Answer, BranchAndBound

@@ -3,9 +3,9 @@
 import tensorflow as tf
 
 from tfrobust.bounds import rounding
-from tfrobust.bounds.drifts import Drifts
 from tfrobust.bounds.propagation import backward, interval
 from tfrobust.bounds.record import look_up
+from tfrobust.bounds.rounding import Drifts
 from tfrobust.threats.rows import flat
 from tfrobust.verifiers.alpha_crown import (
     Watched,
