@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfrobust.bounds import curves
 from tfrobust.bounds.activation import Activation
-from tfrobust.bounds.steps import fake_quantization
+from tfrobust.bounds.piecewise import fake_quantization
 from tfrobust.graph import Trace
 
 CURVES = {

@@ -15,7 +15,7 @@ from tests.bounds.fuzzed import judge, networks, rounding, sets
 from tests.bounds.fuzzed.truth import Truth
 from tfrobust.bounds import rounding as engine_rounding
 from tfrobust.bounds import rules
-from tfrobust.bounds.activation import Activation, _hinge
+from tfrobust.bounds.activation import Activation, hinge_lines
 
 COUNT = 20
 SEARCHED = 18  # The seed of a small linf threat.
@@ -97,8 +97,8 @@ def test_no_search_breaks_its_promise(name):
     assert found[name].outcome == "bounded"
 
 
-def flat_hinge(node, lower, upper, free=None):
-    lines = _hinge(lower, upper)
+def flat_hinge(node, lower, upper, alpha=None):
+    lines = hinge_lines(lower, upper)
     return lines._replace(upper_intercept=0.0 * lower)
 
 

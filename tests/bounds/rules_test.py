@@ -348,7 +348,7 @@ def test_a_rule_of_the_user_serves_every_verifier(monkeypatch):
     monkeypatch.setattr(rules, "RULES", rules.RULES)
     monkeypatch.delitem(rules.RULES, "Softsign", raising=False)
 
-    def ends(node, lower, upper, free=None):
+    def ends(node, lower, upper, alpha=None):
         flat = tf.zeros_like(lower)
         return verifiers.Relaxation(
             flat, node.run(lower), flat, node.run(upper)
@@ -373,7 +373,7 @@ def test_a_rule_that_comes_after_a_trace_serves_it_too(monkeypatch):
     with pytest.raises(NotImplementedError, match="no rule to bound"):
         Bounds(trace, threat, x)
     steep = verifiers.Activation(
-        lambda node, lower, upper, free=None: verifiers.Relaxation(
+        lambda node, lower, upper, alpha=None: verifiers.Relaxation(
             0 * lower, node.run(lower), 0 * lower, node.run(upper)
         )
     )
@@ -388,7 +388,7 @@ def test_a_rule_that_comes_after_a_trace_serves_it_too(monkeypatch):
 
 
 def test_a_wrong_rule_of_the_user_is_caught(monkeypatch):
-    def through_zero(node, lower, upper, free=None):
+    def through_zero(node, lower, upper, alpha=None):
         half = tf.fill(tf.shape(lower), 0.5)
         return verifiers.Relaxation(half, None, half, None)
 

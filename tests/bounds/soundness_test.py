@@ -20,7 +20,7 @@ from tests.verifiers.conftest import (
 from tfrobust import attacks, threats
 from tfrobust.bounds import bounds as bounds_module
 from tfrobust.bounds import rounding, rules
-from tfrobust.bounds.activation import Activation, Relaxation, _hinge
+from tfrobust.bounds.activation import Activation, Relaxation, hinge_lines
 from tfrobust.bounds.bounds import Bounds
 from tfrobust.bounds.linear import Linear
 from tfrobust.graph import Trace
@@ -165,17 +165,17 @@ def test_nothing_escapes_them_in_networks_drawn_at_random(monkeypatch, seed):
     )
 
 
-def flat_hinge(node, lower, upper, free=None):
-    lines = _hinge(lower, upper)
+def flat_hinge(node, lower, upper, alpha=None):
+    lines = hinge_lines(lower, upper)
     return lines._replace(upper_intercept=0.0 * lower)
 
 
-def steep_hinge(node, lower, upper, free=None):
-    lines = _hinge(lower, upper)
+def steep_hinge(node, lower, upper, alpha=None):
+    lines = hinge_lines(lower, upper)
     return lines._replace(lower_slope=lines.lower_slope * 1.1 + 0.2)
 
 
-def narrow_step(node, lower, upper, free=None):
+def narrow_step(node, lower, upper, alpha=None):
     zeros = tf.zeros_like(lower)
     middle = node.run((lower + upper) / 2)
     return Relaxation(zeros, middle, zeros, middle)

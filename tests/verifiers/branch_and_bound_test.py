@@ -120,7 +120,7 @@ def test_verdicts_agree_with_a_grid_next_to_the_boundary(relu):
         loose += np.sum((answer.visited > 2) & (answer.verdict == "certified"))
     assert "unknown" not in verdicts
     assert min(verdicts.count(v) for v in ("certified", "falsified")) > 100
-    # Some proofs needed parts.
+    # Some proofs needed subdomains.
     assert loose > 5 and np.max(visited) > 6
 
 
@@ -137,7 +137,7 @@ def test_verdicts_agree_with_a_grid_in_other_norms(norm):
 
 
 @pytest.mark.parametrize("norm", [threats.Linf, threats.L2])
-def test_no_point_of_a_part_is_below_its_bound(norm):
+def test_no_point_of_a_subdomain_is_below_its_bound(norm):
     rng = np.random.default_rng(8)
     count, grid = 60, GRID[::7]
     network = plane(layers.ReLU(), layers.ReLU())
@@ -147,7 +147,7 @@ def test_no_point_of_a_part_is_below_its_bound(norm):
     x = rng.uniform(size=(count, 2)).astype(np.float32)
     ends, room, box, _ = (np.array(p) for p in subproblems.prepare(x))
     row = np.tile(np.array([1.0, -1.0, 0.0], np.float32), (count, 1))
-    # Parts around points of the threat, far ones too, with their signs.
+    # Subdomains around points of the threat, far ones too, with their signs.
     way = ways(x, threat.order)[:, ::7]
     inside = way <= 0.4 * (1 - 1e-6)
     chosen = np.argmax(inside * rng.uniform(size=way.shape) * way**2, axis=1)

@@ -1,5 +1,6 @@
 """Ops that apply one rising function to every value, and hinges among them."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -53,9 +54,6 @@ class Relaxation(NamedTuple):
 
         Args:
             forms: `Forms` of the activation.
-
-        Returns:
-            The `Forms`, and the constant, `[*forms]`.
         """
         negative = forms.negative()
         steeper = negative.scaled(self.upper_slope - self.lower_slope)
@@ -71,20 +69,26 @@ class Activation:
     """How to bound a rising function of every single value.
 
     Args:
-        relaxation: A function `(node, lower, upper, free)` that returns the
+        relaxation: A function `(node, lower, upper, alpha)` that returns the
             `Relaxation` of the activation for inputs between lower and upper.
-            `free` in [0, 1] chooses among the lines that are sound; None takes
+            `alpha` in [0, 1] chooses among the lines that are sound; None takes
             the default ones.
-        free: Whether there is such a choice.
+        optimizable: Whether there is such a choice.
         hinge: Whether the function is linear on either side of 0.
         curved: Whether it is computed approximately, as curves are.
     """
 
     linear = moves = False
 
-    def __init__(self, relaxation, free=False, hinge=False, curved=False):
-        self._relaxation, self.free, self.hinge = relaxation, free, hinge
-        self._curved = curved
+    def __init__(
+        self,
+        relaxation: Callable[..., Relaxation],
+        optimizable: bool = False,
+        hinge: bool = False,
+        curved: bool = False,
+    ) -> None:
+        self._relaxation, self._curved = relaxation, curved
+        self.optimizable, self.hinge = optimizable, hinge
 
     def interval(self, node, intervals):
         """The interval of a node from those of its dependent inputs."""
@@ -98,23 +102,21 @@ class Activation:
             tf.maximum(lower, upper) + off * (1 + tf.abs(upper)),
         )
 
-    def relaxation(self, node, lower, upper, free=None, moved=0.0):
+    def relaxation(self, node, lower, upper, alpha=None, moved=0.0):
         """The lines of a node that hold in float32; see `Relaxation.loosened`.
 
         Args:
-            node: The node.
             lower: Lower bounds of what it reads, `[batch, ...]`, or `[batch,
                 forms, ...]`.
             upper: Upper bounds, likewise.
-            free: Which of several sound lines; see `Activation`.
-            moved: How far rounding may move what it reads, in a shape that
-                broadcasts.
+            alpha: Which of several sound lines; see `Activation`.
+            moved: How far rounding may move what it reads; it broadcasts.
         """
         if node.dependent[0].shape != node.shape:  # One operand is broadcast.
             lower, upper = (
                 end + tf.zeros(node.shape) for end in (lower, upper)
             )
-        return self._relaxation(node, lower, upper, free).loosened(node, moved)
+        return self._relaxation(node, lower, upper, alpha).loosened(node, moved)
 
     def pull(self, node, lines, forms):
         """The smallest that the lines allow: `Forms`, and a constant."""
@@ -128,51 +130,51 @@ class Activation:
         summed = tf.reduce_sum(whole.flat, axes, keepdims=True)
         return whole.replaced(summed), constant
 
-    def settled(self, lower, upper):
+    def stable(self, lower, upper):
         """Where tighter bounds wouldn't change the lines; None if anywhere."""
         return (lower >= 0) | (upper <= 0) if self.hinge else None
 
 
-def relu(node, lower, upper, free=None):
+def relu(node, lower, upper, alpha=None):
     """Lines around `max(z, 0)`.
 
     By default the lower one is the identity or 0, whichever encloses less
-    (CROWN's adaptive slope); `free` is its slope where the sign is open.
+    (CROWN's adaptive slope); `alpha` is its slope where it is unstable.
 
     Reference: Zhang et al., 2018, arXiv 1811.00866, table 2.
     """
-    return _hinge(lower, upper, free)
+    return hinge_lines(lower, upper, alpha)
 
 
-def parallel_relu(node, lower, upper, free=None):
+def parallel_relu(node, lower, upper, alpha=None):
     """Lines of one slope around `max(z, 0)`.
 
     Reference: Wong and Kolter, 2018, arXiv 1711.00851, section 3.1.
     """
-    chord = _hinge(lower, upper).upper_slope
-    return _hinge(lower, upper, chord)
+    chord = hinge_lines(lower, upper).upper_slope
+    return hinge_lines(lower, upper, chord)
 
 
 # Takes the place of the table's rules: see `Bounds`.
 PARALLEL = {"Relu": Activation(parallel_relu)}
 
 
-def leaky_relu(node, lower, upper, free=None):
-    """`alpha * z + (1 - alpha) * max(z, 0)`, for alpha in [0, 1]."""
-    alpha = node.op.get_attr("alpha")
-    lines = _hinge(lower, upper, free)
+def leaky_relu(node, lower, upper, alpha=None):
+    """`leak * z + (1 - leak) * max(z, 0)`, for leak in [0, 1]."""
+    leak = node.op.get_attr("alpha")
+    lines = hinge_lines(lower, upper, alpha)
     return Relaxation(
-        alpha + (1 - alpha) * lines.lower_slope,
+        leak + (1 - leak) * lines.lower_slope,
         None,
-        alpha + (1 - alpha) * lines.upper_slope,
-        (1 - alpha) * lines.upper_intercept,
+        leak + (1 - leak) * lines.upper_slope,
+        (1 - leak) * lines.upper_intercept,
     )
 
 
-def maximum(node, lower, upper, free=None):
+def maximum(node, lower, upper, alpha=None):
     """`max(z, c) = c + max(z - c, 0)`, for a constant c."""
     constant = _constant(node)
-    lines = _hinge(lower - constant, upper - constant, free)
+    lines = hinge_lines(lower - constant, upper - constant, alpha)
     return Relaxation(
         lines.lower_slope,
         constant * (1 - lines.lower_slope),
@@ -181,10 +183,10 @@ def maximum(node, lower, upper, free=None):
     )
 
 
-def minimum(node, lower, upper, free=None):
+def minimum(node, lower, upper, alpha=None):
     """`min(z, c) = c - max(c - z, 0)`, for a constant c."""
     constant = _constant(node)
-    lines = _hinge(constant - upper, constant - lower, free)
+    lines = hinge_lines(constant - upper, constant - lower, alpha)
     return Relaxation(
         lines.upper_slope,
         constant * (1 - lines.upper_slope) - lines.upper_intercept,
@@ -193,57 +195,23 @@ def minimum(node, lower, upper, free=None):
     )
 
 
-def relu6(node, lower, upper, free=None):
-    """`min(max(z, 0), 6)`: a hinge at either end, or both."""
-    first = _hinge(lower, upper, free)
-    last = _hinge(6 - upper, 6 - lower, free)
-    # With both within reach: below, a line from (0, 0) to (upper, 6) or 0;
-    # above, a line from (lower, 0) to (6, 6) or 6.
-    rise, reach = _divide(6.0, upper), _divide(6.0, 6 - lower)
-    lower_slope = tf.where(upper < 6 - lower, rise, 0.0)
-    upper_slope = tf.where(6 - lower < upper, reach, 0.0)
-    both = Relaxation(
-        lower_slope, 0.0 * lower, upper_slope, 6 - 6 * upper_slope
-    )
-    left = Relaxation(
-        first.lower_slope,
-        0.0 * lower,
-        first.upper_slope,
-        first.upper_intercept,
-    )
-    right = Relaxation(
-        last.upper_slope,
-        6 * (1 - last.upper_slope) - last.upper_intercept,
-        last.lower_slope,
-        6 * (1 - last.lower_slope),
-    )
-    parts = zip(left, right, both, strict=True)
-    return Relaxation(
-        *(
-            tf.where(upper <= 6, a, tf.where(lower >= 0, b, c))
-            for a, b, c in parts
-        )
-    )
-
-
-def _hinge(lower, upper, free=None):
-    """Lines around `max(z, 0)`."""
-    open_sign = (lower < 0) & (upper > 0)
+def hinge_lines(lower, upper, alpha=None):
+    """Lines around `max(z, 0)`; alpha is the slope of the lower one."""
+    unstable = (lower < 0) & (upper > 0)
     always = tf.cast(lower >= 0, lower.dtype)
-    chord = tf.where(open_sign, _divide(upper, upper - lower), always)
-    if free is None:
-        free = tf.cast(upper > -lower, lower.dtype)
-    slope = tf.where(open_sign, free, always)
+    chord = tf.where(unstable, divided(upper, upper - lower), always)
+    if alpha is None:
+        alpha = tf.cast(upper > -lower, lower.dtype)
+    slope = tf.where(unstable, alpha, always)
     return Relaxation(
-        slope, None, chord, tf.where(open_sign, -lower * chord, 0.0)
+        slope, None, chord, tf.where(unstable, -lower * chord, 0.0)
     )
 
 
-def _divide(numerator, denominator):
+def divided(numerator, denominator):
     """Division where the denominator is positive, else 0 without NaN."""
     return tf.math.divide_no_nan(numerator, tf.maximum(denominator, 0.0))
 
 
 def _constant(node):
-    """The other operand."""
     return node.inputs[1 - node.positions[0]]

@@ -74,9 +74,9 @@ class Bounds:
         """
         return {node: self.intervals[node.dependent[0]] for node in self.lines}
 
-    def line(self, node, free=None):
+    def line(self, node, alpha=None):
         """The lines of a node that isn't linear; see `Drifts.lines`."""
-        return self.drifts.lines(node, self._rules.get(node.type), free)
+        return self.drifts.lines(node, self._rules.get(node.type), alpha)
 
     def lower(self, forms, lines=None):
         """Lower bounds on linear forms of the output.
@@ -136,19 +136,19 @@ class Bounds:
     def _tightened(self, node, consumers):
         form = Patches if len(node.shape) == 3 else Dense
         lower, upper = self.intervals[node]
-        opened = self._opened(node, consumers)
-        if opened is None:
+        unstable = self._unstable(node, consumers)
+        if unstable is None:
             given = {node: form.identity(node)}
-            found = backward(self.trace, given, self.lines)
-            low, high = form.both(node, self._concrete(*found))
+            ends = self._concrete(*backward(self.trace, given, self.lines))
+            low, high = form.both(node, ends)
             drift = self.drifts.of(node)
             if drift is not None:
                 low, high = low - drift, high - drift
         else:
-            index = _some(tf.where(opened))
+            index = _some(tf.where(unstable))
             low, high = self._chosen(node, form, index)
-            low = _placed(lower, opened, index, low)
-            high = _placed(-upper, opened, index, high)
+            low = _placed(lower, unstable, index, low)
+            high = _placed(-upper, unstable, index, high)
         high = -high
         if self._intersect:
             low, high = tf.maximum(low, lower), tf.minimum(high, upper)
@@ -170,7 +170,7 @@ class Bounds:
         shared, constant = linear_part(self.trace, node, form.identity(node))
         drift = self.drifts.of(node)
 
-        def some(begin, found):
+        def some(begin, done):
             chunk = index[begin : begin + length]
             example, values = tf.unstack(chunk, axis=1)
             examples = Examples(example)
@@ -187,24 +187,24 @@ class Bounds:
                 own = tf.reshape(drift, [-1, node.size])
                 ends -= tf.gather_nd(own, chunk)
             place = begin // length
-            return begin + length, found.write(place, tf.transpose(ends))
+            return begin + length, done.write(place, tf.transpose(ends))
 
-        found = tf.TensorArray(
+        done = tf.TensorArray(
             tf.float32,
             size=0,
             dynamic_size=True,
             infer_shape=False,
             element_shape=[None, 2],
         )
-        _, found = tf.while_loop(
+        _, done = tf.while_loop(
             lambda begin, _: begin < count,
             some,
-            (tf.constant(0), found),
+            (tf.constant(0), done),
             parallel_iterations=1,
         )
-        return tf.unstack(found.concat(), axis=1)
+        return tf.unstack(done.concat(), axis=1)
 
-    def _opened(self, node, consumers):
+    def _unstable(self, node, consumers):
         """Which values could gain, `[batch, values]`; None for any of them.
 
         Before the first op that isn't linear there is nothing to choose, and
@@ -212,13 +212,13 @@ class Bounds:
         """
         if not self._intersect:
             return None
-        settled = [
-            reader.rule.settled(*self.intervals[node]) for reader in consumers
+        stable = [
+            reader.rule.stable(*self.intervals[node]) for reader in consumers
         ]
-        if self._mixes[node] < math.inf or any(s is None for s in settled):
+        if self._mixes[node] < math.inf or any(s is None for s in stable):
             return None
-        opened = ~tf.reduce_all(tf.stack(settled), axis=0)
-        return tf.reshape(opened, [-1, node.size])
+        unstable = ~tf.reduce_all(tf.stack(stable), axis=0)
+        return tf.reshape(unstable, [-1, node.size])
 
 
 def _consumers(trace):
@@ -237,8 +237,8 @@ def _some(index):
     return tf.pad(index, [[0, missing], [0, 0]])
 
 
-def _placed(values, opened, index, found):
-    """Puts what was found of the open values in their places."""
-    flat = tf.reshape(values, tf.shape(opened))
-    placed = tf.tensor_scatter_nd_update(flat, index, found)
-    return tf.reshape(tf.where(opened, placed, flat), tf.shape(values))
+def _placed(values, unstable, index, tighter):
+    """Puts tighter bounds of unstable values in their places."""
+    flat = tf.reshape(values, tf.shape(unstable))
+    placed = tf.tensor_scatter_nd_update(flat, index, tighter)
+    return tf.reshape(tf.where(unstable, placed, flat), tf.shape(values))

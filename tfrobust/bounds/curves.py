@@ -9,46 +9,46 @@ from tfrobust.bounds.activation import Relaxation
 _NARROW = 1e-3
 
 
-def softplus(node, lower, upper, free=None):
+def softplus(node, lower, upper, alpha=None):
     """Lines around `log(1 + exp(z))`, which is convex."""
-    return _convex(tf.math.softplus, tf.sigmoid, lower, upper, free)
+    return _convex(tf.math.softplus, tf.sigmoid, lower, upper, alpha)
 
 
-def elu(node, lower, upper, free=None):
+def elu(node, lower, upper, alpha=None):
     """Lines around `max(z, 0) + min(exp(z) - 1, 0)`, which is convex."""
 
     def slope(z):
         return tf.exp(tf.minimum(z, 0.0))
 
-    return _convex(tf.nn.elu, slope, lower, upper, free)
+    return _convex(tf.nn.elu, slope, lower, upper, alpha)
 
 
-def sigmoid(node, lower, upper, free=None):
+def sigmoid(node, lower, upper, alpha=None):
     """Lines around `1 / (1 + exp(-z))`."""
 
     def slope(z):
         return tf.sigmoid(z) * tf.sigmoid(-z)
 
-    return _s_shaped(tf.sigmoid, slope, 0.5, lower, upper, free)
+    return _s_shaped(tf.sigmoid, slope, 0.5, lower, upper, alpha)
 
 
-def tanh(node, lower, upper, free=None):
+def tanh(node, lower, upper, alpha=None):
     """Lines around `tanh(z)`."""
 
     def slope(z):
         # Accurate where 1 - tanh(z)^2 would cancel.
         return 4 * tf.sigmoid(2 * z) * tf.sigmoid(-2 * z)
 
-    return _s_shaped(tf.tanh, slope, 0.0, lower, upper, free)
+    return _s_shaped(tf.tanh, slope, 0.0, lower, upper, alpha)
 
 
-def _convex(function, derivative, lower, upper, free):
+def _convex(function, derivative, lower, upper, alpha):
     """A tangent below, the chord above.
 
-    `free` is where the tangent touches, from the lower end to the upper one;
+    `alpha` is where the tangent touches, from the lower end to the upper one;
     in the middle by default.
     """
-    touch = lower + (0.5 if free is None else free) * (upper - lower)
+    touch = lower + (0.5 if alpha is None else alpha) * (upper - lower)
     slope = derivative(touch)
     below = function(touch) - slope * touch
     chord, above = _chord(function, lower, upper)
@@ -60,14 +60,14 @@ def _convex(function, derivative, lower, upper, free):
     return _widened(slope, below, chord, above, lower, upper)
 
 
-def _s_shaped(function, derivative, centre, lower, upper, free):
+def _s_shaped(function, derivative, centre, lower, upper, alpha):
     """Lines around a function that is convex below 0 and concave above.
 
     It is symmetric about `(0, centre)`, so that what encloses it from above
     mirrors what encloses it from below.
     """
-    slope, below = _under(function, derivative, lower, upper, free)
-    mirrored = None if free is None else 1 - free
+    slope, below = _under(function, derivative, lower, upper, alpha)
+    mirrored = None if alpha is None else 1 - alpha
     above_slope, above = _under(function, derivative, -upper, -lower, mirrored)
     above = 2 * centre - above
     # On a narrow interval: through the ends, at the smaller of their slopes.
@@ -80,7 +80,7 @@ def _s_shaped(function, derivative, centre, lower, upper, free):
     return _widened(slope, below, above_slope, above, lower, upper)
 
 
-def _under(function, derivative, lower, upper, free):
+def _under(function, derivative, lower, upper, alpha):
     """A line under an S-shaped function: slope and intercept.
 
     A tangent in the convex part that doesn't pass above the upper end; where
@@ -104,11 +104,11 @@ def _under(function, derivative, lower, upper, free):
         lambda *_: True, halve, (safe, limit), maximum_iterations=24
     )
     last = tf.stop_gradient(tf.where(passes(limit), right, found))
-    if free is None:
+    if alpha is None:
         # Where all is convex, the middle; otherwise the last is closest.
-        free = tf.where(upper <= 0, 0.5, 1.0)
+        alpha = tf.where(upper <= 0, 0.5, 1.0)
     # Rounding must not carry it beyond the last.
-    touch = tf.minimum(lower + free * (last - lower), last)
+    touch = tf.minimum(lower + alpha * (last - lower), last)
     slope = derivative(touch)
     below = function(touch) - slope * touch
     chord, through = _chord(function, lower, upper)

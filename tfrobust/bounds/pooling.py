@@ -15,14 +15,14 @@ class MaxPool:
     where no other can exceed it, and otherwise the largest upper bound.
     """
 
-    linear = moves = free = False
+    linear = moves = optimizable = False
 
     def interval(self, node, intervals):
         """The interval of a node from those of its dependent inputs."""
         lower, upper = map(node.run, *intervals)
         return lower, upper
 
-    def settled(self, lower, upper):
+    def stable(self, lower, upper):
         """Where tighter bounds wouldn't change the lines: not known."""
         return None
 
@@ -30,7 +30,7 @@ class MaxPool:
         """The smallest that the lines allow: `Forms`, and a constant."""
         return lines.pull(forms)
 
-    def relaxation(self, node, lower, upper, free=None, moved=0.0):
+    def relaxation(self, node, lower, upper, alpha=None, moved=0.0):
         """The lines of a node; see `Activation.relaxation`."""
         best = node.run(lower)
         # Where no other than the one of largest lower bound can be largest,

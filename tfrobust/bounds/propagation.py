@@ -56,17 +56,17 @@ def backward(trace, forms, lines, boxes=None):
     """
     boxes, pending, constants = boxes or {}, dict(forms), []
     for node in reversed(trace.nodes[1:]):
-        found = pending.pop(node, None)
-        if found is None:
+        current = pending.pop(node, None)
+        if current is None:
             continue
         if node in boxes:
-            constants.append(found.minimum(*boxes[node]))
+            constants.append(current.minimum(*boxes[node]))
         elif node.rule.linear:
-            constants += _pull(node, found, pending)
+            constants += _pull(node, current, pending)
         else:
-            found, constant = node.rule.pull(node, lines[node], found)
+            current, constant = node.rule.pull(node, lines[node], current)
             constants.append(constant)
-            _add(pending, node.dependent[0], found)
+            _add(pending, node.dependent[0], current)
     return pending.get(trace.input), rounding.total(constants)
 
 
@@ -82,9 +82,9 @@ def linear_part(trace, node, forms):
     for current in reversed(trace.nodes):
         if current in pending and not current.rule.linear:
             break
-        found = pending.pop(current, None)
-        if found is not None:
-            constants += _pull(current, found, pending)
+        reached = pending.pop(current, None)
+        if reached is not None:
+            constants += _pull(current, reached, pending)
     return pending, rounding.total(constants)
 
 

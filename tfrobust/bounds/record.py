@@ -119,7 +119,7 @@ def register_rule(
 
     Example:
         ```
-        def ends(node, lower, upper, free=None):  # Sound of all that rises.
+        def ends(node, lower, upper, alpha=None):  # Sound of all that rises.
             flat = tf.zeros_like(lower)
             return tfr.verifiers.Relaxation(
                 flat, node.run(lower), flat, node.run(upper)

@@ -112,22 +112,22 @@ class Drifts:
             )
         return self._known[node]
 
-    def lines(self, node, how=None, free=None):
+    def lines(self, node, how=None, alpha=None):
         """The lines of a node that isn't linear, which hold in float32.
 
         Args:
             node: The node.
             how: The rule to take them from, in place of the node's.
-            free: The choice among them, `[batch, forms, ...]`; None for
+            alpha: The choice among them, `[batch, forms, ...]`; None for
                 the default lines.
         """
         (given,) = node.dependent
         lower, upper = self._intervals[given]
         parts = lower, upper, self.moved(given)
-        if free is not None:
+        if alpha is not None:
             parts = tuple(part[:, tf.newaxis] for part in parts)
         lower, upper, moved = parts
-        return (how or node.rule).relaxation(node, lower, upper, free, moved)
+        return (how or node.rule).relaxation(node, lower, upper, alpha, moved)
 
     def moved(self, node):
         """How far rounding may move what reads a node once, `[batch, ...]`."""

@@ -7,7 +7,13 @@ has no bounds, nor has one with an attribute that its record doesn't name: see
 
 import tensorflow as tf
 
-from tfrobust.bounds import activation, curves, normalization, rounding, steps
+from tfrobust.bounds import (
+    activation,
+    curves,
+    normalization,
+    piecewise,
+    rounding,
+)
 from tfrobust.bounds import examples_apart as apart
 from tfrobust.bounds.activation import Activation
 from tfrobust.bounds.channels import same_channels
@@ -92,11 +98,11 @@ def _one_channel(value):
 
 
 _SCALED = Linear(rounding.added, weights=True, channelwise=same_channels)
-_STEP = _elementwise(Activation(steps.step))
+_STEP = _elementwise(Activation(piecewise.step))
 _REDUCED = Record(
     Linear(rounding.averaged), apart.reduction, _known("keep_dims")
 )
-_GRID = Activation(steps.fake_quantization)
+_GRID = Activation(piecewise.fake_quantization)
 _IMAGES, _VOLUMES = (b"NHWC", b"NCHW"), (b"NDHWC",)
 _CONVOLVED = _known(
     "strides padding explicit_paddings dilations use_cudnn_on_gpu",
@@ -148,7 +154,7 @@ RULES |= {
         apart.einsum,
         _known("equation N"),
     ),
-    "Elu": _elementwise(Activation(curves.elu, free=True, curved=True)),
+    "Elu": _elementwise(Activation(curves.elu, optimizable=True, curved=True)),
     "ExpandDims": _moving(apart.expand),
     "FakeQuantWithMinMaxArgs": Record(
         _GRID, apart.first, _BITS | _known("min max")
@@ -174,7 +180,7 @@ RULES |= {
         caveat=_other_layout,
     ),
     "LeakyRelu": _elementwise(
-        Activation(activation.leaky_relu, free=True, hinge=True),
+        Activation(activation.leaky_relu, optimizable=True, hinge=True),
         {"alpha": lambda alpha: 0 <= alpha <= 1},
     ),
     "MatMul": Record(
@@ -193,9 +199,9 @@ RULES |= {
             data_format=(b"NHWC",),
         ),
     ),
-    "Maximum": _elementwise(Activation(activation.maximum, free=True)),
+    "Maximum": _elementwise(Activation(activation.maximum, optimizable=True)),
     "Mean": _REDUCED,
-    "Minimum": _elementwise(Activation(activation.minimum, free=True)),
+    "Minimum": _elementwise(Activation(activation.minimum, optimizable=True)),
     "MirrorPad": _moving(apart.pad, _known("mode")),
     "Mul": _elementwise(_SCALED),
     "Neg": _elementwise(Linear(falls=(0,), channelwise=_always)),
@@ -203,16 +209,20 @@ RULES |= {
     "Pad": _moving(apart.pad),
     "PadV2": _moving(apart.pad, offset=True),
     "RealDiv": Record(_SCALED, apart.scaled),
-    "Relu": _elementwise(Activation(activation.relu, free=True, hinge=True)),
-    "Relu6": _elementwise(Activation(activation.relu6)),
+    "Relu": _elementwise(
+        Activation(activation.relu, optimizable=True, hinge=True)
+    ),
+    "Relu6": _elementwise(Activation(piecewise.relu6)),
     "Reshape": _moving(apart.reshape, vjp=_reshape_vjp),
     "Rint": _STEP,
     "Round": _STEP,
-    "Sigmoid": _elementwise(Activation(curves.sigmoid, free=True, curved=True)),
+    "Sigmoid": _elementwise(
+        Activation(curves.sigmoid, optimizable=True, curved=True)
+    ),
     "Sign": _STEP,
     "Slice": _moving(apart.slicing),
     "Softplus": _elementwise(
-        Activation(curves.softplus, free=True, curved=True)
+        Activation(curves.softplus, optimizable=True, curved=True)
     ),
     "SpaceToDepth": _moving(apart.first, _SPACE),
     "Split": _moving(apart.split, _known("num_split"), None),
@@ -226,7 +236,9 @@ RULES |= {
     ),
     "Sub": _elementwise(_sum(falls=(1,))),
     "Sum": _REDUCED,
-    "Tanh": _elementwise(Activation(curves.tanh, free=True, curved=True)),
+    "Tanh": _elementwise(
+        Activation(curves.tanh, optimizable=True, curved=True)
+    ),
     "Transpose": _moving(apart.transpose),
     "Unpack": _moving(apart.unpack, _known("num axis"), None),
 }

@@ -56,7 +56,7 @@ class AlphaCROWN(Bounding):
         self.intersect = intersect
 
     def lower(self, bounds: Bounds, specification: Dense) -> tf.Tensor:
-        nodes = free_nodes(bounds.trace)
+        nodes = optimizable(bounds.trace)
         watched = {node: Watched(bounds.lines[node]) for node in nodes}
         margins = bounds.lower(specification, watched)
         if self.intersect:
@@ -66,68 +66,72 @@ class AlphaCROWN(Bounding):
             return margins
         drifts = bounds.drifts
 
-        def improved(choices):
+        def improved(alphas):
             lines = {
-                node: drifts.lines(node, free=free)
-                for node, free in zip(nodes, choices, strict=True)
+                node: drifts.lines(node, alpha=alpha)
+                for node, alpha in zip(nodes, alphas, strict=True)
             }
             return bounds.lower(specification, lines)
 
         start = [
-            default_choice(node, drifts, watched[node].coefficients)
+            default_alpha(node, drifts, watched[node].coefficients)
             for node in nodes
         ]
-        choices = maximize(
+        alphas = maximize(
             improved, start, [1.0] * len(nodes), self.steps, self.learning_rate
         )
-        return tf.maximum(margins, improved(choices))
+        return tf.maximum(margins, improved(alphas))
 
 
 class Watched:
-    """Lines that remember which functions were pulled through them.
+    """Lines that remember which forms were pulled through them.
 
     Args:
         lines: The `Relaxation` of an activation.
-        multiplier: What to add to the functions of the activation's input:
-            the multiplier of a constraint on it, shape `[batch, functions,
+        beta: What to add to the forms of the activation's input: the
+            multiplier of a constraint on it, shape `[batch, forms,
             ...]`; None for none.
         moved: How far rounding may move that input; see `Drifts.moved`.
 
     Attributes:
-        coefficients: The functions of the activation, `[batch, functions,
+        coefficients: The forms of the activation, `[batch, forms,
             ...]`, once they were pulled.
     """
 
-    def __init__(self, lines, multiplier=None, moved=0.0):
-        self.lines, self.multiplier, self.moved = lines, multiplier, moved
+    def __init__(self, lines, beta=None, moved=0.0):
+        self.lines, self.beta, self.moved = lines, beta, moved
         self.coefficients: Any = None
 
-    def pull(self, coefficients):
-        """The smallest that the lines allow: functions, and a constant."""
-        self.coefficients = coefficients.tensor
-        pulled, constant = self.lines.pull(coefficients)
-        if self.multiplier is not None:
-            pulled = Dense(pulled.tensor + self.multiplier)
-            constant -= Dense(self.multiplier).magnitude(self.moved)
+    def pull(self, forms):
+        """The smallest that the lines allow: `Forms`, and a constant."""
+        self.coefficients = forms.tensor
+        pulled, constant = self.lines.pull(forms)
+        if self.beta is not None:
+            pulled = Dense(pulled.tensor + self.beta)
+            constant -= Dense(self.beta).magnitude(self.moved)
         return pulled, constant
 
 
-def free_nodes(trace):
-    """The ops for which one of several sound lines can be chosen."""
-    return [n for n in trace.nodes[1:] if not n.rule.linear and n.rule.free]
+def optimizable(trace):
+    """The nodes of ops that have several sound lines, chosen by an alpha."""
+    return [
+        n for n in trace.nodes[1:] if not n.rule.linear and n.rule.optimizable
+    ]
 
 
-def default_choice(node, drifts, coefficients):
-    """The choice that gives the default lines, up to what is nonlinear in it.
+def default_alpha(node, drifts, coefficients):
+    """The alpha that gives the default lines, up to what is nonlinear in it.
 
     Args:
-        node: A `Node`, one of `free_nodes`.
+        node: A `Node`, one of `optimizable`.
         drifts: The `Drifts` that give its lines.
-        coefficients: The functions of the node, `[batch, functions, ...]`:
+        coefficients: The forms of the node, `[batch, forms, ...]`:
             their signs tell which of both lines matters.
     """
     zeros = tf.zeros_like(coefficients[:, :1])
-    first, last = (drifts.lines(node, free=free) for free in (zeros, zeros + 1))
+    first, last = (
+        drifts.lines(node, alpha=alpha) for alpha in (zeros, zeros + 1)
+    )
     given = drifts.lines(node)
     below, above = (
         tf.math.divide_no_nan(slope[:, tf.newaxis] - begin, end - begin)
@@ -136,18 +140,18 @@ def default_choice(node, drifts, coefficients):
             (given.upper_slope, first.upper_slope, last.upper_slope),
         )
     )
-    choice = tf.where(coefficients >= 0, below, above)
-    return tf.clip_by_value(choice, 0.0, 1.0)
+    alpha = tf.where(coefficients >= 0, below, above)
+    return tf.clip_by_value(alpha, 0.0, 1.0)
 
 
 def maximize(values, start, limits, steps, learning_rate, enough=float("inf")):
     """Projected Adam: what maximises each of several values.
 
     Args:
-        values: Maps a list of tensors to values `[batch, functions]`. Each
+        values: Maps a list of tensors to values `[batch, forms]`. Each
             value must depend on its own entries of the tensors alone, so that
             none influences another.
-        start: List of tensors, each `[batch, functions, ...]`.
+        start: List of tensors, each `[batch, forms, ...]`.
         limits: The largest that the entries of each tensor may be; the
             smallest is 0.
         steps: Number of steps.
@@ -162,14 +166,14 @@ def maximize(values, start, limits, steps, learning_rate, enough=float("inf")):
     def step(count, point, mean, square, best, kept):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(point)
-            found = values(point)
-            total = tf.reduce_sum(found)
+            reached = values(point)
+            total = tf.reduce_sum(reached)
         gradient = tape.gradient(total, point, unconnected_gradients="zero")
-        better = found > best
+        better = reached > best
         kept = [
             _select(better, *pair) for pair in zip(point, kept, strict=True)
         ]
-        best = tf.where(better, found, best)
+        best = tf.where(better, reached, best)
         count += 1.0
         rate = learning_rate * (1 - (count - 1) / steps)
         mean = [_average(0, *pair) for pair in zip(mean, gradient, strict=True)]
@@ -204,7 +208,7 @@ def _any_batch(value):
 
 
 def _select(chosen, value, other):
-    """Picks whole functions: `chosen` is `[batch, functions]`."""
+    """Picks whole forms: `chosen` is `[batch, forms]`."""
     shape = tf.shape(chosen)
     ones = tf.ones([value.shape.rank - 2], tf.int32)
     return tf.where(

@@ -28,7 +28,7 @@ class Answer(NamedTuple):
         counterexample: A point of the threat that the network gets wrong
             where the verdict is falsified, and x elsewhere.
         margins: Lower bounds on `logit_y - logit_j`, `[batch, classes]`.
-        visited: How many parts of the threat were bounded, `[batch]`.
+        visited: How many subdomains were bounded, `[batch]`.
     """
 
     verdict: np.ndarray
@@ -42,8 +42,8 @@ class BranchAndBound(Verifier):
     """Searches for a proof or a counterexample until there is one.
 
     Where an attack fails, each margin is bounded as in `AlphaCROWN`. While the
-    bound isn't positive, it is bounded on two parts of the threat: those where
-    the input of one more ReLU (or LeakyReLU) is positive or negative. A
+    bound isn't positive, it is bounded on two subdomains of the threat: those
+    where the input of one more ReLU (or LeakyReLU) is positive or negative. A
     network of few features is split by its features once all signs are
     decided, so that other activations take part; with many it stays unknown.
 
@@ -51,8 +51,8 @@ class BranchAndBound(Verifier):
         threat: The `Threat` to bound over.
         timeout: Seconds to search for each example, after the attack. With 0
             there are no bounds, and no verdict but that of the attack.
-        batch_size: Number of parts that are bounded at once.
-        steps: Number of gradient steps for the bound of a part.
+        batch_size: Number of subdomains that are bounded at once.
+        steps: Number of gradient steps for the bound of a subdomain.
         learning_rate: Length of the first step, in units of a slope that is
             between 0 and 1.
         restarts: Number of runs of the attack.

@@ -1,4 +1,4 @@
-"""Compiled bounds of a margin on parts of a threat, and the tree of parts."""
+"""Compiled bounds of a margin on subdomains of a threat, and their tree."""
 
 import heapq
 import itertools
@@ -11,7 +11,11 @@ from tfrobust.bounds.dense import Dense
 from tfrobust.graph import Trace
 from tfrobust.threats.rows import flat
 from tfrobust.verifiers.alpha_crown import maximize
-from tfrobust.verifiers.part import Part, nodes_read, signed_nodes
+from tfrobust.verifiers.subdomains import (
+    Subdomains,
+    nodes_read,
+    signed_nodes,
+)
 
 # With at most so many features the input is split when no sign is left.
 _FEW_FEATURES = 32
@@ -22,8 +26,8 @@ class Subproblems:
 
     A subproblem is one margin on those points of a threat that lie in a box
     and at which the inputs of some ReLUs (or LeakyReLUs) have a given sign.
-    The lines that bound it and the multipliers of the constraints on the signs
-    are chosen by gradient ascent: see `Part`.
+    The lines that bound it, alpha, and the multipliers of the constraints on
+    the signs, beta, are chosen by gradient ascent: see `Subdomains`.
 
     Args:
         model: Any callable `model(x, training=False) -> logits`.
@@ -63,15 +67,16 @@ class Subproblems:
         room, box = self._threat.room(x), self._threat.box(x)
         count = sum(node.size for node in signed_nodes(trace))
         signs = tf.zeros([tf.shape(x)[0], count])
-        pairs = (tf.stack(part, axis=1) for part in ((lower, upper), room, box))
+        pairs = (tf.stack(p, axis=1) for p in ((lower, upper), room, box))
         return *pairs, signs
 
-    def _bound(self, x, row, ends, room, box, signs, state):
+    def _bound(self, x, specification, ends, room, box, signs, state):
         """Bounds subproblems.
 
         Args:
             x: Inputs, shape `[batch, ...]`.
-            row: The margin as a function of the logits, `[batch, classes]`.
+            specification: The margin as a form of the logits, `[batch,
+                classes]`.
             ends: What `prepare` returned for these x.
             room: What `prepare` returned for these x.
             box: Lower and upper corner of the box, `[batch, 2, ...]`.
@@ -86,35 +91,37 @@ class Subproblems:
             whether the network errs there; and the state.
         """
         trace = Trace(self._model, x)
-        row = tf.ensure_shape(row, [None, trace.value.shape[-1]])
-        part = Part(trace, self._threat, x, Dense(row[:, tf.newaxis]), room)
-        part.narrow(tf.unstack(box, axis=1), ends, signs)
-        choice = part.start(state)
-        if choice:
-            choice = maximize(
-                lambda choice: part.lower(choice)[0],
-                choice,
-                part.limits(),
+        form = tf.ensure_shape(specification, [None, trace.value.shape[-1]])
+        domains = Subdomains(
+            trace, self._threat, x, Dense(form[:, tf.newaxis]), room
+        )
+        domains.narrow(tf.unstack(box, axis=1), ends, signs)
+        values = domains.start(state)
+        if values:
+            values = maximize(
+                lambda values: domains.lower(values)[0],
+                values,
+                domains.limits(),
                 self._steps,
                 self._learning_rate,
                 enough=0.0,
             )
-        lower, functions = part.lower(choice)
-        point = part.minimizer(functions)
-        label = tf.argmax(row, axis=1, output_type=tf.int32)
+        lower, forms = domains.lower(values)
+        point = domains.minimizer(forms)
+        label = tf.argmax(form, axis=1, output_type=tf.int32)
         wrong = errs(self._model(point, training=False), label)
         return (
             lower[:, 0],
-            part.next_sign(),
-            part.next_feature(functions),
+            domains.next_sign(),
+            domains.next_feature(forms),
             point,
             wrong,
-            tf.concat([tf.zeros_like(lower[:, :0]), *map(flat, choice)], 1),
+            tf.concat([tf.zeros_like(lower[:, :0]), *map(flat, values)], 1),
         )
 
 
 class Tree:
-    """The parts of one example's threat that are still open.
+    """The subdomains of one example's threat that are still open.
 
     Args:
         subproblems: The `Subproblems`.
@@ -123,8 +130,8 @@ class Tree:
         classes: Number of classes.
 
     Attributes:
-        queue: The open parts, a heap by the bound of what they were cut from.
-        visited: How many parts were bounded.
+        queue: Open subdomains, a heap by the bound of what they were cut from.
+        visited: How many subdomains were bounded.
         point: A point that the network gets wrong, None until there is one.
     """
 
@@ -132,9 +139,9 @@ class Tree:
         self.subproblems = subproblems
         self.x, self.ends, self.room, box, undecided = example
         eye = np.eye(classes, dtype=np.float32)
-        self.rows = eye[y] - eye
+        self.specification = eye[y] - eye
         self.order, self.queue, self.visited = itertools.count(), [], 0
-        # The smallest bound of what is closed, by class, and what is found.
+        # The smallest bound of what is closed, by class.
         self.closed, self.point = np.full(classes, np.inf, np.float32), None
         state = np.zeros(0, np.float32)
         for rival in range(classes):
@@ -142,20 +149,20 @@ class Tree:
                 self._push(-np.inf, rival, undecided, box, state)
 
     def grow(self, batch_size):
-        """Bounds the parts of smallest bound, and splits what stays open."""
+        """Bounds those of smallest bound, and splits what stays open."""
         count = min(batch_size, len(self.queue))
-        parts = [heapq.heappop(self.queue) for _ in range(count)]
-        before, _, rivals, signs, boxes, states = zip(*parts, strict=True)
+        taken = [heapq.heappop(self.queue) for _ in range(count)]
+        before, _, rivals, signs, boxes, states = zip(*taken, strict=True)
         x, ends, room = (
-            np.repeat(part[np.newaxis], count, axis=0)
-            for part in (self.x, self.ends, self.room)
+            np.repeat(own[np.newaxis], count, axis=0)
+            for own in (self.x, self.ends, self.room)
         )
-        given = (np.stack(part) for part in (boxes, signs, _padded(states)))
-        found = self.subproblems.bound(
-            x, self.rows[list(rivals)], ends, room, *given
+        given = (np.stack(own) for own in (boxes, signs, _padded(states)))
+        answers = self.subproblems.bound(
+            x, self.specification[list(rivals)], ends, room, *given
         )
         bounds, sign, feature, points, wrong, states = (
-            part.numpy() for part in found
+            answer.numpy() for answer in answers
         )
         self.visited += count
         if np.any(wrong):
@@ -182,7 +189,7 @@ class Tree:
 
 
 def _padded(states):
-    """States in one array; a part that was never bounded has none yet."""
+    """States in one array; a subdomain that was never bounded has none."""
     longest = max(map(len, states))
     return [
         np.pad(state, (0, longest - len(state)), constant_values=-1.0)
@@ -191,24 +198,24 @@ def _padded(states):
 
 
 def _halves(signs, box, sign, feature):
-    """Both parts of a part: signs and box of each; none if it can't be."""
+    """Both halves of a subdomain, signs and box; none if it can't be split."""
     halves = []
     for side in (0, 1):
         if sign >= 0:
-            part = signs.copy()
-            part[sign] = 1 - 2 * side
-            halves.append((part, box))
+            decided = signs.copy()
+            decided[sign] = 1 - 2 * side
+            halves.append((decided, box))
         elif feature >= 0 and box[0].size <= _FEW_FEATURES:
-            part = box.copy()
-            part[side].flat[feature] = np.mean(box.reshape(2, -1)[:, feature])
-            halves.append((signs, part))
+            half = box.copy()
+            half[side].flat[feature] = np.mean(box.reshape(2, -1)[:, feature])
+            halves.append((signs, half))
     return halves
 
 
 def errs(logits, y):
     """Which labels aren't the largest logit; what isn't finite errs."""
-    found = tf.argmax(logits, axis=1, output_type=tf.int32)
-    return (found != y) | ~tf.reduce_all(tf.math.is_finite(logits), axis=1)
+    predicted = tf.argmax(logits, axis=1, output_type=tf.int32)
+    return (predicted != y) | ~tf.reduce_all(tf.math.is_finite(logits), axis=1)
 
 
 def compiled(function, *specs):

@@ -1,4 +1,4 @@
-"""A batch of parts of a threat, on each of which one margin is bounded."""
+"""Subdomains of a threat, on each of which one margin is bounded."""
 
 import tensorflow as tf
 
@@ -9,8 +9,8 @@ from tfrobust.bounds.rounding import Drifts
 from tfrobust.threats.rows import flat
 from tfrobust.verifiers.alpha_crown import (
     Watched,
-    default_choice,
-    free_nodes,
+    default_alpha,
+    optimizable,
 )
 
 # What a gap below an activation counts against one above when signs are chosen:
@@ -18,7 +18,7 @@ from tfrobust.verifiers.alpha_crown import (
 _BELOW = 0.1
 
 
-class Part:
+class Subdomains:
     """Bounds of a batch of subproblems, inside a graph.
 
     Call `narrow`, then `lower` on what `start` returned or better; then ask
@@ -28,23 +28,24 @@ class Part:
         trace: The `Trace` of the network.
         threat: The `Threat`.
         x: Inputs, shape `[batch, ...]`.
-        functions: The margins as `Dense` functions of the logits, one each.
+        specification: The margins as `Dense` forms of the logits, one each.
         room: What `threat.room` returned for x, `[batch, 3, ...]`.
 
     Reference: Wang et al., 2021, arXiv 2103.06624, theorem 3.1.
     """
 
-    def __init__(self, trace, threat, x, functions, room):
+    def __init__(self, trace, threat, x, specification, room):
         look_up(trace)
         self.trace, self.threat, self.x = trace, threat, x
-        self.functions, self.room = functions, tf.unstack(room, axis=1)
-        self.free, self.signed = free_nodes(trace), signed_nodes(trace)
+        self.room = tf.unstack(room, axis=1)
+        self.specification = specification
+        self.optimizable, self.signed = optimizable(trace), signed_nodes(trace)
 
     def narrow(self, box, ends, signs):
-        """Bounds all values on the part, as far as intervals can."""
+        """Bounds all values on the subdomains, as far as intervals can."""
         self.box, trace = box, self.trace
-        known = dict(parted(ends, nodes_read(trace)))
-        self.signs = dict(parted(signs, self.signed))
+        known = dict(by_node(ends, nodes_read(trace)))
+        self.signs = dict(by_node(signs, self.signed))
         # The point of the box that is nearest to x must be in the ball, but
         # for rounding.
         nearest = tf.abs(tf.clip_by_value(self.x, *box) - self.x)
@@ -69,7 +70,7 @@ class Part:
         self.drift = self.drifts.of(trace.output)
 
     def start(self, state):
-        """The choice of all lines and the multipliers of all signs.
+        """The alphas of all lines and the betas, multipliers, of all signs.
 
         Args:
             state: Those to begin from, `[batch, values]`; negative or missing
@@ -78,64 +79,64 @@ class Part:
         Returns:
             A list of tensors `[batch, 1, ...]`.
         """
-        sizes = sum(node.size for node in self.free + self.signed)
+        sizes = sum(node.size for node in self.optimizable + self.signed)
         missing = sizes - tf.shape(state)[1]
         state = tf.pad(state, [[0, 0], [0, missing]], constant_values=-1.0)
-        parts = parted(state[:, tf.newaxis], self.free + self.signed)
-        parts = [part for _, part in parts]
-        watched = {node: Watched(self.lines[node]) for node in self.free}
-        self._functions(watched)
-        count = len(self.free)
-        for k, node in enumerate(self.free):
-            default = default_choice(
+        nodes = self.optimizable + self.signed
+        values = [value for _, value in by_node(state[:, tf.newaxis], nodes)]
+        watched = {node: Watched(self.lines[node]) for node in self.optimizable}
+        self._forms(watched)
+        count = len(self.optimizable)
+        for k, node in enumerate(self.optimizable):
+            default = default_alpha(
                 node, self.drifts, watched[node].coefficients
             )
-            parts[k] = tf.where(parts[k] < 0, default, parts[k])
-        return parts[:count] + [tf.maximum(p, 0.0) for p in parts[count:]]
+            values[k] = tf.where(values[k] < 0, default, values[k])
+        return values[:count] + [tf.maximum(v, 0.0) for v in values[count:]]
 
     def limits(self):
-        """The largest that each may be: multipliers have no limit."""
+        """The largest that each may be: betas have no limit."""
         unlimited = [float("inf")] * len(self.signed)
-        return [1.0] * len(self.free) + unlimited
+        return [1.0] * len(self.optimizable) + unlimited
 
-    def lower(self, choice):
-        """Lower bounds, `[batch, 1]`, and the functions of x they come from."""
-        count = len(self.free)
-        multipliers = dict(zip(self.signed, choice[count:], strict=True))
+    def lower(self, values):
+        """Lower bounds, `[batch, 1]`, and the forms of x they come from."""
+        count = len(self.optimizable)
+        betas = dict(zip(self.signed, values[count:], strict=True))
         self.watched = {}
-        for node, free in zip(self.free, choice[:count], strict=True):
-            lines = self.drifts.lines(node, free=free)
-            force = None
-            if node in multipliers:
-                force = -multipliers[node] * self.signs[node][:, tf.newaxis]
+        for node, alpha in zip(self.optimizable, values[:count], strict=True):
+            lines = self.drifts.lines(node, alpha=alpha)
+            beta = None
+            if node in betas:
+                beta = -betas[node] * self.signs[node][:, tf.newaxis]
             moved = self.drifts.moved(node.dependent[0])
-            self.watched[node] = Watched(lines, force, moved)
-        functions, constant = self._functions(self.watched)
+            self.watched[node] = Watched(lines, beta, moved)
+        forms, constant = self._forms(self.watched)
         below, above = self.box
         spare = rounding.spare(below, above, self.trace.input.size)
-        lower = functions.minimum(below - spare, above + spare)
+        lower = forms.minimum(below - spare, above + spare)
         if self.threat.order < float("inf"):
-            rows = tf.reshape(-functions.tensor, [-1, 1, self.trace.input.size])
-            room = (flat(part)[:, tf.newaxis] for part in self.room)
-            reach = self.threat.reach(rows, *room)
-            reach += functions.magnitude(spare)
-            lower = tf.maximum(lower, functions.dot(self.x) - reach)
+            negated = tf.reshape(-forms.tensor, [-1, 1, self.trace.input.size])
+            room = (flat(end)[:, tf.newaxis] for end in self.room)
+            reach = self.threat.reach(negated, *room)
+            reach += forms.magnitude(spare)
+            lower = tf.maximum(lower, forms.dot(self.x) - reach)
         lower = rounding.total([lower, constant]) - rounding.TINY
         if self.drift is not None:
-            lower -= tf.stop_gradient(self.functions.magnitude(self.drift))
+            lower -= tf.stop_gradient(self.specification.magnitude(self.drift))
         proven = tf.math.is_finite(lower) & self.finite[:, tf.newaxis]
         lower = tf.where(proven, lower, -float("inf"))
         feasible = self.feasible[:, tf.newaxis]
-        return tf.where(feasible, lower, float("inf")), functions
+        return tf.where(feasible, lower, float("inf")), forms
 
-    def minimizer(self, functions):
-        """A point of the threat where functions of x are small."""
-        tensor = functions.tensor[:, 0]
+    def minimizer(self, forms):
+        """A point of the threat where forms of x are small."""
+        tensor = forms.tensor[:, 0]
         step = tf.where(tensor > 0, *self.box) - self.x
         if self.threat.order < float("inf"):
             with tf.GradientTape() as tape:
                 tape.watch(tensor)
-                room = (flat(part) for part in self.room)
+                room = (flat(end) for end in self.room)
                 reach = self.threat.reach(-flat(tensor), *room)
             # What attains the maximum is its gradient.
             step = -tape.gradient(reach, tensor)
@@ -162,15 +163,15 @@ class Part:
             )
             gap = tf.where(coefficients > 0, _BELOW * below, -above)
             cost = gap * coefficients
-            is_open = (lower < 0) & (upper > 0)
-            costs.append(flat(tf.where(is_open, cost, 0.0)))
+            unstable = (lower < 0) & (upper > 0)
+            costs.append(flat(tf.where(unstable, cost, 0.0)))
         return tf.argmax(tf.concat(costs, axis=1), axis=1) - 1
 
-    def next_feature(self, functions):
+    def next_feature(self, forms):
         """The feature of which the bound depends most on the box, or -1."""
         width = flat(self.box[1] - self.box[0])
         fine = width > 1e-6 * (1 + tf.abs(flat(self.box[0])))
-        gain = width * (1e-6 + tf.abs(flat(functions.tensor[:, 0])))
+        gain = width * (1e-6 + tf.abs(flat(forms.tensor[:, 0])))
         gain = tf.where(fine, gain, 0.0)
         gain = tf.concat([tf.zeros_like(gain[:, :1]), gain], axis=1)
         return tf.argmax(gain, axis=1) - 1
@@ -194,9 +195,9 @@ class Part:
         ends = tf.minimum(lower, upper), tf.maximum(lower, upper)
         self.intervals[node] = ends
 
-    def _functions(self, lines):
-        """Functions of x, and their constant."""
-        given = {self.trace.output: self.functions}
+    def _forms(self, lines):
+        """Forms of x, and their constant."""
+        given = {self.trace.output: self.specification}
         return backward(self.trace, given, {**self.lines, **lines})
 
 
@@ -208,17 +209,17 @@ def nodes_read(trace):
 
 def signed_nodes(trace):
     """The ops that are linear on either side of 0."""
-    return [n for n in free_nodes(trace) if getattr(n.rule, "hinge", False)]
+    return [n for n in optimizable(trace) if getattr(n.rule, "hinge", False)]
 
 
-def parted(values, nodes):
-    """Cuts up the last axis: pairs of a node and its part, in its shape."""
+def by_node(values, nodes):
+    """Cuts up the last axis: pairs of a node and its values, in its shape."""
     begin = 0
     for node in nodes:
-        part = values[..., begin : begin + node.size]
+        own = values[..., begin : begin + node.size]
         leading = tf.shape(values)[:-1]
         shape = tf.concat([leading, node.shape], axis=0)
-        shaped = tf.reshape(part, shape)
+        shaped = tf.reshape(own, shape)
         static = [*values.shape[:-1], *node.shape]
         yield node, tf.ensure_shape(shaped, static)
         begin += node.size
