@@ -2,9 +2,13 @@
 
 import contextlib
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+from tfrobust.types import Model
 
 # A name of its own among those that TensorFlow registers.
 _CONVOLUTION = "tfrobust>Conv2D"
@@ -14,7 +18,9 @@ FEW_CHANNELS = 4
 _FULL = 8
 
 
-def input_gradient(model, x, loss):
+def input_gradient(
+    model: Model, x: tf.Tensor, loss: Callable
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Evaluates a model and the gradient of its loss by the input.
 
     Args:
@@ -102,8 +108,14 @@ def _is_over_few_channels(x, kernel, strides, dilations, data_format, **_):
 
 
 def convolution_by_input(
-    size, kernel, gradient, strides, padding, explicit_paddings, **_
-):
+    size: Sequence[int],
+    kernel: tf.Tensor,
+    gradient: tf.Tensor,
+    strides: Sequence[int],
+    padding: str,
+    explicit_paddings: Sequence[int],
+    **_: Any,
+) -> tf.Tensor:
     """The input's gradient, a convolution that gives all pixels of a block.
 
         gradient [batch, h, w, filters]        by the output, h = size / stride
@@ -185,7 +197,9 @@ def _reached(size, length, stride, step, before, count):
     return weights, (-first, max(0, end - count))
 
 
-def padding_before(size, length, stride, padding, explicit):
+def padding_before(
+    size: int, length: int, stride: int, padding: str, explicit: Sequence[int]
+) -> int:
     """How many zeros are put in front of an axis."""
     if padding == "EXPLICIT":
         return explicit[0]

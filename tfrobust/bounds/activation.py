@@ -1,11 +1,15 @@
 """Ops that apply one rising function to every value, and hinges among them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from tfrobust.bounds import rounding
+from tfrobust.bounds.forms import Forms
+from tfrobust.graph import Node
 
 
 class Relaxation(NamedTuple):
@@ -23,7 +27,7 @@ class Relaxation(NamedTuple):
     upper_slope: Any
     upper_intercept: Any
 
-    def loosened(self, node, moved):
+    def loosened(self, node: Node, moved: Any) -> Relaxation:
         """The same lines, moved apart by what rounding may add.
 
         Args:
@@ -45,7 +49,7 @@ class Relaxation(NamedTuple):
             lower_intercept=below - apart, upper_intercept=above + apart
         )
 
-    def pull(self, forms):
+    def pull(self, forms: Forms) -> tuple[Forms, Any]:
         """The smallest that the lines allow: forms of z, and a constant.
 
         Where a coefficient is negative, the upper line takes the place of the
@@ -90,7 +94,9 @@ class Activation:
         self._relaxation, self._curved = relaxation, curved
         self.optimizable, self.hinge = optimizable, hinge
 
-    def interval(self, node, intervals):
+    def interval(
+        self, node: Node, intervals: list
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """The interval of a node from those of its dependent inputs."""
         lower, upper = map(node.run, *intervals)
         if not self._curved:
@@ -102,7 +108,14 @@ class Activation:
             tf.maximum(lower, upper) + off * (1 + tf.abs(upper)),
         )
 
-    def relaxation(self, node, lower, upper, alpha=None, moved=0.0):
+    def relaxation(
+        self,
+        node: Node,
+        lower: tf.Tensor,
+        upper: tf.Tensor,
+        alpha: tf.Tensor | None = None,
+        moved: Any = 0.0,
+    ) -> Relaxation:
         """The lines of a node that hold in float32; see `Relaxation.loosened`.
 
         Args:
@@ -118,7 +131,7 @@ class Activation:
             )
         return self._relaxation(node, lower, upper, alpha).loosened(node, moved)
 
-    def pull(self, node, lines, forms):
+    def pull(self, node: Node, lines: Any, forms: Forms) -> tuple[Forms, Any]:
         """The smallest that the lines allow: `Forms`, and a constant."""
         found, constant = lines.pull(forms)
         shape = node.dependent[0].shape
@@ -130,12 +143,17 @@ class Activation:
         summed = tf.reduce_sum(whole.flat, axes, keepdims=True)
         return whole.replaced(summed), constant
 
-    def stable(self, lower, upper):
+    def stable(self, lower: tf.Tensor, upper: tf.Tensor) -> tf.Tensor | None:
         """Where tighter bounds wouldn't change the lines; None if anywhere."""
         return (lower >= 0) | (upper <= 0) if self.hinge else None
 
 
-def relu(node, lower, upper, alpha=None):
+def relu(
+    node: Node,
+    lower: tf.Tensor,
+    upper: tf.Tensor,
+    alpha: tf.Tensor | None = None,
+) -> Relaxation:
     """Lines around `max(z, 0)`.
 
     By default the lower one is the identity or 0, whichever encloses less
@@ -146,7 +164,12 @@ def relu(node, lower, upper, alpha=None):
     return hinge_lines(lower, upper, alpha)
 
 
-def parallel_relu(node, lower, upper, alpha=None):
+def parallel_relu(
+    node: Node,
+    lower: tf.Tensor,
+    upper: tf.Tensor,
+    alpha: tf.Tensor | None = None,
+) -> Relaxation:
     """Lines of one slope around `max(z, 0)`.
 
     Reference: Wong and Kolter, 2018, arXiv 1711.00851, section 3.1.
@@ -159,7 +182,12 @@ def parallel_relu(node, lower, upper, alpha=None):
 PARALLEL = {"Relu": Activation(parallel_relu)}
 
 
-def leaky_relu(node, lower, upper, alpha=None):
+def leaky_relu(
+    node: Node,
+    lower: tf.Tensor,
+    upper: tf.Tensor,
+    alpha: tf.Tensor | None = None,
+) -> Relaxation:
     """`leak * z + (1 - leak) * max(z, 0)`, for leak in [0, 1]."""
     leak = node.op.get_attr("alpha")
     lines = hinge_lines(lower, upper, alpha)
@@ -171,31 +199,9 @@ def leaky_relu(node, lower, upper, alpha=None):
     )
 
 
-def maximum(node, lower, upper, alpha=None):
-    """`max(z, c) = c + max(z - c, 0)`, for a constant c."""
-    constant = _constant(node)
-    lines = hinge_lines(lower - constant, upper - constant, alpha)
-    return Relaxation(
-        lines.lower_slope,
-        constant * (1 - lines.lower_slope),
-        lines.upper_slope,
-        lines.upper_intercept + constant * (1 - lines.upper_slope),
-    )
-
-
-def minimum(node, lower, upper, alpha=None):
-    """`min(z, c) = c - max(c - z, 0)`, for a constant c."""
-    constant = _constant(node)
-    lines = hinge_lines(constant - upper, constant - lower, alpha)
-    return Relaxation(
-        lines.upper_slope,
-        constant * (1 - lines.upper_slope) - lines.upper_intercept,
-        lines.lower_slope,
-        constant * (1 - lines.lower_slope),
-    )
-
-
-def hinge_lines(lower, upper, alpha=None):
+def hinge_lines(
+    lower: tf.Tensor, upper: tf.Tensor, alpha: tf.Tensor | None = None
+) -> Relaxation:
     """Lines around `max(z, 0)`; alpha is the slope of the lower one."""
     unstable = (lower < 0) & (upper > 0)
     always = tf.cast(lower >= 0, lower.dtype)
@@ -208,10 +214,6 @@ def hinge_lines(lower, upper, alpha=None):
     )
 
 
-def divided(numerator, denominator):
+def divided(numerator: Any, denominator: tf.Tensor) -> tf.Tensor:
     """Division where the denominator is positive, else 0 without NaN."""
     return tf.math.divide_no_nan(numerator, tf.maximum(denominator, 0.0))
-
-
-def _constant(node):
-    return node.inputs[1 - node.positions[0]]

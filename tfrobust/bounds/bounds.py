@@ -16,6 +16,8 @@ from tfrobust.bounds.propagation import (
 from tfrobust.bounds.record import look_up
 from tfrobust.bounds.rounding import Drifts, boxes
 from tfrobust.bounds.sparse import Examples
+from tfrobust.graph import Node, Trace
+from tfrobust.threats import Threat
 
 # How many coefficients a backward pass over single values holds at once.
 CHUNK = 2**23
@@ -43,8 +45,14 @@ class Bounds:
     """
 
     def __init__(
-        self, trace, threat, x, tighten=True, intersect=True, rules=None
-    ):
+        self,
+        trace: Trace,
+        threat: Threat,
+        x: tf.Tensor,
+        tighten: bool = True,
+        intersect: bool = True,
+        rules: dict | None = None,
+    ) -> None:
         look_up(trace)
         self.trace, self.threat, self.x = trace, threat, x
         self._intersect, self._rules = intersect, rules or {}
@@ -55,30 +63,27 @@ class Bounds:
         # What rounding may add to a sum over all that is put in.
         self._spare = rounding.spare(lower, upper, trace.input.size)
         consumers = _consumers(trace)
-        self._mixes = {trace.input: 0}
+        self._mixes: dict[Node, float] = {trace.input: 0}
         for node in trace.nodes[1:]:
             self._mixes[node] = mixes(node, self._mixes)
             self.intervals[node] = interval(node, self.intervals)
             if not node.rule.linear:
-                self.lines[node] = self.line(node)
+                how = self._rules.get(node.type)
+                self.lines[node] = self.drifts.lines(node, how)
             if consumers[node] or node is trace.output:
                 self._finite &= rounding.finite(*self.intervals[node])
             if consumers[node] and self._gains(node, tighten):
                 self.intervals[node] = self._tightened(node, consumers[node])
 
     @property
-    def read(self):
+    def read(self) -> dict[Node, tuple]:
         """Maps every node that isn't linear to the interval of what it reads.
 
         Such as of every activation; in the order in which they are computed.
         """
         return {node: self.intervals[node.dependent[0]] for node in self.lines}
 
-    def line(self, node, alpha=None):
-        """The lines of a node that isn't linear; see `Drifts.lines`."""
-        return self.drifts.lines(node, self._rules.get(node.type), alpha)
-
-    def lower(self, forms, lines=None):
+    def lower(self, forms: Dense, lines: dict | None = None) -> tf.Tensor:
         """Lower bounds on linear forms of the output.
 
         Args:
@@ -91,12 +96,12 @@ class Bounds:
         """
         return self._lower(forms, {**self.lines, **(lines or {})})
 
-    def lower_from_intervals(self, forms):
+    def lower_from_intervals(self, forms: Dense) -> tf.Tensor:
         """The same, from the intervals of what the activations return."""
         stops = boxes({node: self.intervals[node] for node in self.lines})
         return self._lower(forms, {}, stops)
 
-    def tightest(self, forms):
+    def tightest(self, forms: Dense) -> tf.Tensor:
         """The better of both if bounds are intersected, else that of lines."""
         lower = self.lower(forms)
         if not self._intersect:

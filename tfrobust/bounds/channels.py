@@ -3,7 +3,7 @@
 from tfrobust.graph import Node
 
 
-def same_channels(node):
+def same_channels(node: Node) -> bool:
     """Whether every constant has one value for each channel, or only one."""
     constants = [i for i in node.inputs if not isinstance(i, Node)]
     return all(map(_by_channel, constants))

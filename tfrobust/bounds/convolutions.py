@@ -6,10 +6,12 @@ channels as a convolution of their blocks.
 """
 
 import math
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 from tfrobust import gradients
+from tfrobust.graph import Node
 
 # Multiplications that a matrix product may do for each useful one: into few
 # channels, where other kernels are slow, and otherwise; and the largest matrix.
@@ -26,10 +28,10 @@ class Convolution:
         full: Whether each output channel reads all input channels.
     """
 
-    def __init__(self, kernel, full):
+    def __init__(self, kernel: Callable, full: bool) -> None:
         self._kernel, self._full = kernel, full
 
-    def window(self, node):
+    def window(self, node: Node) -> tuple | None:
         """Strides, kernel and padding before the image, or None.
 
         None unless the op slides one window over all channels, the last axis,
@@ -47,7 +49,9 @@ class Convolution:
         padding = [_padding(node, a, kernel[a], strides[a]) for a in (0, 1)]
         return strides, list(kernel[:2]), padding
 
-    def vjp_of_windows(self, node, flat, shape):
+    def vjp_of_windows(
+        self, node: Node, flat: tf.Tensor, shape: Sequence[int]
+    ) -> tf.Tensor:
         """The product for coefficients of windows of the output.
 
         Args:
@@ -79,7 +83,7 @@ class Convolution:
         )
         return tf.reshape(product, [-1, *shape])
 
-    def vjp(self, node, flat):
+    def vjp(self, node: Node, flat: tf.Tensor) -> tf.Tensor:
         """The product for coefficients of the whole output.
 
         Args:
@@ -108,7 +112,7 @@ class Convolution:
         pulled = self._by_input(node, flat, shape, strides, **how)
         return tf.transpose(pulled, _FIRST)
 
-    def terms(self, node):
+    def terms(self, node: Node) -> tuple[int, int]:
         """How many terms are summed up for a value, forward and backward."""
         *window, _, filters = node.inputs[1].shape
         read = math.prod(node.inputs[1].shape[: 3 if self._full else 2])

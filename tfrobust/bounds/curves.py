@@ -4,17 +4,28 @@ import tensorflow as tf
 
 from tfrobust.bounds import rounding
 from tfrobust.bounds.activation import Relaxation
+from tfrobust.graph import Node
 
 # Below this width a chord's slope drowns in rounding.
 _NARROW = 1e-3
 
 
-def softplus(node, lower, upper, alpha=None):
+def softplus(
+    node: Node,
+    lower: tf.Tensor,
+    upper: tf.Tensor,
+    alpha: tf.Tensor | None = None,
+) -> Relaxation:
     """Lines around `log(1 + exp(z))`, which is convex."""
     return _convex(tf.math.softplus, tf.sigmoid, lower, upper, alpha)
 
 
-def elu(node, lower, upper, alpha=None):
+def elu(
+    node: Node,
+    lower: tf.Tensor,
+    upper: tf.Tensor,
+    alpha: tf.Tensor | None = None,
+) -> Relaxation:
     """Lines around `max(z, 0) + min(exp(z) - 1, 0)`, which is convex."""
 
     def slope(z):
@@ -23,7 +34,12 @@ def elu(node, lower, upper, alpha=None):
     return _convex(tf.nn.elu, slope, lower, upper, alpha)
 
 
-def sigmoid(node, lower, upper, alpha=None):
+def sigmoid(
+    node: Node,
+    lower: tf.Tensor,
+    upper: tf.Tensor,
+    alpha: tf.Tensor | None = None,
+) -> Relaxation:
     """Lines around `1 / (1 + exp(-z))`."""
 
     def slope(z):
@@ -32,7 +48,12 @@ def sigmoid(node, lower, upper, alpha=None):
     return _s_shaped(tf.sigmoid, slope, 0.5, lower, upper, alpha)
 
 
-def tanh(node, lower, upper, alpha=None):
+def tanh(
+    node: Node,
+    lower: tf.Tensor,
+    upper: tf.Tensor,
+    alpha: tf.Tensor | None = None,
+) -> Relaxation:
     """Lines around `tanh(z)`."""
 
     def slope(z):

@@ -7,7 +7,8 @@ import math
 import tensorflow as tf
 
 from tfrobust.bounds.forms import Forms
-from tfrobust.bounds.sparse import Sparse
+from tfrobust.bounds.sparse import Examples, Sparse
+from tfrobust.graph import Node
 from tfrobust.threats.rows import flat
 
 # How many coefficients of an example are faster multiplied one by one.
@@ -23,24 +24,24 @@ class Dense(Forms):
             example.
     """
 
-    def __init__(self, tensor: tf.Tensor):
+    def __init__(self, tensor: tf.Tensor) -> None:
         self.tensor = tensor
 
     @classmethod
-    def identity(cls, node) -> Dense:
+    def identity(cls, node: Node) -> Dense:
         """The values of a node, and then those values negated."""
         eye = tf.eye(node.size)
         both = tf.concat([eye, -eye], axis=0)
         return cls(tf.reshape(both, [1, 2 * node.size, *node.shape]))
 
     @staticmethod
-    def both(node, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def both(node: Node, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Splits what was computed of `identity`: each of the node's shape."""
         values = tf.reshape(values, [-1, 2, *node.shape])
         return values[:, 0], values[:, 1]
 
     @staticmethod
-    def numbers(node, values: tf.Tensor) -> tf.Tensor:
+    def numbers(node: Node, values: tf.Tensor) -> tf.Tensor:
         """Numbers of the forms of `identity`: values, and those negated.
 
         Args:
@@ -52,7 +53,7 @@ class Dense(Forms):
         """
         return tf.stack([values, values + node.size])
 
-    def chosen(self, examples, numbers: tf.Tensor) -> Sparse:
+    def chosen(self, examples: Examples, numbers: tf.Tensor) -> Sparse:
         """Forms by their numbers, `[2, rows]`, for `Examples` of the rows."""
         tensor = tf.gather(self.tensor[0], numbers)
         return Sparse.of(self, tensor, examples, numbers)

@@ -13,18 +13,18 @@ import numpy as np
 from tfrobust.graph import Node
 
 
-def elementwise(node):
+def elementwise(node: Node) -> bool:
     """Constants that broadcast against examples must not tell them apart."""
     rank = len(node.shape) + 1
     return all(_fits(given, rank) for given in node.inputs)
 
 
-def scaled(node):
+def scaled(node: Node) -> bool:
     """A constant may divide, but not be divided."""
     return elementwise(node) and first(node)
 
 
-def first(node):
+def first(node: Node) -> bool:
     """Whether the first input alone depends on the network's input."""
     return isinstance(node.inputs[0], Node) and len(node.dependent) == 1
 
@@ -40,12 +40,12 @@ def _fits(given, rank):
     )
 
 
-def matmul(node):
+def matmul(node: Node) -> bool:
     """The rows of a matrix product are examples."""
     return first(node) and not node.op.get_attr("transpose_a")
 
 
-def batch_matmul(node):
+def batch_matmul(node: Node) -> bool:
     """Every matrix is multiplied by the same one."""
     if not first(node) or node.op.get_attr("adj_x"):
         return False
@@ -57,18 +57,18 @@ def batch_matmul(node):
     return shared and len(node.dependent[0].shape) >= 2
 
 
-def reshape(node):
+def reshape(node: Node) -> bool:
     """Each example keeps all of its values."""
     return math.prod(node.shape) == math.prod(node.dependent[0].shape)
 
 
-def transpose(node):
+def transpose(node: Node) -> bool:
     """The first axis stays where it is."""
     order = node.constant(1)
     return order is not None and order[0] == 0
 
 
-def reduction(node):
+def reduction(node: Node) -> bool:
     """No sum is taken over the batch."""
     axes = node.constant(1)
     if axes is None:
@@ -77,26 +77,26 @@ def reduction(node):
     return 0 not in {int(axis) % rank for axis in np.ravel(axes)}
 
 
-def squeeze(node):
+def squeeze(node: Node) -> bool:
     """The batch, even of one, is not dropped."""
     rank = len(node.dependent[0].shape) + 1
     axes = node.op.get_attr("squeeze_dims")
     return bool(axes) and 0 not in {axis % rank for axis in axes}
 
 
-def expand(node):
+def expand(node: Node) -> bool:
     """The new axis does not come first."""
     axis = node.constant(1)
     return axis is not None and int(axis) % (len(node.shape) + 1) != 0
 
 
-def pad(node):
+def pad(node: Node) -> bool:
     """No example is added."""
     paddings = node.constant(1)
     return first(node) and paddings is not None and not any(paddings[0])
 
 
-def strided_slice(node):
+def strided_slice(node: Node) -> bool:
     """All examples are taken, in their order."""
     if not first(node):
         return False
@@ -121,14 +121,14 @@ def _covers_something(node):
     return others <= len(node.dependent[0].shape)
 
 
-def slicing(node):
+def slicing(node: Node) -> bool:
     """All examples are taken."""
     begin, size = node.constant(1), node.constant(2)
     known = first(node) and begin is not None and size is not None
     return known and begin[0] == 0 and size[0] == -1
 
 
-def concat(node):
+def concat(node: Node) -> bool:
     """Values are joined along another axis than the batch."""
     *values, _ = node.inputs
     axis, rank = node.constant(len(values)), len(node.shape) + 1
@@ -136,19 +136,19 @@ def concat(node):
     return known and all(_is_listed(value, rank) for value in values)
 
 
-def pack(node):
+def pack(node: Node) -> bool:
     """Values are stacked along a new axis that does not come first."""
     rank = len(node.shape)  # Of each value: one less than of them all.
     moved = node.op.get_attr("axis") % (rank + 1) != 0
     return moved and all(_is_listed(value, rank) for value in node.inputs)
 
 
-def unpack(node):
+def unpack(node: Node) -> bool:
     """The axis that is taken apart is not the batch."""
     return node.op.get_attr("axis") % (len(node.shape) + 2) != 0
 
 
-def add_n(node):
+def add_n(node: Node) -> bool:
     """All values have the same shape, constants one for everyone."""
     rank = len(node.shape) + 1
     return all(_is_listed(value, rank) for value in node.inputs)
@@ -162,14 +162,14 @@ def _is_listed(given, rank):
     return known and given.shape[0] == 1
 
 
-def split(node):
+def split(node: Node) -> bool:
     """The axis is the first input of Split and the last of SplitV."""
     position = 0 if node.type == "Split" else 2
     axis = node.constant(position)
     return axis is not None and int(axis) % (len(node.shape) + 1) != 0
 
 
-def einsum(node):
+def einsum(node: Node) -> bool:
     """The first letter is of the batch alone, and stays first."""
     equation = node.op.get_attr("equation").decode()
     if len(node.dependent) != 1 or "..." in equation:

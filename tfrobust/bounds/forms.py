@@ -7,6 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfrobust.graph import Node
+
 
 class Forms(abc.ABC):
     """Linear forms `sum(tensor * z)`, some for each example, of one value z.
@@ -75,7 +77,7 @@ class Forms(abc.ABC):
             tf.broadcast_to(seen, shape), [-1, *seen.shape[count:]]
         )
 
-    def pull(self, rule, node, position: int) -> Forms:
+    def pull(self, rule: Any, node: Node, position: int) -> Forms:
         """Turns forms of what a linear op returns into forms of what it reads.
 
         Args:
@@ -120,7 +122,7 @@ class Forms(abc.ABC):
         centre, radius = (upper + lower) / 2, (upper - lower) / 2
         return self.dot(centre) - self.magnitude(radius)
 
-    def minimum_over(self, threat, x: tf.Tensor) -> tf.Tensor:
+    def minimum_over(self, threat: Any, x: tf.Tensor) -> tf.Tensor:
         """Their minimum over a `Threat` around x, `[*forms]`."""
         # Outside of an image nothing moves, and the ball has any scale.
         parts = zip(threat.room(x), (0.0, 0.0, 1.0), strict=True)

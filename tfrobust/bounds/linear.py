@@ -1,9 +1,13 @@
 """Ops that are linear in what depends on the network's input."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import tensorflow as tf
 
 from tfrobust.bounds import rounding
 from tfrobust.bounds.propagation import Around, centred
+from tfrobust.graph import Node
 
 
 class Linear:
@@ -35,34 +39,34 @@ class Linear:
 
     def __init__(
         self,
-        terms=None,
-        weights=False,
-        offset=False,
-        falls=(),
-        channelwise=None,
-        magnitude=None,
-        constants=None,
-        vjp=None,
-        convolution=None,
-    ):
-        self._terms, self._weights = terms, weights
-        self._offset, self._falls = offset, falls
+        terms: Callable | None = None,
+        weights: bool = False,
+        offset: bool = False,
+        falls: Sequence[int] = (),
+        channelwise: Callable | None = None,
+        magnitude: Callable | None = None,
+        constants: Callable | None = None,
+        vjp: Callable | None = None,
+        convolution: Any = None,
+    ) -> None:
+        self._terms: Any = terms
+        self._weights, self._offset, self._falls = weights, offset, falls
         self._channelwise = channelwise or (lambda node: False)
         self._magnitude = magnitude or _magnitude
         self._constants = constants or _constants
         self._vjp, self._convolution = vjp, convolution
 
     @property
-    def moves(self):
+    def moves(self) -> bool:
         """Whether it only moves values, or changes their signs."""
         return self._terms is None
 
     @property
-    def product(self):
+    def product(self) -> bool:
         """Whether it multiplies by constants: of what depends, only one."""
         return self._weights
 
-    def interval(self, node, intervals):
+    def interval(self, node: Node, intervals: list) -> tuple:
         """The interval of a node from those of its dependent inputs."""
         if self._weights:
             return self._around(node, intervals)
@@ -83,13 +87,10 @@ class Linear:
         off = self._off_forward(node) * total
         return least - off, most + off
 
-    def drift(self, node, drifts, intervals):
-        """How far rounding moves a node from the exact function it stands for.
-
-        Args:
-            drifts: The drift of each dependent input; None for none.
-            intervals: Their intervals.
-        """
+    def drift(
+        self, node: Node, drifts: list, intervals: Any
+    ) -> tf.Tensor | None:
+        """How far rounding moves a node, given its inputs' drifts, if any."""
         if self.moves:
             if all(drift is None for drift in drifts):
                 return None
@@ -110,13 +111,13 @@ class Linear:
             total += rounding.share(4 * node.size) * self._sizes(node)
         return tf.stop_gradient(total + rounding.TINY)
 
-    def offset(self, node):
+    def offset(self, node: Node) -> tf.Tensor | None:
         """What the op makes of zeros, shape `[1, ...]`; None if zeros."""
         if not self._offset or len(node.dependent) == len(node.inputs):
             return None
         return node.kept.value("offset", lambda: _of_zeros(node))
 
-    def factor(self, node, position):
+    def factor(self, node: Node, position: int) -> Any:
         """By what each channel is multiplied; None if that isn't all."""
         source = node.dependent[position]
         if source.shape != node.shape or not node.shape:
@@ -129,15 +130,17 @@ class Linear:
             ("factor", position), lambda: self._of_ones(node, position)
         )
 
-    def window(self, node):
+    def window(self, node: Node) -> tuple | None:
         """Strides, kernel and padding of the window that slides, or None."""
         return self._convolution and self._convolution.window(node)
 
-    def vjp_of_windows(self, node, flat, shape):
+    def vjp_of_windows(
+        self, node: Node, flat: tf.Tensor, shape: Sequence[int]
+    ) -> tf.Tensor:
         """The product for coefficients of windows; see `Convolution`."""
         return self._convolution.vjp_of_windows(node, flat, shape)
 
-    def vjp(self, node, position, flat):
+    def vjp(self, node: Node, position: int, flat: tf.Tensor) -> tf.Tensor:
         """Turns coefficients `[count, *node.shape]` into those of an input."""
         shape = node.dependent[position].shape
         if self._vjp:
@@ -163,10 +166,7 @@ class Linear:
         return Around(node.run(*centres), radius)
 
     def _off_forward(self, node):
-        """What rounding may add to a value, in the network and in a bound.
-
-        With what a constant that is added next may round, in both.
-        """
+        """What rounding, of a next constant too, may add to value or bound."""
         forward, _ = self._terms(node)
         return rounding.share(2 * forward + 4)
 

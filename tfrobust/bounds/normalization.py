@@ -2,18 +2,20 @@
 
 import tensorflow as tf
 
+from tfrobust.graph import Node
 
-def channels_last(node):
+
+def channels_last(node: Node) -> bool:
     """Whether the last axis holds the channels."""
     return node.op.get_attr("data_format").endswith(b"C")
 
 
-def magnitude(node, radius):
+def magnitude(node: Node, radius: tf.Tensor) -> tf.Tensor:
     """|scale / sqrt(variance + epsilon)| times the radius."""
     return radius * _by_channel(node, tf.abs(_slope(node)))
 
 
-def constants(node):
+def constants(node: Node) -> tf.Tensor:
     """The magnitudes of what is subtracted and added, shape `[1, ...]`."""
     _, _, offset, mean, _ = node.inputs
     sizes = tf.abs(mean * _slope(node)) + tf.abs(offset)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,8 @@ import tensorflow as tf
 
 from tfrobust.bounds.dense import Dense
 from tfrobust.bounds.forms import Forms
-from tfrobust.bounds.sparse import Sparse
+from tfrobust.bounds.sparse import Examples, Sparse
+from tfrobust.graph import Node
 
 
 class Window(NamedTuple):
@@ -25,11 +27,16 @@ class Window(NamedTuple):
     size: tuple
 
     @classmethod
-    def points(cls, height, width):
+    def points(cls, height: int, width: int) -> Window:
         """Every point of an image by itself."""
         return cls((height, width), (1, 1), (0, 0), (1, 1))
 
-    def before(self, strides, kernel, padding):
+    def before(
+        self,
+        strides: Sequence[int],
+        kernel: Sequence[int],
+        padding: Sequence[int],
+    ) -> Window:
         """What these windows of a convolution's output read of its input."""
         pairs = range(2)
         return Window(
@@ -39,11 +46,11 @@ class Window(NamedTuple):
             tuple((self.size[a] - 1) * strides[a] + kernel[a] for a in pairs),
         )
 
-    def exceeds(self, shape):
+    def exceeds(self, shape: Sequence[int]) -> bool:
         """Whether a window has more places than an image of this shape."""
         return self.size[0] * self.size[1] > shape[0] * shape[1]
 
-    def leaves(self, shape):
+    def leaves(self, shape: Sequence[int]) -> bool:
         """Whether a window reads what is outside of an image of this shape."""
         return any(
             self.start[a] < 0
@@ -52,7 +59,7 @@ class Window(NamedTuple):
             for a in range(2)
         )
 
-    def union(self, other):
+    def union(self, other: Window) -> Window | None:
         """The smallest windows around both; None if they lie apart otherwise.
 
         As they do on two ways of different strides.
@@ -67,7 +74,7 @@ class Window(NamedTuple):
         size = tuple(stop[a] - start[a] for a in range(2))
         return self._replace(start=start, size=size)
 
-    def widened(self, tensor, other):
+    def widened(self, tensor: tf.Tensor, other: Window) -> tf.Tensor:
         """Pads what these windows hold, `[..., *size, channels]`, to others."""
         pads = [(0, 0)] * (tensor.shape.rank - 3)
         for a in range(2):
@@ -75,7 +82,7 @@ class Window(NamedTuple):
             pads.append((before, other.size[a] - self.size[a] - before))
         return _padded(tensor, [*pads, (0, 0)])
 
-    def view(self, image, padding=0.0):
+    def view(self, image: tf.Tensor, padding: float = 0.0) -> tf.Tensor:
         """Reads every window of an image.
 
         Args:
@@ -106,7 +113,7 @@ class Window(NamedTuple):
         )
         return tf.reshape(views, [-1, *self.grid, *self.size, channels])
 
-    def places(self, axis, length):
+    def places(self, axis: int, length: int) -> tf.Tensor:
         """1 where a window's place is a row: [grid, rows, size]."""
         grid = np.arange(self.grid[axis])[:, np.newaxis, np.newaxis]
         row = np.arange(length)[:, np.newaxis]
@@ -132,11 +139,11 @@ class Patches(Forms):
     LEADING = 4
     OUTGROWS = True
 
-    def __init__(self, tensor: tf.Tensor, window: Window):
+    def __init__(self, tensor: tf.Tensor, window: Window) -> None:
         self.tensor, self.window = tensor, window
 
     @classmethod
-    def identity(cls, node) -> Patches:
+    def identity(cls, node: Node) -> Patches:
         """The values of a node, and then, channelwise, those negated."""
         height, width, channels = node.shape
         eye = tf.eye(channels)
@@ -145,14 +152,14 @@ class Patches(Forms):
         return cls(tensor, Window.points(height, width))
 
     @staticmethod
-    def both(node, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def both(node: Node, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Splits what was computed of `identity`: each of the node's shape."""
         height, width, channels = node.shape
         values = tf.reshape(values, [-1, height, width, 2, channels])
         return values[..., 0, :], values[..., 1, :]
 
     @staticmethod
-    def numbers(node, values: tf.Tensor) -> tf.Tensor:
+    def numbers(node: Node, values: tf.Tensor) -> tf.Tensor:
         """Numbers of the forms of `identity`: values, and those negated.
 
         Args:
@@ -166,7 +173,7 @@ class Patches(Forms):
         first = values + values // channels * channels
         return tf.stack([first, first + channels])
 
-    def chosen(self, examples, numbers: tf.Tensor) -> Sparse:
+    def chosen(self, examples: Examples, numbers: tf.Tensor) -> Sparse:
         """Forms by their numbers, `[2, rows]`, for `Examples` of the rows.
 
         Those of a row share a place in the grid.

@@ -1,11 +1,51 @@
-"""Lines around functions of several pieces: two hinges, and steps."""
+"""Lines around functions of several pieces: hinges at constants, and steps."""
 
 import tensorflow as tf
 
 from tfrobust.bounds.activation import Relaxation, divided, hinge_lines
+from tfrobust.graph import Node
 
 
-def relu6(node, lower, upper, alpha=None):
+def maximum(
+    node: Node,
+    lower: tf.Tensor,
+    upper: tf.Tensor,
+    alpha: tf.Tensor | None = None,
+) -> Relaxation:
+    """`max(z, c) = c + max(z - c, 0)`, for a constant c."""
+    constant = _constant(node)
+    lines = hinge_lines(lower - constant, upper - constant, alpha)
+    return Relaxation(
+        lines.lower_slope,
+        constant * (1 - lines.lower_slope),
+        lines.upper_slope,
+        lines.upper_intercept + constant * (1 - lines.upper_slope),
+    )
+
+
+def minimum(
+    node: Node,
+    lower: tf.Tensor,
+    upper: tf.Tensor,
+    alpha: tf.Tensor | None = None,
+) -> Relaxation:
+    """`min(z, c) = c - max(c - z, 0)`, for a constant c."""
+    constant = _constant(node)
+    lines = hinge_lines(constant - upper, constant - lower, alpha)
+    return Relaxation(
+        lines.upper_slope,
+        constant * (1 - lines.upper_slope) - lines.upper_intercept,
+        lines.lower_slope,
+        constant * (1 - lines.lower_slope),
+    )
+
+
+def relu6(
+    node: Node,
+    lower: tf.Tensor,
+    upper: tf.Tensor,
+    alpha: tf.Tensor | None = None,
+) -> Relaxation:
     """`min(max(z, 0), 6)`: a hinge at either end, or both."""
     first = hinge_lines(lower, upper, alpha)
     last = hinge_lines(6 - upper, 6 - lower, alpha)
@@ -38,13 +78,23 @@ def relu6(node, lower, upper, alpha=None):
     )
 
 
-def step(node, lower, upper, alpha=None):
+def step(
+    node: Node,
+    lower: tf.Tensor,
+    upper: tf.Tensor,
+    alpha: tf.Tensor | None = None,
+) -> Relaxation:
     """A rising step function, such as the sign: between its end values."""
     zeros = tf.zeros_like(lower)
     return Relaxation(zeros, node.run(lower), zeros, node.run(upper))
 
 
-def fake_quantization(node, lower, upper, alpha=None):
+def fake_quantization(
+    node: Node,
+    lower: tf.Tensor,
+    upper: tf.Tensor,
+    alpha: tf.Tensor | None = None,
+) -> Relaxation:
     """Rounding to a grid: within half a step of z, where nothing is clipped."""
     zeros = tf.zeros_like(lower)
     below, above = node.run(lower), node.run(upper)
@@ -64,3 +114,7 @@ def fake_quantization(node, lower, upper, alpha=None):
         slope,
         tf.where(inside, half, above),
     )
+
+
+def _constant(node):
+    return node.inputs[1 - node.positions[0]]

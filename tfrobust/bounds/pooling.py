@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tfrobust.bounds import rounding
+from tfrobust.bounds.forms import Forms
+from tfrobust.graph import Node
 
 
 class MaxPool:
@@ -17,20 +19,31 @@ class MaxPool:
 
     linear = moves = optimizable = False
 
-    def interval(self, node, intervals):
+    def interval(
+        self, node: Node, intervals: list
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """The interval of a node from those of its dependent inputs."""
         lower, upper = map(node.run, *intervals)
         return lower, upper
 
-    def stable(self, lower, upper):
+    def stable(self, lower: tf.Tensor, upper: tf.Tensor) -> None:
         """Where tighter bounds wouldn't change the lines: not known."""
         return None
 
-    def pull(self, node, lines, forms):
+    def pull(
+        self, node: Node, lines: Any, forms: Forms
+    ) -> tuple[Forms, tf.Tensor]:
         """The smallest that the lines allow: `Forms`, and a constant."""
         return lines.pull(forms)
 
-    def relaxation(self, node, lower, upper, alpha=None, moved=0.0):
+    def relaxation(
+        self,
+        node: Node,
+        lower: tf.Tensor,
+        upper: tf.Tensor,
+        alpha: tf.Tensor | None = None,
+        moved: Any = 0.0,
+    ) -> Any:
         """The lines of a node; see `Activation.relaxation`."""
         best = node.run(lower)
         # Where no other than the one of largest lower bound can be largest,

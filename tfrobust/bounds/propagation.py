@@ -1,10 +1,13 @@
 """Carrying intervals forward and linear forms backward."""
 
 import math
+from typing import Any
 
 import tensorflow as tf
 
 from tfrobust.bounds import rounding
+from tfrobust.bounds.forms import Forms
+from tfrobust.graph import Node, Trace
 
 
 class Around(tuple):
@@ -16,7 +19,9 @@ class Around(tuple):
     def __new__(cls, centre, radius, spare=True):
         return super().__new__(cls, (centre - radius, centre + radius))
 
-    def __init__(self, centre, radius, spare=True):
+    def __init__(
+        self, centre: tf.Tensor, radius: tf.Tensor, spare: bool = True
+    ) -> None:
         """Both of shape `[batch, ...]`.
 
         Args:
@@ -27,7 +32,7 @@ class Around(tuple):
         self.centre, self.radius, self.spare = centre, radius, spare
 
 
-def centred(interval):
+def centred(interval: tuple) -> tuple[tf.Tensor, tf.Tensor]:
     """The centre and radius of an interval."""
     if isinstance(interval, Around):
         return interval.centre, interval.radius
@@ -36,12 +41,14 @@ def centred(interval):
     return centre, upper - centre
 
 
-def interval(node, intervals):
+def interval(node: Node, intervals: dict) -> tuple:
     """The interval of one node from those of what it reads."""
     return node.rule.interval(node, [intervals[i] for i in node.dependent])
 
 
-def backward(trace, forms, lines, boxes=None):
+def backward(
+    trace: Trace, forms: dict, lines: dict, boxes: dict | None = None
+) -> tuple[Any, Any]:
     """Bounds a sum of linear forms of nodes by forms of the input.
 
     Args:
@@ -70,7 +77,7 @@ def backward(trace, forms, lines, boxes=None):
     return pending.get(trace.input), rounding.total(constants)
 
 
-def linear_part(trace, node, forms):
+def linear_part(trace: Trace, node: Node, forms: Forms) -> tuple[dict, Any]:
     """Carries forms of a node back to the last op that isn't linear.
 
     Until there they are the same for every example.
@@ -88,7 +95,7 @@ def linear_part(trace, node, forms):
     return pending, rounding.total(constants)
 
 
-def mixes(node, known):
+def mixes(node: Node, known: dict) -> float:
     """How often what a node computes has summed over features.
 
     Infinite beyond the first op that isn't linear.

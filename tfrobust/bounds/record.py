@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfrobust.bounds import examples_apart
+from tfrobust.graph import Node, Trace
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Record:
     outputs: int | None = 1
     caveat: Callable[[Any], str | None] = lambda node: None
 
-    def problem(self, node):
+    def problem(self, node: Node) -> str | None:
         """Why this says nothing of a node, None if it does."""
         op = node.op
         if op.outputs[node.index].dtype != tf.float32:
@@ -73,7 +74,7 @@ class Record:
         return value in known
 
 
-def ANY(value):  # noqa: N802, a constant to those who read the table.
+def ANY(value: Any) -> bool:  # noqa: N802, a constant to those who read the table.
     """Every value of an attribute."""
     return True
 
@@ -96,8 +97,11 @@ _REMEDIES = {
 
 
 def register_rule(
-    op_type, rule, apart=examples_apart.elementwise, **attributes
-):
+    op_type: str,
+    rule: Any,
+    apart: Callable[[Node], bool] = examples_apart.elementwise,
+    **attributes: Any,
+) -> None:
     """Teaches the engine to bound one more op, for all verifiers.
 
     Check it with `check_rule` before anything relies on it: bounds are as sound
@@ -143,7 +147,7 @@ def register_rule(
     RULES[op_type] = Record(rule, apart, attributes)
 
 
-def look_up(trace):
+def look_up(trace: Trace) -> None:
     """Gives every node of a trace but its input the record of its op, once.
 
     Raises:
@@ -154,7 +158,7 @@ def look_up(trace):
             node.record = record(node)
 
 
-def record(node):
+def record(node: Node) -> Record:
     """The `Record` of a node other than the input.
 
     Raises:
@@ -166,7 +170,7 @@ def record(node):
     return RULES[node.type]
 
 
-def problem(node):
+def problem(node: Node) -> str | None:
     """Why a node has no bounds, in one sentence; None if it has."""
     remedy = _REMEDIES.get(
         node.type,

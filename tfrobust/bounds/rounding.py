@@ -12,8 +12,11 @@ Reference: Higham, 2002, Accuracy and Stability of Numerical Algorithms, section
 """
 
 import math
+from typing import Any
 
 import tensorflow as tf
+
+from tfrobust.graph import Node
 
 UNIT = 2.0**-24
 # Roundings beside those of a sum: of its ends, a centre, a radius or a factor.
@@ -26,7 +29,7 @@ APPROXIMATION = 1e-6
 LARGEST = 1e30
 
 
-def share(roundings):
+def share(roundings: int) -> float:
     """By what share of its magnitudes a sum of so many roundings may be off.
 
     Raises:
@@ -42,17 +45,17 @@ def share(roundings):
     return off / (1 - 2 * off)
 
 
-def size(lower, upper):
+def size(lower: tf.Tensor, upper: tf.Tensor) -> tf.Tensor:
     """The largest magnitude between both ends; no gradient flows through it."""
     return tf.stop_gradient(tf.maximum(tf.abs(lower), tf.abs(upper)))
 
 
-def spare(lower, upper, roundings=0):
+def spare(lower: tf.Tensor, upper: tf.Tensor, roundings: int = 0) -> tf.Tensor:
     """What so many roundings may add to an interval at either end."""
     return share(roundings) * size(lower, upper) + TINY
 
 
-def total(values):
+def total(values: list) -> Any:
     """The sum of some lower bounds, less what rounding may add to it.
 
     Args:
@@ -71,7 +74,7 @@ def total(values):
     )
 
 
-def finite(lower, upper):
+def finite(lower: tf.Tensor, upper: tf.Tensor) -> tf.Tensor:
     """Whether no value can overflow, in any order of its sum; `[batch]`.
 
     Intervals are wider than a millionth of the magnitudes that are summed up.
@@ -97,10 +100,11 @@ class Drifts:
     section 3.5.
     """
 
-    def __init__(self, intervals):
-        self._intervals, self._known = intervals, {}
+    def __init__(self, intervals: dict) -> None:
+        self._intervals = intervals
+        self._known: dict[Node, Any] = {}
 
-    def of(self, node):
+    def of(self, node: Node) -> tf.Tensor | None:
         """The drift of a node, `[batch, ...]`; None if it is exact."""
         if node.op is None or not node.rule.linear:
             return None
@@ -112,7 +116,9 @@ class Drifts:
             )
         return self._known[node]
 
-    def lines(self, node, how=None, alpha=None):
+    def lines(
+        self, node: Node, how: Any = None, alpha: tf.Tensor | None = None
+    ) -> Any:
         """The lines of a node that isn't linear, which hold in float32.
 
         Args:
@@ -129,7 +135,7 @@ class Drifts:
         lower, upper, moved = parts
         return (how or node.rule).relaxation(node, lower, upper, alpha, moved)
 
-    def moved(self, node):
+    def moved(self, node: Node) -> tf.Tensor:
         """How far rounding may move what reads a node once, `[batch, ...]`."""
         lower, upper = self._intervals[node]
         # Slopes, their products and the sum of both lines take a dozen.
@@ -137,7 +143,7 @@ class Drifts:
         return moved if drift is None else moved + drift
 
 
-def boxes(intervals):
+def boxes(intervals: dict) -> dict:
     """Intervals widened by what rounding may add to a sum over each."""
     widened = {}
     for node, (lower, upper) in intervals.items():
@@ -150,35 +156,35 @@ def boxes(intervals):
 # what it reads, backward.
 
 
-def everything(node):
+def everything(node: Node) -> tuple[int, int]:
     """How many terms a sum may have, forward and backward: all there are."""
     return sum(given.size for given in node.dependent), node.size
 
 
-def added(node):
+def added(node: Node) -> tuple[int, int]:
     """Those of an addition; back to what was broadcast it is a sum."""
     smallest = min(given.size for given in node.dependent)
     return len(node.inputs), node.size // max(1, smallest)
 
 
-def averaged(node):
+def averaged(node: Node) -> tuple[int, int]:
     """Those of a sum over some axes."""
     return node.dependent[0].size // max(1, node.size), 1
 
 
-def pooled(node):
+def pooled(node: Node) -> tuple[int, int]:
     """Those of a sum over windows, which may overlap."""
     window = math.prod(node.op.get_attr("ksize"))
     return window, window
 
 
-def multiplied(node):
+def multiplied(node: Node) -> tuple[int, int]:
     """Those of a product with a matrix, be it transposed."""
     longest = max(node.inputs[1].shape[-2:])
     return longest, longest
 
 
-def convolved(node):
+def convolved(node: Node) -> tuple[int, int]:
     """Those of a convolution of volumes."""
     *window, channels, filters = node.inputs[1].shape
     return math.prod(window) * channels, math.prod(window) * filters

@@ -19,7 +19,7 @@ class Examples:
         place: In which place of `of(value)` each row's example is.
     """
 
-    def __init__(self, index: tf.Tensor):
+    def __init__(self, index: tf.Tensor) -> None:
         first = tf.reduce_min(index, keepdims=True)
         end = tf.reduce_max(index, keepdims=True) + 1
         self._slice = first, end, tf.ones_like(first)
@@ -104,12 +104,19 @@ class Sparse(Forms):
         window: Any = None,
         places: Any = None,
         origin: Origin | None = None,
-    ):
+    ) -> None:
         self.tensor, self.examples = tensor, examples
         self.window, self.places, self.origin = window, places, origin
 
     @classmethod
-    def of(cls, forms, tensor, examples, numbers, places=None) -> Sparse:
+    def of(
+        cls,
+        forms: Forms,
+        tensor: tf.Tensor,
+        examples: Examples,
+        numbers: tf.Tensor,
+        places: Any = None,
+    ) -> Sparse:
         """The rows `tensor` of forms by their numbers; see `__init__`."""
         origin = Origin([(forms, None)], numbers)
         return cls(tensor, examples, forms.window, places, origin)

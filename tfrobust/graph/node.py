@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -29,7 +30,14 @@ class Node:
             before.
     """
 
-    def __init__(self, op, index, inputs, shape, batched=True):
+    def __init__(
+        self,
+        op: Any,
+        index: int,
+        inputs: list,
+        shape: Any,
+        batched: bool = True,
+    ) -> None:
         self.op, self.index, self.inputs, self.shape = op, index, inputs, shape
         self.batched = batched
         self.positions = [
@@ -40,36 +48,38 @@ class Node:
         self.record: Any = None
 
     @property
-    def rule(self):
+    def rule(self) -> Any:
         """How to bound the op, as its record says."""
         return self.record.rule
 
     @property
-    def type(self):
+    def type(self) -> str:
         """The type of the op, such as `"Conv2D"`."""
         return self.op.type if self.op else "Input"
 
     @property
-    def name(self):
+    def name(self) -> str:
         """The op's name, which begins with the names of its layers."""
         return self.op.name if self.op else "input"
 
     @property
-    def size(self):
+    def size(self) -> int:
         """The number of values for each example."""
         count = 1
         for length in self.shape:
             count *= length
         return count
 
-    def constant(self, position):
+    def constant(self, position: int) -> Any:
         """The value of an input that tracing knows, a NumPy array or None."""
         given = self.inputs[position]
         if given is None or isinstance(given, Node):
             return None
         return tf.get_static_value(given)
 
-    def run(self, *values, constants=None):
+    def run(
+        self, *values: tf.Tensor, constants: Callable | None = None
+    ) -> tf.Tensor:
         """Runs the op again, on any number of examples.
 
         Args:
@@ -97,7 +107,7 @@ class Node:
         return f"<{self.type} {self.name!r} {self.shape}>"
 
 
-def rerun(op, inputs):
+def rerun(op: tf.Operation, inputs: list) -> list:
     """Runs a copy of `op` on other inputs, in the current graph or eagerly.
 
     Args:
@@ -162,7 +172,7 @@ def _function(name):
     return function, list(inspect.signature(function).parameters)
 
 
-def dynamic(node):
+def dynamic(node: Node) -> str:
     """The sentence for a node whose shape isn't fixed."""
     return (
         f"The shape of the op {node.type} at {node.name!r} isn't known before "
@@ -171,7 +181,7 @@ def dynamic(node):
     )
 
 
-def refuse_random_before(output, operations):
+def refuse_random_before(output: tf.Tensor, operations: list) -> None:
     """Refuses a random op among those that an output is made of.
 
     Args:
@@ -188,7 +198,7 @@ def refuse_random_before(output, operations):
             stack += [tensor.op for tensor in op.inputs]
 
 
-def refuse_random(op):
+def refuse_random(op: tf.Operation) -> None:
     """Refuses an op if it is random."""
     if "Random" in op.type or op.type in ("Multinomial", "TruncatedNormal"):
         raise ValueError(

@@ -1,5 +1,7 @@
 """Constants whose shape follows from the size of the batch."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -9,7 +11,7 @@ from tfrobust.graph.node import rerun
 READERS = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
 
 
-def everyones(tensor, nodes, outside):
+def everyones(tensor: tf.Tensor, nodes: dict, outside: Any) -> tf.Tensor | None:
     """What a tensor made from the shapes of nodes is for a single example.
 
     It is worked out for batches of one and of two examples, which must agree:
@@ -51,7 +53,7 @@ def everyones(tensor, nodes, outside):
         return tf.identity(one)
 
 
-def shape(op, index, nodes):
+def shape(op: tf.Operation, index: int, nodes: dict) -> tuple | None:
     """The shape of an op's output for one example, by running it on zeros.
 
     For what TensorFlow's own inference leaves open, such as a flattening to

@@ -13,6 +13,7 @@ from tfrobust.graph.node import (
     rerun,
 )
 from tfrobust.hoisting import Kept
+from tfrobust.types import Model
 
 # Their outputs are their inputs.
 _SAME = {
@@ -57,7 +58,7 @@ class Trace:
         NotImplementedError: If a shape isn't known but for the batch.
     """
 
-    def __init__(self, model, x):
+    def __init__(self, model: Model, x: tf.Tensor) -> None:
         if tf.executing_eagerly():
             self._read_and_run(model, x)
         else:
@@ -66,7 +67,7 @@ class Trace:
             node.kept = Kept()
 
     @property
-    def largest(self):
+    def largest(self) -> int:
         """The most values that a node has for one example."""
         return max(node.size for node in self.nodes)
 

@@ -1,5 +1,6 @@
 """alpha-CROWN."""
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -8,6 +9,9 @@ from tfrobust import checks
 from tfrobust.backend import register
 from tfrobust.bounds import Bounds
 from tfrobust.bounds.dense import Dense
+from tfrobust.bounds.forms import Forms
+from tfrobust.bounds.rounding import Drifts
+from tfrobust.graph import Node, Trace
 from tfrobust.threats import Threat
 from tfrobust.verifiers.bounding import Bounding
 
@@ -98,11 +102,13 @@ class Watched:
             ...]`, once they were pulled.
     """
 
-    def __init__(self, lines, beta=None, moved=0.0):
+    def __init__(
+        self, lines: Any, beta: tf.Tensor | None = None, moved: Any = 0.0
+    ) -> None:
         self.lines, self.beta, self.moved = lines, beta, moved
         self.coefficients: Any = None
 
-    def pull(self, forms):
+    def pull(self, forms: Forms) -> tuple[Forms, tf.Tensor]:
         """The smallest that the lines allow: `Forms`, and a constant."""
         self.coefficients = forms.tensor
         pulled, constant = self.lines.pull(forms)
@@ -112,14 +118,16 @@ class Watched:
         return pulled, constant
 
 
-def optimizable(trace):
+def optimizable(trace: Trace) -> list[Node]:
     """The nodes of ops that have several sound lines, chosen by an alpha."""
     return [
         n for n in trace.nodes[1:] if not n.rule.linear and n.rule.optimizable
     ]
 
 
-def default_alpha(node, drifts, coefficients):
+def default_alpha(
+    node: Node, drifts: Drifts, coefficients: tf.Tensor
+) -> tf.Tensor:
     """The alpha that gives the default lines, up to what is nonlinear in it.
 
     Args:
@@ -144,7 +152,14 @@ def default_alpha(node, drifts, coefficients):
     return tf.clip_by_value(alpha, 0.0, 1.0)
 
 
-def maximize(values, start, limits, steps, learning_rate, enough=float("inf")):
+def maximize(
+    values: Callable,
+    start: list,
+    limits: list,
+    steps: int,
+    learning_rate: float,
+    enough: float = float("inf"),
+) -> list:
     """Projected Adam: what maximises each of several values.
 
     Args:

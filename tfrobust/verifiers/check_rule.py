@@ -1,5 +1,7 @@
 """Trying to break the bounds of a function."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -15,7 +17,14 @@ from tfrobust.verifiers.ibp import IBP
 _LOGITS = 3
 
 
-def check_rule(function, shape, low=-4.0, high=4.0, samples=64, seed=0):
+def check_rule(
+    function: Callable,
+    shape: Sequence[int],
+    low: float = -4.0,
+    high: float = 4.0,
+    samples: int = 64,
+    seed: int = 0,
+) -> None:
     """Tries to break the bounds of a function, with random points and attacks.
 
     For a new rule: every value must stay within its interval and every margin

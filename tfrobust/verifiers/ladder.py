@@ -1,5 +1,6 @@
 """Verifiers from cheap to tight."""
 
+from tfrobust.threats import Threat
 from tfrobust.verifiers.alpha_crown import AlphaCROWN
 from tfrobust.verifiers.branch_and_bound import BranchAndBound
 from tfrobust.verifiers.crown import CROWN
@@ -7,7 +8,7 @@ from tfrobust.verifiers.crown_ibp import CROWNIBP
 from tfrobust.verifiers.ibp import IBP
 
 
-def ladder(threat, timeout=10.0):
+def ladder(threat: Threat, timeout: float = 10.0) -> list:
     """Returns verifiers of one threat, from cheap to tight, for `certify`.
 
     They are IBP, CROWN-IBP, CROWN, alpha-CROWN and branch and bound.

@@ -58,7 +58,7 @@ class PolyhedralEnvelope(Bounding):
         self.tighten, self.parallel = tighten, parallel
 
     @property
-    def rules(self):
+    def rules(self) -> dict | None:
         return PARALLEL if self.parallel else None
 
     def distances(

@@ -1,11 +1,17 @@
 """Subdomains of a threat, on each of which one margin is bounded."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import tensorflow as tf
 
 from tfrobust.bounds import rounding
+from tfrobust.bounds.dense import Dense
 from tfrobust.bounds.propagation import backward, interval
 from tfrobust.bounds.record import look_up
 from tfrobust.bounds.rounding import Drifts
+from tfrobust.graph import Node, Trace
+from tfrobust.threats import Threat
 from tfrobust.threats.rows import flat
 from tfrobust.verifiers.alpha_crown import (
     Watched,
@@ -34,14 +40,21 @@ class Subdomains:
     Reference: Wang et al., 2021, arXiv 2103.06624, theorem 3.1.
     """
 
-    def __init__(self, trace, threat, x, specification, room):
+    def __init__(
+        self,
+        trace: Trace,
+        threat: Threat,
+        x: tf.Tensor,
+        specification: Dense,
+        room: tf.Tensor,
+    ) -> None:
         look_up(trace)
         self.trace, self.threat, self.x = trace, threat, x
         self.room = tf.unstack(room, axis=1)
         self.specification = specification
         self.optimizable, self.signed = optimizable(trace), signed_nodes(trace)
 
-    def narrow(self, box, ends, signs):
+    def narrow(self, box: Any, ends: tf.Tensor, signs: tf.Tensor) -> None:
         """Bounds all values on the subdomains, as far as intervals can."""
         self.box, trace = box, self.trace
         known = dict(by_node(ends, nodes_read(trace)))
@@ -69,7 +82,7 @@ class Subdomains:
         # Now, outside of the loop that chooses the lines.
         self.drift = self.drifts.of(trace.output)
 
-    def start(self, state):
+    def start(self, state: tf.Tensor) -> list:
         """The alphas of all lines and the betas, multipliers, of all signs.
 
         Args:
@@ -94,12 +107,12 @@ class Subdomains:
             values[k] = tf.where(values[k] < 0, default, values[k])
         return values[:count] + [tf.maximum(v, 0.0) for v in values[count:]]
 
-    def limits(self):
+    def limits(self) -> list:
         """The largest that each may be: betas have no limit."""
         unlimited = [float("inf")] * len(self.signed)
         return [1.0] * len(self.optimizable) + unlimited
 
-    def lower(self, values):
+    def lower(self, values: list) -> tuple[tf.Tensor, Dense]:
         """Lower bounds, `[batch, 1]`, and the forms of x they come from."""
         count = len(self.optimizable)
         betas = dict(zip(self.signed, values[count:], strict=True))
@@ -129,7 +142,7 @@ class Subdomains:
         feasible = self.feasible[:, tf.newaxis]
         return tf.where(feasible, lower, float("inf")), forms
 
-    def minimizer(self, forms):
+    def minimizer(self, forms: Dense) -> tf.Tensor:
         """A point of the threat where forms of x are small."""
         tensor = forms.tensor[:, 0]
         step = tf.where(tensor > 0, *self.box) - self.x
@@ -148,7 +161,7 @@ class Subdomains:
         point = self.x + step / tf.maximum(size, 1.0)
         return tf.clip_by_value(point, self.threat.low, self.threat.high)
 
-    def next_sign(self):
+    def next_sign(self) -> tf.Tensor:
         """The undecided sign whose lines cost the bound most, or -1."""
         costs = [tf.fill([tf.shape(self.x)[0], 1], 0.0)]
         for node in self.signed:
@@ -167,7 +180,7 @@ class Subdomains:
             costs.append(flat(tf.where(unstable, cost, 0.0)))
         return tf.argmax(tf.concat(costs, axis=1), axis=1) - 1
 
-    def next_feature(self, forms):
+    def next_feature(self, forms: Dense) -> tf.Tensor:
         """The feature of which the bound depends most on the box, or -1."""
         width = flat(self.box[1] - self.box[0])
         fine = width > 1e-6 * (1 + tf.abs(flat(self.box[0])))
@@ -201,18 +214,18 @@ class Subdomains:
         return backward(self.trace, given, {**self.lines, **lines})
 
 
-def nodes_read(trace):
+def nodes_read(trace: Trace) -> list[Node]:
     """What the ops that aren't linear read, each once."""
     nodes = [node for node in trace.nodes[1:] if not node.rule.linear]
     return list(dict.fromkeys(node.dependent[0] for node in nodes))
 
 
-def signed_nodes(trace):
+def signed_nodes(trace: Trace) -> list[Node]:
     """The ops that are linear on either side of 0."""
     return [n for n in optimizable(trace) if getattr(n.rule, "hinge", False)]
 
 
-def by_node(values, nodes):
+def by_node(values: tf.Tensor, nodes: list) -> Iterator:
     """Cuts up the last axis: pairs of a node and its values, in its shape."""
     begin = 0
     for node in nodes:

@@ -2,6 +2,8 @@
 
 import heapq
 import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -9,7 +11,9 @@ import tensorflow as tf
 from tfrobust.bounds.bounds import Bounds
 from tfrobust.bounds.dense import Dense
 from tfrobust.graph import Trace
+from tfrobust.threats import Threat
 from tfrobust.threats.rows import flat
+from tfrobust.types import Model
 from tfrobust.verifiers.alpha_crown import maximize
 from tfrobust.verifiers.subdomains import (
     Subdomains,
@@ -37,7 +41,14 @@ class Subproblems:
         learning_rate: Length of the first step.
     """
 
-    def __init__(self, model, threat, shape, steps, learning_rate):
+    def __init__(
+        self,
+        model: Model,
+        threat: Threat,
+        shape: Sequence[int],
+        steps: int,
+        learning_rate: float,
+    ) -> None:
         self._model, self._threat = model, threat
         self._steps, self._learning_rate = steps, learning_rate
         some, values = [None, None], [None, 2, None]
@@ -135,12 +146,15 @@ class Tree:
         point: A point that the network gets wrong, None until there is one.
     """
 
-    def __init__(self, subproblems, example, y, classes):
+    def __init__(
+        self, subproblems: Subproblems, example: Any, y: int, classes: int
+    ) -> None:
         self.subproblems = subproblems
         self.x, self.ends, self.room, box, undecided = example
         eye = np.eye(classes, dtype=np.float32)
         self.specification = eye[y] - eye
-        self.order, self.queue, self.visited = itertools.count(), [], 0
+        self.order, self.visited = itertools.count(), 0
+        self.queue: list = []
         # The smallest bound of what is closed, by class.
         self.closed, self.point = np.full(classes, np.inf, np.float32), None
         state = np.zeros(0, np.float32)
@@ -148,7 +162,7 @@ class Tree:
             if rival != y:
                 self._push(-np.inf, rival, undecided, box, state)
 
-    def grow(self, batch_size):
+    def grow(self, batch_size: int) -> None:
         """Bounds those of smallest bound, and splits what stays open."""
         count = min(batch_size, len(self.queue))
         taken = [heapq.heappop(self.queue) for _ in range(count)]
@@ -176,7 +190,7 @@ class Tree:
             if not halves:
                 self.closed[rivals[k]] = min(self.closed[rivals[k]], bound)
 
-    def margins(self):
+    def margins(self) -> np.ndarray:
         """A lower bound on the margin to each class."""
         margins = self.closed.copy()
         for bound, _, rival, *_ in self.queue:
@@ -212,13 +226,13 @@ def _halves(signs, box, sign, feature):
     return halves
 
 
-def errs(logits, y):
+def errs(logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     """Which labels aren't the largest logit; what isn't finite errs."""
     predicted = tf.argmax(logits, axis=1, output_type=tf.int32)
     return (predicted != y) | ~tf.reduce_all(tf.math.is_finite(logits), axis=1)
 
 
-def compiled(function, *specs):
+def compiled(function: Callable, *specs: Any) -> Any:
     """A `tf.function` of tensors, given by shape or by `tf.TensorSpec`."""
     signature = [
         spec if isinstance(spec, tf.TensorSpec) else tf.TensorSpec(spec)
