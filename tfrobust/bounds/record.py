@@ -150,10 +150,13 @@ def register_rule(
 def look_up(trace: Trace) -> None:
     """Gives every node of a trace but its input the record of its op, once.
 
+    Also what the network only reads the shape of: that its first axis is the
+    batch is known of ops with a record alone.
+
     Raises:
         NotImplementedError: If there is none.
     """
-    for node in trace.nodes[1:]:
+    for node in [*trace.nodes[1:], *trace.measured]:
         if node.record is None:
             node.record = record(node)
 

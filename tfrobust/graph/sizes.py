@@ -1,116 +1,270 @@
 """Constants whose shape follows from the size of the batch."""
 
-from typing import Any
+import contextlib
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.graph.node import rerun
+from tfrobust.graph.node import refuse_random, rerun
 
 # They read the shape of what they are given, never its value.
 READERS = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
 
+# Ops that may read what differs with the size of the batch. Any other could
+# tell one size from the next where those that are tried here agree.
+# They move lengths or rows, and multiply lengths.
+_MOVES = {
+    "Cast",
+    "ConcatV2",
+    "ExpandDims",
+    "GatherV2",
+    "Mul",
+    "Pack",
+    "Prod",
+    "Reshape",
+    "Slice",
+    "Squeeze",
+    "StridedSlice",
+    "Unpack",
+}
+# They make a tensor of a length; the position of that input.
+_FILLS = {"BroadcastTo": 1, "Fill": 0, "Reshape": 1, "Tile": 1}
+# They work on every value by itself and round it in one way only.
+_ELEMENTWISE = {
+    "Abs",
+    "Add",
+    "AddV2",
+    "Cast",
+    "Maximum",
+    "Minimum",
+    "Mul",
+    "Neg",
+    "RealDiv",
+    "Sqrt",
+    "Square",
+    "Sub",
+}
 
-def everyones(tensor: tf.Tensor, nodes: dict, outside: Any) -> tf.Tensor | None:
-    """What a tensor made from the shapes of nodes is for a single example.
 
-    It is worked out for batches of one and of two examples, which must agree:
-    a network must not compute with the size of its batch.
+class Sizes:
+    """What a graph makes of the shapes of its nodes, for a single example.
+
+    A network must not compute with the size of its batch. So whatever is made
+    from shapes is worked out for batches of one and of two examples; what
+    differs may only be moved, multiplied with other lengths, or be rows that
+    are the same for every example.
 
     Args:
-        tensor: A tensor of a traced graph.
         nodes: Maps references of tensors to their nodes.
         outside: Gives what a tensor is that no node's shape takes part in.
-
-    Returns:
-        The tensor with a first axis of 1 in place of the batch; None if it
-        can't be told for both, or differs.
-    """
-    try:
-        with tf.init_scope():  # Where values are known at once, if they can be.
-            made = [_made(tensor, nodes, None, size, {}) for size in (1, 2)]
-        if None in made:
-            made = [_made(tensor, nodes, outside, size, {}) for size in (1, 2)]
-    except NotImplementedError:
-        return None
-    if None in made:
-        return None
-    one, two = made
-    if not one.dtype.is_numpy_compatible:  # A list, as loops have them.
-        return None
-    if one.shape not in (two.shape, [1, *two.shape[1:]]):
-        return None
-    if hasattr(one, "numpy"):
-        same = np.array_equal(np.broadcast_to(one, two.shape), two)
-        return tf.constant(one.numpy()) if same else None
-    agree = tf.debugging.assert_equal(
-        tf.broadcast_to(one, tf.shape(two)),
-        two,
-        message="A constant of the network differs with the size of the batch "
-        f"({tensor.op.name}), so that no example can be bounded by itself.",
-    )
-    with tf.control_dependencies([agree]):
-        return tf.identity(one)
-
-
-def shape(op: tf.Operation, index: int, nodes: dict) -> tuple | None:
-    """The shape of an op's output for one example, by running it on zeros.
-
-    For what TensorFlow's own inference leaves open, such as a flattening to
-    `[tf.shape(x)[0], -1]`. None if it can't be told, or the first axis isn't
-    the batch.
+        measured: A set to which the nodes are added whose shapes were read:
+            what is said here holds if their first axes are the batch.
     """
 
-    def given(tensor, size):
-        if tensor.ref() in nodes:
-            node = nodes[tensor.ref()]
-            if node.shape is None or None in node.shape:
-                return None
-            return tf.zeros([size, *node.shape], tensor.dtype)
-        if tensor.dtype.is_floating and tensor.shape.is_fully_defined():
-            return tf.zeros(tensor.shape, tensor.dtype)
-        return _made(tensor, nodes, None, size, {})
+    def __init__(
+        self,
+        nodes: dict,
+        outside: Callable[[tf.Tensor], tf.Tensor | None],
+        measured: set,
+    ) -> None:
+        self._nodes, self._outside = nodes, outside
+        self._measured = measured
+        self._done: dict = {}
+        self._made_from: dict = {}
 
-    shapes = []
-    with tf.init_scope():
-        for size in (1, 2):
-            inputs = [given(tensor, size) for tensor in op.inputs]
-            if any(value is None for value in inputs):
-                return None
-            try:
-                outputs = rerun(op, inputs)
-            except (NotImplementedError, tf.errors.OpError):
-                return None
-            shapes.append(outputs[index].shape.as_list())
-    if not all(shapes):  # One value for the whole batch.
-        return None
-    (first, *one), (second, *two) = shapes
-    return tuple(one) if (first, second) == (1, 2) and one == two else None
+    def constant(self, tensor: tf.Tensor) -> tf.Tensor | None:
+        """What a tensor made from shapes is for a single example.
 
-
-def _made(tensor, nodes, outside, size, done):
-    """What a tensor is in a batch of this size; None if that isn't known."""
-    op = tensor.op
-    if op not in done:
-        if op.type in READERS and op.inputs[0].ref() in nodes:
-            known = [nodes[given.ref()].shape for given in op.inputs]
-            if any(shape is None or None in shape for shape in known):
-                return None
-            done[op] = _read(op, [[size, *shape] for shape in known])
-        elif any(given.ref() in nodes for given in op.inputs):
+        Returns:
+            The tensor, with a first axis of 1 in place of the batch; None if
+            it can't be told, or differs.
+        """
+        pair = self._pair(tensor)
+        if pair is None or not pair[0].dtype.is_numpy_compatible:
+            return None  # A list, as loops have them.
+        one, two = pair
+        if one is not two and not _uniform(one, two):
             return None
-        elif not op.inputs and op.type != "Const":
-            return outside and outside(tensor)
-        else:
-            inputs = [_made(i, nodes, outside, size, done) for i in op.inputs]
-            unknown = any(given is None for given in inputs)
-            done[op] = (
-                [None] * len(op.outputs) if unknown else rerun(op, inputs)
+        return _here(one)
+
+    def shape(self, op: tf.Operation, index: int) -> tuple | None:
+        """The shape of an op's output for one example, by running it on zeros.
+
+        For what TensorFlow's own inference leaves open, such as a flattening
+        to `[tf.shape(x)[0], -1]`. None if it can't be told, or the first axis
+        isn't the batch.
+        """
+        pairs = [self._zeros(tensor) for tensor in op.inputs]
+        if None in pairs:
+            return None
+        try:
+            with tf.init_scope():
+                one, two = (
+                    rerun(op, list(inputs))[index].shape.as_list()
+                    for inputs in zip(*pairs, strict=True)
+                )
+        except (NotImplementedError, tf.errors.OpError):
+            return None
+        if not one or not two or one[1:] != two[1:]:
+            return None
+        return tuple(one[1:]) if (one[0], two[0]) == (1, 2) else None
+
+    def _zeros(self, tensor):
+        """Zeros in the place of a value, in batches of one and of two."""
+        node = self._nodes.get(tensor.ref())
+        with tf.init_scope():
+            if node is not None:
+                if node.shape is None or None in node.shape:
+                    return None
+                return tuple(
+                    tf.zeros([size, *node.shape], tensor.dtype)
+                    for size in (1, 2)
+                )
+            if tensor.dtype.is_floating and tensor.shape.is_fully_defined():
+                return (tf.zeros(tensor.shape, tensor.dtype),) * 2
+        pair = self._pair(tensor)
+        known = pair is not None and all(hasattr(v, "numpy") for v in pair)
+        return pair if known else None
+
+    def takes_part(self, tensor: tf.Tensor) -> bool:
+        """Whether a tensor is made from the shape of a node."""
+        if tensor.ref() not in self._made_from:
+            self._made_from[tensor.ref()] = any(
+                given.ref() in self._nodes or self.takes_part(given)
+                for given in tensor.op.inputs
             )
-    return done[op][op.outputs.index(tensor)]
+        return self._made_from[tensor.ref()]
+
+    def _pair(self, tensor):
+        """A tensor for one example and for two, one object if they agree."""
+        op = tensor.op
+        if not self.takes_part(tensor):
+            known = tf.get_static_value(tensor)
+            if known is None:
+                value = self._outside(tensor)
+            else:
+                with tf.init_scope():
+                    value = tf.constant(known)
+            return None if value is None else (value, value)
+        if op not in self._done:
+            self._done[op] = self._pairs(op)
+        pairs = self._done[op]
+        return pairs and pairs[op.outputs.index(tensor)]
+
+    def _pairs(self, op):
+        """The pair of every output of an op; None if they aren't known."""
+        if op.type in READERS and op.inputs[0].ref() in self._nodes:
+            return self._read(op, [self._nodes[i.ref()] for i in op.inputs])
+        if any(given.ref() in self._nodes for given in op.inputs):
+            return None
+        inputs = [self._pair(given) for given in op.inputs]
+        if None in inputs or not _may_read(op, inputs):
+            return None
+        refuse_random(op)
+        try:
+            pairs = _run(op, inputs)
+        except (NotImplementedError, tf.errors.OpError, ValueError):
+            return None
+        differs = any(_uniform(*pair) for pair in inputs if _sized(pair))
+        return [self._agreed(op, pair, differs) for pair in pairs]
+
+    def _agreed(self, op, pair, rows):
+        """The pair of an output, or None if it may differ otherwise.
+
+        Args:
+            op: The op.
+            pair: The output for one example and for two.
+            rows: Whether the op read rows, and so must return rows.
+        """
+        one, two = pair
+        if one is two or _uniform(one, two):
+            return one, two
+        lengths = one.dtype.is_integer and one.shape == two.shape
+        if op.type not in READERS and rows or not lengths:
+            return None
+        same = _known(one, two) and np.array_equal(one, two)
+        return (one, one) if same else (one, two)
+
+    def _read(self, op, nodes):
+        """What an op reads of the shapes of nodes."""
+        if any(node.shape is None or None in node.shape for node in nodes):
+            return None
+        self._measured.update(nodes)
+        with tf.init_scope():
+            one, two = (
+                _of_shapes(op, [[size, *node.shape] for node in nodes])
+                for size in (1, 2)
+            )
+        return [
+            self._agreed(op, pair, False) for pair in zip(one, two, strict=True)
+        ]
 
 
-def _read(op, shapes):
+def _may_read(op, inputs):
+    """Whether an op may read inputs that differ with the size of the batch."""
+    differing = [k for k, pair in enumerate(inputs) if _sized(pair)]
+    lengths = [k for k in differing if not _uniform(*inputs[k])]
+    if not differing or op.type in READERS:
+        return True
+    if op.type in _FILLS and lengths == [_FILLS[op.type]]:
+        return True
+    if lengths and len(lengths) < len(differing):
+        return False
+    if not lengths and op.type in _ELEMENTWISE:
+        return True
+    if op.type == "Cast":
+        return op.outputs[0].dtype.is_integer
+    if op.type in ("ConcatV2", "Mul", "Pack"):
+        return True
+    # Of what is moved or sliced, the data alone.
+    return op.type in _MOVES and differing == [0]
+
+
+def _run(op, inputs):
+    """Runs an op in both sizes, or once where no input differs."""
+    # Where values are known at once, if they can be.
+    known = all(_known(*pair) for pair in inputs)
+    with tf.init_scope() if known else contextlib.nullcontext():
+        one, two = (
+            [v if known else _here(v) for v in values]
+            for values in zip(*inputs, strict=True)
+        )
+        first = rerun(op, one)
+        if not any(map(_sized, inputs)):
+            return [(value, value) for value in first]
+        return list(zip(first, rerun(op, two), strict=True))
+
+
+def _sized(pair):
+    """Whether a value differs with the size of the batch."""
+    return pair[0] is not pair[1]
+
+
+def _uniform(one, two):
+    """Whether both are rows, one for each example, that are the same."""
+    if not one.dtype.is_numpy_compatible or not one.shape.rank:
+        return False
+    if one.shape[1:] != two.shape[1:] or not one.shape.is_fully_defined():
+        return False
+    if (one.shape[0], two.shape[0]) != (1, 2):
+        return False
+    # In a graph, by what the ops are that may make rows.
+    return not _known(one, two) or np.array_equal(
+        np.broadcast_to(one, two.shape), two
+    )
+
+
+def _here(value):
+    """A value that is known at once becomes a constant of the current graph."""
+    return tf.constant(value.numpy()) if _known(value) else value
+
+
+def _known(*values):
+    return all(hasattr(value, "numpy") for value in values)
+
+
+def _of_shapes(op, shapes):
     """What an op reads of shapes that are known."""
     dtype = op.outputs[0].dtype
     if op.type in ("ZerosLike", "OnesLike"):

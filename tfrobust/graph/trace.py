@@ -4,14 +4,15 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfrobust.graph import sizes
 from tfrobust.graph.node import (
     Node,
     dynamic,
     refuse_random,
     refuse_random_before,
     rerun,
+    writes,
 )
+from tfrobust.graph.sizes import READERS, Sizes
 from tfrobust.hoisting import Kept
 from tfrobust.types import Model
 
@@ -50,12 +51,15 @@ class Trace:
         nodes: Every `Node` on a way from input to output, in an order in which
             they can be run; the input first, the output last.
         output: The `Node` of the network's output.
+        measured: Nodes whose shape some constant of the network is made from,
+            and what they are computed from, as far as not in `nodes`.
         value: The network's outputs for x, a tensor.
 
     Raises:
         ValueError: If the output doesn't depend on the input, or a random op
             takes part.
-        NotImplementedError: If a shape isn't known but for the batch.
+        NotImplementedError: If a shape isn't known but for the batch, or the
+            network changes a variable or calls Python on the way.
     """
 
     def __init__(self, model: Model, x: tf.Tensor) -> None:
@@ -99,7 +103,8 @@ class Trace:
         self.value = model(x, training=False)
         operations = x.graph.get_operations()[before:]
         self.input = Node(None, 0, [], tuple(x.shape[1:]))
-        frame = _Frame({x.ref(): self.input}, None)
+        measured: set[Node] = set()
+        frame = _Frame({x.ref(): self.input}, None, measured)
         frame.sweep(operations)
         self.output = frame.nodes.get(self.value.ref())
         if self.output is None:
@@ -112,6 +117,11 @@ class Trace:
         for node in self.nodes:
             if node.shape is None or None in node.shape:
                 raise NotImplementedError(dynamic(node))
+        self.measured = [
+            node
+            for node in _ancestors(*measured)
+            if node.op and node not in self.nodes
+        ]
         self.value.set_shape([None, *self.output.shape])
 
 
@@ -123,21 +133,30 @@ class _Frame:
             their nodes.
         outer: Maps references of the body's inputs to tensors of the graph in
             which the trace is used. None if the body is that graph itself.
+        measured: A set to which nodes are added whose shape is read.
         batch: The size of the batch, if the body is made for one.
     """
 
-    def __init__(self, nodes, outer, batch=None):
+    def __init__(self, nodes, outer, measured, batch=None):
         self.nodes, self.outer, self.batch = nodes, outer, batch
+        self.sizes = Sizes(nodes, self._outside, measured)
+        self.measured = measured
         self.known: dict[Any, Any] = {}
-        self.sized: dict[Any, bool] = {}
 
     def sweep(self, operations):
         """Makes nodes of all ops that depend on the input, in their order."""
         for op in operations:
             tensors = list(op.inputs)
-            if op.type in sizes.READERS or not any(
-                tensor.ref() in self.nodes for tensor in tensors
-            ):
+            depends = any(tensor.ref() in self.nodes for tensor in tensors)
+            # A body is not run again as a whole, and in its order.
+            if (depends or self.outer is not None) and writes(op):
+                raise NotImplementedError(
+                    f"The op {op.type} at {op.name!r} changes a state, or "
+                    "calls Python, so that the network isn't a function of "
+                    "its input alone and can't be bounded. Call its layer "
+                    "with training=False, or replace it."
+                )
+            if op.type in READERS or not depends:
                 continue
             if op.type in _SAME:
                 for output, given in zip(op.outputs, tensors, strict=True):
@@ -152,7 +171,7 @@ class _Frame:
                 for index, output in enumerate(op.outputs):
                     shape = _shape(output)
                     if shape is None or None in shape:
-                        shape = sizes.shape(op, index, self.nodes)
+                        shape = self.sizes.shape(op, index)
                     first = output.shape[0] if output.shape.rank else None
                     batched = output.shape.rank != 0 and (
                         first in (None, self.batch)
@@ -171,14 +190,14 @@ class _Frame:
             return known
         if tensor.ref() in self.known:
             return self.known[tensor.ref()]
-        if self._is_sized(tensor):
-            value = sizes.everyones(tensor, self.nodes, self._unsized)
+        if self.sizes.takes_part(tensor):
+            value = self.sizes.constant(tensor)
         else:
-            value = self._unsized(tensor)
+            value = self._outside(tensor)
         self.known[tensor.ref()] = value
         return value
 
-    def _unsized(self, tensor):
+    def _outside(self, tensor):
         """What a tensor is outside of this body."""
         if self.outer is None:
             return tensor
@@ -191,15 +210,6 @@ class _Frame:
             for output, value in zip(op.outputs, outputs, strict=True):
                 self.outer[output.ref()] = value
         return self.outer[tensor.ref()]
-
-    def _is_sized(self, tensor):
-        """Whether a tensor is made from the shape of a node."""
-        if tensor.ref() not in self.sized:
-            self.sized[tensor.ref()] = any(
-                given.ref() in self.nodes or self._is_sized(given)
-                for given in tensor.op.inputs
-            )
-        return self.sized[tensor.ref()]
 
     def _alias(self, output, given):
         if given.ref() in self.nodes:
@@ -221,7 +231,7 @@ class _Frame:
             for parameter in body.inputs
             if parameter.ref() in nodes and parameter.shape.rank
         ]
-        frame = _Frame(nodes, outer, *sizes_of_batch[:1])
+        frame = _Frame(nodes, outer, self.measured, *sizes_of_batch[:1])
         frame.sweep(body.get_operations())
         # A body whose gradient was taken has intermediate outputs at its end.
         for output, inner in zip(op.outputs, body.outputs, strict=False):
@@ -236,9 +246,9 @@ def _shape(tensor):
     return tuple(tensor.shape[1:]) if known else None
 
 
-def _ancestors(output):
-    """All nodes on which `output` stands, each after those that it reads."""
-    done, order, stack = set(), [], [(output, False)]
+def _ancestors(*outputs):
+    """All nodes on which they stand, each after those that it reads."""
+    done, order, stack = set(), [], [(output, False) for output in outputs]
     while stack:
         node, entered = stack.pop()
         if entered:

@@ -95,7 +95,8 @@ def coverage(model, verifier=None, shape=None):
     nodes = []
 
     def traced(x):
-        nodes.extend(Trace(model, x).nodes[1:])
+        trace = Trace(model, x)
+        nodes.extend([*trace.nodes[1:], *trace.measured])
 
     tf.function(traced, autograph=False).get_concrete_function(
         tf.TensorSpec([None, *shape])
