@@ -28,3 +28,11 @@ def centred(interval):
     lower, upper = interval
     centre = (upper + lower) / 2
     return centre, upper - centre
+
+
+def width(interval):
+    """The width of an interval, or half of it where that is known."""
+    if isinstance(interval, Around):
+        return interval.radius
+    lower, upper = interval
+    return upper - lower

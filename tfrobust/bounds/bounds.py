@@ -50,7 +50,7 @@ class Bounds:
         self.intervals, self.lines = {trace.input: threat.box(x)}, {}
         self.drifts = Drifts(self.intervals)
         lower, upper = self.intervals[trace.input]
-        self._finite = rounding.finite(lower, upper)
+        self._finite = rounding.finite((lower, upper))
         # What rounding may add to a sum over all that is put in.
         self._spare = rounding.spare(lower, upper, trace.input.size)
         consumers = _consumers(trace)
@@ -61,7 +61,7 @@ class Bounds:
             if not rule(node).linear:
                 self.lines[node] = self.line(node)
             if consumers[node] or node is trace.output:
-                self._finite &= rounding.finite(*self.intervals[node])
+                self._finite &= rounding.finite(self.intervals[node])
             if consumers[node] and self._gains(node, tighten):
                 self.intervals[node] = self._tightened(node, consumers[node])
 

@@ -12,6 +12,8 @@ Reference: Higham, 2002, Accuracy and Stability of Numerical Algorithms, section
 
 import tensorflow as tf
 
+from tfrobust.bounds import around
+
 UNIT = 2.0**-24
 # Roundings beside those of a sum: of its ends, a centre, a radius or a factor.
 FEW = 4
@@ -66,10 +68,10 @@ def total(values):
     )
 
 
-def finite(lower, upper):
+def finite(interval):
     """Whether no value can overflow, in any order of its sum; `[batch]`.
 
     Intervals are wider than a millionth of the magnitudes that are summed up.
     """
-    axes = list(range(1, lower.shape.rank))
-    return tf.reduce_sum(upper - lower, axes) < LARGEST
+    width = around.width(interval)
+    return tf.reduce_sum(width, list(range(1, width.shape.rank))) < LARGEST

@@ -55,7 +55,7 @@ class Part:
             if node is not trace.input:
                 self.intervals[node] = interval(node, self.intervals)
             if node in known or node is trace.output:
-                self.finite &= rounding.finite(*self.intervals[node])
+                self.finite &= rounding.finite(self.intervals[node])
             if node in known:
                 self._cut(node, *tf.unstack(known[node], axis=1))
         self.drifts = Drifts(self.intervals)
