@@ -21,7 +21,7 @@ def kind(value, expected, name, example):
         article = "an" if expected.__name__[0] in "AEIOU" else "a"
         raise TypeError(
             f"`{name}` must be {article} {expected.__name__}, such as "
-            f"{example}. Received: {name}={value!r}"
+            f"{example}. Received: {name}={shown(value)}"
         )
 
 
@@ -34,7 +34,7 @@ def number(value, name, low=-math.inf, high=math.inf):
     if high < math.inf:
         expected = f"lie in [{low}, {high}]"
     fine = real and math.isfinite(value) and low <= value <= high
-    argument(fine, name, expected, repr(value))
+    argument(fine, name, expected, shown(value))
 
 
 def finite(**arguments):
@@ -53,15 +53,29 @@ def count(value, name, least=1):
     """Refuses an argument that is no whole number of at least `least`."""
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     expected = f"be at least {least} and whole"
-    argument(whole and value >= least, name, expected, repr(value))
+    argument(whole and value >= least, name, expected, shown(value))
 
 
 def argument(condition, name, expected, received):
-    """Refuses an argument of a constructor unless the condition holds."""
+    """Refuses an argument of a constructor unless the condition holds.
+
+    Args:
+        received: The value, or the text that shows it.
+    """
     if not condition:
+        received = received if isinstance(received, str) else shown(received)
         raise ValueError(
             f"`{name}` must {expected}. Received: {name}={received}"
         )
+
+
+def shown(value):
+    """A value as a sentence shows it, on one line: an array by its shape."""
+    shape = getattr(value, "shape", ())
+    if isinstance(shape, (tuple, tf.TensorShape)) and len(shape):
+        return f"{type(value).__name__} of shape {tuple(shape)}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def inputs(x, low, high, tolerance=1e-6):

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfrobust import threats, verifiers
 from tfrobust.backend import keras
 from tfrobust.bounds import rounding
-from tfrobust.bounds.record import record
+from tfrobust.bounds.record import look_up, record
 from tfrobust.graph import Trace
 
 layers = keras.layers
@@ -254,3 +254,59 @@ def test_the_share_of_a_sum_is_that_of_its_length():
         assert share < (terms + 5) * unit * 1.02
     with pytest.raises(NotImplementedError, match="several layers"):
         rounding.share(2_000_000)
+
+
+@every_verifier
+@pytest.mark.parametrize("activation", [None, "relu"])
+def test_a_coefficient_that_vanishes_hides_nothing(verifier, activation):
+    # Backward, 1e-19 twice is too small for float32; forward, large weights
+    # come first and nothing vanishes: at 0.54 the margin is -0.04.
+    steps = [layers.Dense(1, use_bias=False) for _ in range(4)]
+    model = keras.Sequential(
+        [
+            keras.Input((1,)),
+            *steps,
+            layers.Activation(activation or "linear"),
+            layers.Dense(2),
+        ]
+    )
+    weights = [[[w]] for w in (1e19, 1e19, 1e-19, 1e-19)] + [
+        [[-1, 0]],
+        [0.5, 0],
+    ]
+    model.set_weights([np.array(w, np.float32) for w in weights])
+    x = np.array([[0.45]], np.float32)
+    margins = bounded(verifier, model, threats.Linf(0.1), x, np.array([0]))
+    logits = model(np.array([[0.54]], np.float32)).numpy()[0]
+    assert logits[0] < logits[1]
+    assert margins[0, 1] < logits[0] - logits[1]
+
+
+def test_a_network_without_large_values_loses_nothing_to_what_vanishes():
+    rng = np.random.default_rng(0)
+    kernel = rng.normal(size=(50, 3)).astype(np.float32)
+    model = network(50, kernel, np.zeros(3, np.float32))
+    trace = Trace(model, tf.zeros([1, 50]))
+    look_up(trace)
+    magnitudes = rounding.Magnitudes()
+    for node in trace.nodes:
+        shape = [1, *node.shape]
+        magnitudes.add(node, (-100 * tf.ones(shape), 100 * tf.ones(shape)))
+    assert magnitudes.finite[0]
+    assert magnitudes.hidden[0] < 1e-15
+
+
+@pytest.mark.parametrize(
+    "verifier", ["ibp", "crown", "crown-ibp", "fast-lin", "branch and bound"]
+)
+def test_epsilon_is_not_smaller_for_being_rounded(verifier):
+    # float32(0.7) is below 0.7: a point below 0 is within.
+    def model(x, training=False):
+        sign = tf.sign(x[:, 0])
+        return tf.stack([sign, 0 * sign - 0.5], 1)
+
+    threat = threats.Linf(0.7, low=-1.0, high=1.0)
+    x, point = np.float32([[0.7]]), np.float32([[-1e-8]])
+    assert float(x[0, 0]) - float(point[0, 0]) <= 0.7
+    margins = bounded(verifier, model, threat, x, np.array([0]))
+    assert margins[0, 1] <= -0.5

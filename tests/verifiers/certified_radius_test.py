@@ -185,6 +185,7 @@ def test_no_inputs_have_no_radii():
         ({"upper": math.inf}, "`upper` must be finite"),
         ({"upper": -0.1}, "`upper` must be finite and not negative"),
         ({"upper": [0.1, 0.2]}, "one epsilon, or one for each input"),
+        ({"upper": np.full((40, 2), 0.1)}, r"ndarray of shape \(40, 2\)"),
         ({"upper": schedules.Ramp(0.0, 0.1, end=5)}, "Pass `upper`"),
         ({"y": [0, 1]}, "the same length"),
         ({"y": np.full(40, 4)}, "`y` must hold whole class labels"),

@@ -18,6 +18,7 @@ from tfrobust.bounds.rounding import Drifts, boxes
 from tfrobust.bounds.sparse import Examples
 from tfrobust.graph import Node, Trace
 from tfrobust.threats import Threat
+from tfrobust.threats.rows import column
 
 # How many coefficients a backward pass over single values holds at once.
 CHUNK = 2**23
@@ -56,10 +57,12 @@ class Bounds:
         look_up(trace)
         self.trace, self.threat, self.x = trace, threat, x
         self._intersect, self._rules = intersect, rules or {}
-        self.intervals, self.lines = {trace.input: threat.box(x)}, {}
+        # Epsilon was rounded to float32.
+        lower, upper = rounding.widened(threat.box(x))
+        self.intervals, self.lines = {trace.input: (lower, upper)}, {}
         self.drifts = Drifts(self.intervals)
-        lower, upper = self.intervals[trace.input]
-        self._finite = rounding.finite(lower, upper)
+        self._magnitudes = rounding.Magnitudes()
+        self._magnitudes.add(trace.input, (lower, upper))
         # What rounding may add to a sum over all that is put in.
         self._spare = rounding.spare(lower, upper, trace.input.size)
         consumers = _consumers(trace)
@@ -70,8 +73,7 @@ class Bounds:
             if not node.rule.linear:
                 how = self._rules.get(node.type)
                 self.lines[node] = self.drifts.lines(node, how)
-            if consumers[node] or node is trace.output:
-                self._finite &= rounding.finite(*self.intervals[node])
+            self._magnitudes.add(node, self.intervals[node])
             if consumers[node] and self._gains(node, tighten):
                 self.intervals[node] = self._tightened(node, consumers[node])
 
@@ -115,8 +117,9 @@ class Bounds:
         if drift is not None:
             lower -= tf.stop_gradient(forms.magnitude(drift))
         # Strictly below, also where everything is 0.
-        lower -= rounding.TINY
-        proven = tf.math.is_finite(lower) & self._finite[:, tf.newaxis]
+        lower -= self._magnitudes.hidden[:, tf.newaxis]
+        finite = self._magnitudes.finite[:, tf.newaxis]
+        proven = tf.math.is_finite(lower) & finite
         return tf.where(proven, lower, -math.inf)
 
     def _concrete(self, forms, constant):
@@ -146,9 +149,8 @@ class Bounds:
             given = {node: form.identity(node)}
             ends = self._concrete(*backward(self.trace, given, self.lines))
             low, high = form.both(node, ends)
-            drift = self.drifts.of(node)
-            if drift is not None:
-                low, high = low - drift, high - drift
+            off = self._off(node)
+            low, high = low - off, high - off
         else:
             index = _some(tf.where(unstable))
             low, high = self._chosen(node, form, index)
@@ -173,7 +175,7 @@ class Bounds:
         count = tf.shape(index)[0]
         # What is the same for every example is carried back but once.
         shared, constant = linear_part(self.trace, node, form.identity(node))
-        drift = self.drifts.of(node)
+        off = tf.reshape(self._off(node), [-1, node.size])
 
         def some(begin, done):
             chunk = index[begin : begin + length]
@@ -188,9 +190,7 @@ class Bounds:
             if not isinstance(constant, float):
                 constants = tf.gather(constant[0], numbers)
                 ends = rounding.total([ends, constants])
-            if drift is not None:
-                own = tf.reshape(drift, [-1, node.size])
-                ends -= tf.gather_nd(own, chunk)
+            ends -= tf.gather_nd(off, chunk)
             place = begin // length
             return begin + length, done.write(place, tf.transpose(ends))
 
@@ -208,6 +208,14 @@ class Bounds:
             parallel_iterations=1,
         )
         return tf.unstack(done.concat(), axis=1)
+
+    def _off(self, node):
+        """What rounding may add to a backward pass, of the node's shape."""
+        lower, _ = self.intervals[node]
+        hidden = column(self._magnitudes.hidden, lower)
+        drift = self.drifts.of(node)
+        drift = tf.zeros_like(lower) if drift is None else drift
+        return tf.stop_gradient(hidden + drift)
 
     def _unstable(self, node, consumers):
         """Which values could gain, `[batch, values]`; None for any of them.

@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfrobust.bounds import rounding
-from tfrobust.bounds.propagation import Around, centred
+from tfrobust.bounds.around import Around, centred
 from tfrobust.graph import Node
 
 
@@ -159,8 +159,8 @@ class Linear:
             centres.append(centre)
             size = tf.stop_gradient(tf.abs(centre) + radius)
             radii.append(radius + off * size)
-        # Rounding may have made of zero a little less.
-        radius = tf.abs(self._magnitude(node, *radii)) + rounding.TINY
+        # Rounding may have made of zero a little less, or nothing of little.
+        radius = tf.maximum(self._magnitude(node, *radii), rounding.TINY)
         if self._offset:
             radius += off * self._sizes(node)
         return Around(node.run(*centres), radius)

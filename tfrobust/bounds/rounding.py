@@ -16,6 +16,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfrobust.bounds.around import Around
 from tfrobust.graph import Node
 
 UNIT = 2.0**-24
@@ -25,7 +26,9 @@ FEW = 4
 TINY = 1e-30
 # How far an implementation of a curve may be from it, of 1 and of its value.
 APPROXIMATION = 1e-6
-# What an interval's width must stay below.
+# What is smaller counts as 0.
+SMALLEST = 2.0**-126
+# What the widths of all intervals must stay below.
 LARGEST = 1e30
 
 
@@ -55,6 +58,13 @@ def spare(lower: tf.Tensor, upper: tf.Tensor, roundings: int = 0) -> tf.Tensor:
     return share(roundings) * size(lower, upper) + TINY
 
 
+def widened(interval: tuple, roundings: int = 0) -> tuple:
+    """An interval with what so many roundings may add at either end."""
+    lower, upper = interval
+    off = spare(lower, upper, roundings)
+    return lower - off, upper + off
+
+
 def total(values: list) -> Any:
     """The sum of some lower bounds, less what rounding may add to it.
 
@@ -74,13 +84,60 @@ def total(values: list) -> Any:
     )
 
 
-def finite(lower: tf.Tensor, upper: tf.Tensor) -> tf.Tensor:
-    """Whether no value can overflow, in any order of its sum; `[batch]`.
+class Magnitudes:
+    """How large the values of a network may be, of each example.
 
-    Intervals are wider than a millionth of the magnitudes that are summed up.
+    Small ones may vanish beside them: a coefficient that is too small for
+    float32 becomes 0, and hides what it would multiply.
     """
-    axes = list(range(1, lower.shape.rank))
-    return tf.reduce_sum(upper - lower, axes) < LARGEST
+
+    def __init__(self) -> None:
+        self._sums: dict[Node, tf.Tensor] = {}
+        self._count = 0
+
+    def add(self, node: Node, interval: tuple) -> None:
+        """Takes in the interval of a node, in the order of the trace."""
+        rule = node.op and node.rule
+        self._count += node.size
+        # No value is larger than what it is computed from.
+        if rule and (
+            getattr(rule, "hinge", False) or rule.linear and rule.moves
+        ):
+            return
+        if not (rule and rule.linear):
+            width = size(*interval)
+        elif isinstance(interval, Around):
+            # Wider than a share of the magnitudes that were summed up, and
+            # after a constant as wide as before it.
+            width = interval.radius
+            if not interval.spare:
+                self._sums.pop(node.dependent[0], None)
+        else:
+            lower, upper = interval
+            width = upper - lower
+        # Not every device's largest is NaN where a value is, but every sum is.
+        axes = list(range(1, width.shape.rank))
+        self._sums[node] = tf.reduce_sum(width, axes)
+
+    @property
+    def total(self) -> tf.Tensor:
+        """At least the share `UNIT` of every magnitude, `[batch]`."""
+        return tf.stop_gradient(tf.add_n(list(self._sums.values())))
+
+    @property
+    def finite(self) -> tf.Tensor:
+        """Whether no value overflows, in any order of its sum; `[batch]`."""
+        return self.total < LARGEST
+
+    @property
+    def hidden(self) -> tf.Tensor:
+        """What vanished coefficients, and a rounded 0, may hide; `[batch]`.
+
+        Each is a sum of fewer than `2**21` terms (see `share`), of which each
+        may lose the smallest number of float32.
+        """
+        lost = self._count * 2.0**21 * SMALLEST
+        return TINY + lost / UNIT * self.total
 
 
 class Drifts:
@@ -145,11 +202,7 @@ class Drifts:
 
 def boxes(intervals: dict) -> dict:
     """Intervals widened by what rounding may add to a sum over each."""
-    widened = {}
-    for node, (lower, upper) in intervals.items():
-        off = spare(lower, upper, node.size)
-        widened[node] = lower - off, upper + off
-    return widened
+    return {node: widened(ends, node.size) for node, ends in intervals.items()}
 
 
 # How many terms an op sums up for a value, forward, and, for a coefficient of

@@ -120,12 +120,12 @@ def _upper(epsilon, count):
     if isinstance(epsilon, Schedule) or np.shape(epsilon) not in ((), (count,)):
         raise ValueError(
             "The search must end at one epsilon, or one for each input. "
-            f"Received: {epsilon!r}. Pass `upper`."
+            f"Received: {checks.shown(epsilon)}. Pass `upper`."
         )
     if not (np.all(np.isfinite(epsilon)) and np.all(np.less_equal(0, epsilon))):
         raise ValueError(
             "`upper` must be finite and not negative. "
-            f"Received: upper={epsilon}"
+            f"Received: upper={checks.shown(epsilon)}"
         )
     return np.broadcast_to(np.asarray(epsilon, np.float32), [count]).copy()
 

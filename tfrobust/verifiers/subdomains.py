@@ -65,14 +65,16 @@ class Subdomains:
         nearest = tf.maximum(nearest - 2e-7 * (1 + tf.abs(self.x)), 0.0)
         size = tf.norm(flat(nearest / self.room[2]), self.threat.order, axis=1)
         self.feasible = size <= 1 + 1e-5
-        self.intervals, self.finite = {trace.input: box}, self.feasible | True
+        self.intervals = {trace.input: rounding.widened(box)}
+        magnitudes = rounding.Magnitudes()
+        magnitudes.add(trace.input, box)
         for node in trace.nodes:
             if node is not trace.input:
                 self.intervals[node] = interval(node, self.intervals)
-            if node in known or node is trace.output:
-                self.finite &= rounding.finite(*self.intervals[node])
+                magnitudes.add(node, self.intervals[node])
             if node in known:
                 self._cut(node, *tf.unstack(known[node], axis=1))
+        self.finite, self.hidden = magnitudes.finite, magnitudes.hidden
         self.drifts = Drifts(self.intervals)
         self.lines = {
             node: self.drifts.lines(node)
@@ -134,7 +136,8 @@ class Subdomains:
             reach = self.threat.reach(negated, *room)
             reach += forms.magnitude(spare)
             lower = tf.maximum(lower, forms.dot(self.x) - reach)
-        lower = rounding.total([lower, constant]) - rounding.TINY
+        lower = rounding.total([lower, constant])
+        lower -= self.hidden[:, tf.newaxis]
         if self.drift is not None:
             lower -= tf.stop_gradient(self.specification.magnitude(self.drift))
         proven = tf.math.is_finite(lower) & self.finite[:, tf.newaxis]

@@ -1,0 +1,36 @@
+"""Sentences about arguments: one line each, whatever came."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrobust import checks
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.5, "0.5"),
+        ("abc", "'abc'"),
+        (None, "None"),
+        (np.zeros((40, 2)), "ndarray of shape (40, 2)"),
+        (np.float32(3), repr(np.float32(3))),
+        (np.array("a\nb"), "array('a\\nb', dtype='<U3')"),
+    ],
+)
+def test_a_value_is_shown_in_one_line(value, text):
+    assert checks.shown(value) == text
+
+
+def test_a_tensor_is_shown_by_its_shape():
+    assert checks.shown(tf.zeros([3, 4])) == "EagerTensor of shape (3, 4)"
+
+
+def test_a_long_value_is_cut():
+    assert len(checks.shown(list(range(1000)))) < 210
+
+
+def test_an_array_where_a_number_is_wanted_is_one_short_sentence():
+    with pytest.raises(ValueError, match="ndarray of shape") as found:
+        checks.number(np.zeros((30, 30)), "epsilon")
+    assert "\n" not in str(found.value)
