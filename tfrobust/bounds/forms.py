@@ -69,12 +69,11 @@ class Forms(abc.ABC):
 
     def read(self, value: tf.Tensor) -> tf.Tensor:
         """What each form sees of a value of any shape, as many as in `flat`."""
-        seen = self._beside(value)
-        shape, own = tf.shape(seen), tf.shape(self.tensor)
-        count = self.LEADING
-        shape = tf.concat([own[:count], shape[count:]], axis=0)
+        seen, rank = self._beside(value), len(value.shape) - 1
+        leading = tf.shape(self.tensor)[: self.LEADING]
+        shape = tf.concat([leading, tf.shape(seen)[-rank:]], axis=0)
         return tf.reshape(
-            tf.broadcast_to(seen, shape), [-1, *seen.shape[count:]]
+            tf.broadcast_to(seen, shape), [-1, *seen.shape[-rank:]]
         )
 
     def pull(self, rule: Any, node: Node, position: int) -> Forms:
@@ -164,11 +163,12 @@ class Forms(abc.ABC):
         return self._with(self.window.widened(self.tensor, window), window)
 
     def _features(self, values: tf.Tensor) -> tf.Tensor:
-        """Flattens all axes but those of forms."""
-        shape = values.shape[self.LEADING :]
+        """Flattens the axes behind those of forms."""
+        first = values.shape.rank - (self.tensor.shape.rank - self.LEADING)
+        shape = values.shape[first:]
         if shape.rank == 1:
             return values
-        return _led(values, values, self.LEADING, [shape.num_elements()])
+        return _led(values, values, first, [shape.num_elements()])
 
 
 def _led(values, leader, count, shape):

@@ -170,16 +170,14 @@ class Sparse(Forms):
         return self._kept(self.tensor + other.tensor, origin)
 
     def _beside(self, value, outside=0.0):
-        """What the rows see, `[1, rows, ...]`; a batch of 1 is everyone's."""
+        """What the rows see, `[rows, ...]`; a batch of 1 is everyone's."""
         everyones, value = value.shape[0] == 1, self.examples.of(value)
         if self.window is None:
             place = self.examples.place
             place = tf.zeros_like(place) if everyones else place
-            seen = tf.gather(value, place)
-        else:
-            places = self.places * [0, 1, 1] if everyones else self.places
-            seen = tf.gather_nd(self.window.view(value, outside), places)
-        return tf.expand_dims(seen, 0)
+            return tf.gather(value, place)
+        places = self.places * [0, 1, 1] if everyones else self.places
+        return tf.gather_nd(self.window.view(value, outside), places)
 
     def _total(self, tensor, beside):
         products = tensor * beside
