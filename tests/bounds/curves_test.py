@@ -10,6 +10,8 @@ from tfrobust.bounds import curves
 from tfrobust.bounds.activation import Activation, fake_quantization
 from tfrobust.graph import Trace
 
+pytestmark = pytest.mark.keras_free
+
 CURVES = {
     "sigmoid": (curves.sigmoid, tf.sigmoid, lambda z: np.tanh(z / 2) / 2 + 0.5),
     "tanh": (curves.tanh, tf.tanh, np.tanh),

@@ -49,6 +49,7 @@ def test_no_network_breaks_a_verifier(first):
     assert violations(range(first, first + COUNT)) == []
 
 
+@pytest.mark.keras_free
 @pytest.mark.parametrize("family", list(rounding.FAMILIES))
 def test_no_rounding_breaks_a_verifier(family):
     assert (
@@ -56,6 +57,7 @@ def test_no_rounding_breaks_a_verifier(family):
     )
 
 
+@pytest.mark.keras_free
 @pytest.mark.parametrize("order", [1.0, 2.0, np.inf])
 def test_the_smallest_margins_of_linear_networks_are_those_of_formulas(order):
     spec = networks.Spec((3,), (("dense", 1), ("dense", 2)))
@@ -150,6 +152,7 @@ MUTANTS = {
 }
 
 
+@pytest.mark.keras_free
 @pytest.mark.parametrize("name", list(MUTANTS))
 def test_an_engine_that_is_wrong_is_caught(name, monkeypatch):
     mutate, spec_of, kind = MUTANTS[name]

@@ -10,6 +10,8 @@ from tfrobust.bounds.relaxation import Relaxation
 from tfrobust.bounds.rows import Examples, Rows
 from tfrobust.bounds.window import Window
 
+pytestmark = pytest.mark.keras_free
+
 SHAPE = 7, 6, 2
 RNG = np.random.default_rng(0)
 
