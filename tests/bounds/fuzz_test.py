@@ -17,6 +17,8 @@ from tfrobust.bounds import rounding as engine_rounding
 from tfrobust.bounds import rules
 from tfrobust.bounds.activation import Activation, _hinge
 
+pytestmark = pytest.mark.keras_free
+
 COUNT = 20
 SEARCHED = 18  # The seed of a small linf threat.
 
@@ -44,12 +46,12 @@ def violations(seeds, spec_of=fuzz.spec_of, count=1):
     return [f"seed {seed}: {violation}" for seed, violation in found.violations]
 
 
+@pytest.mark.builds_keras
 @pytest.mark.parametrize("first", range(0, 60, COUNT))
 def test_no_network_breaks_a_verifier(first):
     assert violations(range(first, first + COUNT)) == []
 
 
-@pytest.mark.keras_free
 @pytest.mark.parametrize("family", list(rounding.FAMILIES))
 def test_no_rounding_breaks_a_verifier(family):
     assert (
@@ -57,7 +59,6 @@ def test_no_rounding_breaks_a_verifier(family):
     )
 
 
-@pytest.mark.keras_free
 @pytest.mark.parametrize("order", [1.0, 2.0, np.inf])
 def test_the_smallest_margins_of_linear_networks_are_those_of_formulas(order):
     spec = networks.Spec((3,), (("dense", 1), ("dense", 2)))
@@ -83,6 +84,7 @@ def test_the_smallest_margins_of_linear_networks_are_those_of_formulas(order):
         np.testing.assert_allclose(smallest[k], exact, atol=1e-5)
 
 
+@pytest.mark.builds_keras
 @pytest.mark.parametrize(
     "name", ["BranchAndBound of 8", "certified_radius of envelopes"]
 )
@@ -152,7 +154,6 @@ MUTANTS = {
 }
 
 
-@pytest.mark.keras_free
 @pytest.mark.parametrize("name", list(MUTANTS))
 def test_an_engine_that_is_wrong_is_caught(name, monkeypatch):
     mutate, spec_of, kind = MUTANTS[name]
