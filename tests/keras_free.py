@@ -21,7 +21,8 @@ def kinds(keras):
 def keras_free(keras):
     """A scope that fails if an object of Keras is built or called in it.
 
-    It fails at the end as well: what is raised on the way may be caught.
+    It fails at the end as well: what is raised on the way may be caught. What
+    another process builds it does not see.
     """
     met = []
 
