@@ -9,6 +9,8 @@ TF_CPP_MIN_LOG_LEVEL ?= 2
 export TF_CPP_MIN_LOG_LEVEL
 # A core for each worker: more threads only wait for each other.
 ONE_THREAD := TF_NUM_INTRAOP_THREADS=1
+# The rest is the same in both Kerases; the marks are told in pyproject.toml.
+BOTH := -m "builds_keras or not (keras_free or one_keras)"
 
 BIN := .venv/bin
 DEMO := .venv-quickstart/bin
@@ -37,8 +39,9 @@ format: .venv/stamp  ## Format the code and mend what can be mended.
 test-keras3: .venv/stamp  ## Run the tests under Keras 3; flags in ARGS="...".
 	TF_USE_LEGACY_KERAS=0 $(ONE_THREAD) $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
-test-tf-keras: .venv/stamp  ## Run the tests under tf_keras.
-	TF_USE_LEGACY_KERAS=1 $(ONE_THREAD) $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+test-tf-keras: .venv/stamp  ## Run those that differ by Keras under tf_keras.
+	TF_USE_LEGACY_KERAS=1 $(ONE_THREAD) $(BIN)/python -m pytest $(BOTH) \
+		$(PARALLEL) $(ARGS)
 
 mutants: .venv/stamp  ## Break the code on purpose and see a test fail, each time.
 	$(ONE_THREAD) $(BIN)/python tests/mutate.py $(ARGS)

@@ -3,6 +3,8 @@ import pytest
 import tfrobust as tfr
 from tfrobust.adversary import named
 
+pytestmark = pytest.mark.keras_free
+
 LINF = tfr.threats.Linf(0.1)
 PGD, FGSM = tfr.attacks.PGD(LINF), tfr.attacks.FGSM(LINF)
 CROWN = tfr.verifiers.CROWN(LINF)

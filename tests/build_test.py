@@ -9,6 +9,8 @@ import pathlib
 
 import pytest
 
+pytestmark = pytest.mark.keras_free
+
 ROOT = pathlib.Path(__file__).parents[1]
 
 # The one place that may import it; a folder ends with a slash.

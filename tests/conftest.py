@@ -1,11 +1,13 @@
 """Every test starts from one seed; no file leaves Keras state behind."""
 
+import contextlib
 import gc
 import random
 
 import numpy as np
 import pytest
 
+from tests.keras_free import keras_free
 from tests.nursery import Nursery
 
 
@@ -13,6 +15,28 @@ def pytest_collection_modifyitems(items):
     """Puts the last files first: the longest, so that workers end together."""
     files = list(dict.fromkeys(item.path for item in items))
     items.sort(key=lambda item: -files.index(item.path))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    with guarded(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    with guarded(item):
+        return (yield)
+
+
+def guarded(item):
+    """Where a test and its fixtures run, by its marks in `pyproject.toml`."""
+    marks = {mark.name for mark in item.iter_markers()}
+    if "keras_free" in marks and "builds_keras" not in marks:
+        from tfrobust.backend import keras
+
+        return keras_free(keras)
+    return contextlib.nullcontext()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ import pytest
 
 from tfrobust import files, staging
 
+pytestmark = pytest.mark.keras_free
+
 
 def fill(folder, text="new"):
     (folder / "deep").mkdir()

@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from tfrobust.gradients import input_gradient
 
+pytestmark = pytest.mark.keras_free
+
 EXPLICIT = [[0, 0], [2, 1], [0, 3], [0, 0]]
 FASTER = [
     # Height, width, channels, kernel, stride, padding.

@@ -10,6 +10,8 @@ from tfrobust.evaluation.counter import Counter
 from tfrobust.halves import LEAST, in_halves
 from tfrobust.threats import L2, Linf
 
+pytestmark = pytest.mark.keras_free
+
 RNG = np.random.default_rng(0)
 X = RNG.uniform(0.1, 0.9, (2 * LEAST + 1, 3)).astype(np.float32)
 Y = RNG.integers(0, 2, len(X))

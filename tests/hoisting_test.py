@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from tfrobust import hoisting
 
+pytestmark = pytest.mark.keras_free
+
 
 class Doubler:
     """Doubles its weight, and counts how often when the graph runs."""

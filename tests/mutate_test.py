@@ -4,6 +4,8 @@ import pytest
 
 from tests import mutate
 
+pytestmark = pytest.mark.keras_free
+
 MUTANTS = mutate.mutants()
 
 

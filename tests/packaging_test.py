@@ -10,6 +10,8 @@ import pytest
 
 import tfrobust
 
+pytestmark = pytest.mark.one_keras
+
 ROOT = pathlib.Path(__file__).parents[1]
 
 

@@ -9,6 +9,8 @@ import pytest
 from tests.files_test import contents, fill
 from tfrobust import files, staging
 
+pytestmark = pytest.mark.keras_free
+
 # Kills itself at the given event of the many that Python tells of: opening,
 # moving, removing, making folders, calls into C.
 KILLED = """

@@ -4,6 +4,8 @@ import tensorflow as tf
 
 from tfrobust import streams
 
+pytestmark = pytest.mark.keras_free
+
 
 def rows(count=4, features=5000):
     return np.random.default_rng(0).random((count, features), np.float32)

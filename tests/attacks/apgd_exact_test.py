@@ -7,6 +7,8 @@ from tfrobust.attacks.apgd import APGD
 from tfrobust.attacks.momentum_rule import MomentumRule
 from tfrobust.threats import L1, L2, Linf
 
+pytestmark = pytest.mark.keras_free
+
 RNG = np.random.default_rng(3)
 X = RNG.uniform(0.1, 0.9, (8, 4)).astype(np.float32)
 W1 = RNG.normal(size=(4, 6)).astype(np.float32) * 3

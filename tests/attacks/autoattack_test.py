@@ -7,6 +7,8 @@ from tfrobust.attacks import APGD, FAB, AutoAttack, Square
 from tfrobust.evaluation.counter import Counter
 from tfrobust.threats import L1, L2, Box, Linf
 
+pytestmark = pytest.mark.keras_free
+
 LINF = Linf(0.03)
 RNG = np.random.default_rng(8)
 W = RNG.normal(size=(12, 5)).astype(np.float32)

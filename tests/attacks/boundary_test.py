@@ -5,6 +5,8 @@ import tensorflow as tf
 from tfrobust.attacks import boundary
 from tfrobust.backend import keras
 
+pytestmark = pytest.mark.keras_free
+
 RNG = np.random.default_rng(9)
 X = tf.constant(RNG.uniform(size=(5, 2, 3)), tf.float32)
 W = RNG.normal(size=(6, 4)).astype(np.float32)
@@ -65,6 +67,7 @@ def test_the_norm_matters():
         np.testing.assert_allclose(found, [[lead]])
 
 
+@pytest.mark.builds_keras
 def test_half_precision_layers_do_not_flush_the_gradient():
     layer = keras.layers.Dense(4, use_bias=False, dtype="mixed_float16")
     model = keras.Sequential([keras.Input((6,)), layer])

@@ -8,6 +8,8 @@ from tfrobust.attacks import FGSM, PGD, Ensemble, Square
 from tfrobust.backend import keras
 from tfrobust.threats import L2, Linf
 
+pytestmark = pytest.mark.keras_free
+
 LINF = Linf(0.2)
 RNG = np.random.default_rng(3)
 W1 = RNG.normal(size=(4, 6)).astype(np.float32) * 3
@@ -179,6 +181,7 @@ def test_points_follow_the_step():
     assert np.any(points != attack.at(1).perturb(curved, x, y))
 
 
+@pytest.mark.builds_keras
 def test_it_comes_back_from_its_configuration_with_its_parts():
     ensemble = Ensemble({"long": PGD(LINF, 50), "square": Square(LINF, 9)})
     config = keras.saving.serialize_keras_object(ensemble)

@@ -6,6 +6,8 @@ from tfrobust.attacks import hyperplane
 from tfrobust.attacks.fab import FAB
 from tfrobust.threats import L1, L2, Linf
 
+pytestmark = pytest.mark.keras_free
+
 RNG = np.random.default_rng(6)
 X = RNG.uniform(0.1, 0.9, (8, 4)).astype(np.float32)
 W = RNG.normal(size=(4, 3)).astype(np.float32)

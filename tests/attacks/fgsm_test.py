@@ -6,6 +6,8 @@ from tfrobust import losses
 from tfrobust.attacks import FGSM, PGD
 from tfrobust.threats import L1, L2, Linf
 
+pytestmark = pytest.mark.keras_free
+
 RNG = np.random.default_rng(2)
 X = RNG.uniform(size=(6, 4)).astype(np.float32)
 Y = np.array([0, 1, 0, 1, 1, 0])

@@ -5,6 +5,8 @@ from scipy import optimize
 
 from tfrobust.attacks import hyperplane
 
+pytestmark = pytest.mark.keras_free
+
 ORDERS = [1.0, 2.0, np.inf]
 RNG = np.random.default_rng(4)
 

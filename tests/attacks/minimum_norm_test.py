@@ -6,6 +6,8 @@ from tfrobust import losses
 from tfrobust.attacks import APGD, PGD, Ensemble, MinimumNorm, Square
 from tfrobust.threats import L1, L2, Box, Linf
 
+pytestmark = pytest.mark.keras_free
+
 DUAL = {Linf: 1, L2: 2, L1: np.inf}
 RNG = np.random.default_rng(6)
 W = RNG.normal(size=6).astype(np.float32)

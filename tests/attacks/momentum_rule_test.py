@@ -5,6 +5,8 @@ import tensorflow as tf
 from tfrobust.attacks.momentum_rule import MomentumRule
 from tfrobust.threats import L2, Linf
 
+pytestmark = pytest.mark.keras_free
+
 
 def test_checkpoints_draw_nearer_as_the_run_goes_on():
     # Windows of 22, 19, 16, 13, 10 and 7 steps, then 6 for as long as it goes.

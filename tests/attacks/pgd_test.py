@@ -8,6 +8,8 @@ from tfrobust.backend import keras
 from tfrobust.gradients import input_gradient
 from tfrobust.threats import L1, L2, Linf
 
+pytestmark = pytest.mark.keras_free
+
 RNG = np.random.default_rng(3)
 X = RNG.uniform(0.1, 0.9, (8, 4)).astype(np.float32)
 Y = RNG.integers(0, 3, 8)
@@ -162,6 +164,7 @@ def test_it_ascends_a_divergence_from_logits():
     assert np.all(losses.kl(clean, curved(found)) > 0.01)
 
 
+@pytest.mark.builds_keras
 def test_a_regression_is_attacked_through_its_keras_loss():
     w, y = np.array([[1.0], [-2.0], [0.5], [0.0]], np.float32), X[:, :1] + 3
     found = perturb(
@@ -275,6 +278,7 @@ def confident(count=512):
     return model, tf.constant(x), y
 
 
+@pytest.mark.builds_keras
 def test_half_precision_layers_do_not_flush_the_gradient():
     model, x, y = confident()
     _, _, gradient = input_gradient(

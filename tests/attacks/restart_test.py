@@ -6,6 +6,8 @@ from tfrobust import losses
 from tfrobust.attacks import FGSM, Ensemble, Restart
 from tfrobust.threats import Linf
 
+pytestmark = pytest.mark.keras_free
+
 RNG = np.random.default_rng(4)
 W1 = RNG.normal(size=(4, 8)).astype(np.float32) * 9
 W2 = RNG.normal(size=(8, 3)).astype(np.float32)

@@ -18,6 +18,8 @@ from tfrobust.attacks import (
 )
 from tfrobust.threats import L1, L2, Linf
 
+pytestmark = pytest.mark.keras_free
+
 RNG = np.random.default_rng(1)
 X = np.full((6, 4), 0.5, np.float32)
 W = np.array([[0, 1], [0, 0.1], [0, -0.1], [0, 0.1]], np.float32)

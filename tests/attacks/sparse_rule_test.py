@@ -1,8 +1,11 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tfrobust.attacks.sparse_rule import SparseRule
 from tfrobust.threats import L1
+
+pytestmark = pytest.mark.keras_free
 
 X = tf.fill([2, 10], 0.5)
 GRADIENT = tf.constant([[9.0, -8, 7, -6, 5, 4, 3, 2, 1, 0]] * 2)

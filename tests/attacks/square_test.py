@@ -6,6 +6,8 @@ from tfrobust import losses
 from tfrobust.attacks.square import Square
 from tfrobust.threats import L1, L2, Linf
 
+pytestmark = pytest.mark.keras_free
+
 EPSILON = {Linf: 0.1, L2: 0.4, L1: 1.0}
 
 every_norm = pytest.mark.parametrize("norm", list(EPSILON))

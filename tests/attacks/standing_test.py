@@ -11,6 +11,8 @@ from tfrobust.attacks.standing import (
 from tfrobust.backend import keras
 from tfrobust.threats import Linf
 
+pytestmark = pytest.mark.keras_free
+
 X = np.arange(24, dtype=np.float32).reshape(8, 3) / 24
 FREE = Linf(0.1)
 # How often each example moves before it falls.
@@ -33,6 +35,7 @@ def test_only_the_standing_are_run_and_the_others_keep_their_state():
     assert sizes == [3]
 
 
+@pytest.mark.builds_keras
 @pytest.mark.parametrize("wrap", [lambda f: f, tf.function])
 def test_nobody_standing_is_nothing_to_run(wrap):
     # On an empty batch, the gradient of a max pooling ends the process.

@@ -4,6 +4,8 @@ import tensorflow as tf
 
 from tfrobust.attacks import windows
 
+pytestmark = pytest.mark.keras_free
+
 
 def test_the_fraction_halves_after_the_queries_of_the_paper():
     fractions = windows.fractions(10_001, 0.8)

@@ -11,6 +11,8 @@ from tfrobust.bounds.activation import Activation
 from tfrobust.bounds.piecewise import fake_quantization
 from tfrobust.graph import Trace
 
+pytestmark = pytest.mark.keras_free
+
 CURVES = {
     "sigmoid": (curves.sigmoid, tf.sigmoid, lambda z: np.tanh(z / 2) / 2 + 0.5),
     "tanh": (curves.tanh, tf.tanh, np.tanh),

@@ -9,6 +9,8 @@ from tfrobust.bounds.dense import Dense
 from tfrobust.bounds.patches import Patches, Window
 from tfrobust.bounds.sparse import Examples, Sparse
 
+pytestmark = pytest.mark.keras_free
+
 SHAPE = 7, 6, 2
 RNG = np.random.default_rng(0)
 

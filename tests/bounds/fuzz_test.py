@@ -17,6 +17,8 @@ from tfrobust.bounds import rounding as engine_rounding
 from tfrobust.bounds import rules
 from tfrobust.bounds.activation import Activation, hinge_lines
 
+pytestmark = pytest.mark.keras_free
+
 COUNT = 20
 SEARCHED = 18  # The seed of a small linf threat.
 
@@ -44,6 +46,7 @@ def violations(seeds, spec_of=fuzz.spec_of, count=1):
     return [f"seed {seed}: {violation}" for seed, violation in found.violations]
 
 
+@pytest.mark.builds_keras
 @pytest.mark.parametrize("first", range(0, 60, COUNT))
 def test_no_network_breaks_a_verifier(first):
     assert violations(range(first, first + COUNT)) == []
@@ -81,6 +84,7 @@ def test_the_smallest_margins_of_linear_networks_are_those_of_formulas(order):
         np.testing.assert_allclose(smallest[k], exact, atol=1e-5)
 
 
+@pytest.mark.builds_keras
 @pytest.mark.parametrize(
     "name", ["BranchAndBound of 8", "certified_radius of envelopes"]
 )

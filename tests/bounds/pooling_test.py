@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from tfrobust import threats, verifiers
 
+pytestmark = pytest.mark.keras_free
+
 KINDS = {
     "lines": lambda threat: verifiers.CROWN(threat, intersect=False),
     "crown": verifiers.CROWN,

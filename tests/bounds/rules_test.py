@@ -16,6 +16,8 @@ from tfrobust.bounds.record import problem
 from tfrobust.graph import Trace
 from tfrobust.verifiers import check_rule
 
+pytestmark = pytest.mark.keras_free
+
 RNG = np.random.default_rng(0)
 IMAGE, FIRST, VECTOR = (5, 6, 4), (4, 5, 6), (4,)
 KERNEL = RNG.normal(size=(3, 2, 4, 2)).astype(np.float32)

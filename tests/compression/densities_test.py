@@ -5,6 +5,8 @@ import pytest
 from tfrobust.compression import layer_densities
 from tfrobust.layers.top_k import kept_count
 
+pytestmark = pytest.mark.keras_free
+
 
 def basic(depths):
     """Kernel sizes of a ResNet of basic blocks, in order."""

@@ -5,6 +5,8 @@ import pytest
 
 from tfrobust.compression import layer_densities, packing
 
+pytestmark = pytest.mark.keras_free
+
 GAPS8, GAPS16 = "8-bit gaps + kept signs", "16-bit gaps + kept signs"
 BITMAP = "mask plane + kept signs"
 

@@ -27,7 +27,10 @@ beamed = pytest.mark.skipif(
     reason="Apache Beam is missing: pip install 'tfrobust[beam]'.",
 )
 # Beam's own imports warn.
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [
+    pytest.mark.keras_free,
+    pytest.mark.filterwarnings("ignore"),
+]
 
 
 def linear(x, training=False):

@@ -8,6 +8,8 @@ import tensorflow as tf
 import tfrobust as tfr
 from tfrobust.evaluation import Check, Report, Row
 
+pytestmark = pytest.mark.keras_free
+
 PGD = "PGD(steps=10)"
 
 

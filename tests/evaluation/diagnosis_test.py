@@ -10,6 +10,8 @@ import tfrobust as tfr
 from tfrobust.evaluation import diagnosis
 from tfrobust.evaluation.subject import Subject
 
+pytestmark = pytest.mark.keras_free
+
 LINF = tfr.threats.Linf(0.1)
 PGD = tfr.attacks.PGD(LINF)
 

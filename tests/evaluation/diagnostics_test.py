@@ -4,6 +4,8 @@ import pytest
 import tfrobust as tfr
 from tfrobust.evaluation import Row, diagnostics
 
+pytestmark = pytest.mark.keras_free
+
 LINF = tfr.threats.Linf(0.1)
 FGSM, PGD = tfr.attacks.FGSM(LINF), tfr.attacks.PGD(LINF)
 

@@ -4,6 +4,8 @@ import tensorflow as tf
 
 import tfrobust as tfr
 
+pytestmark = pytest.mark.keras_free
+
 
 def evaluate(model, data, adversaries, **options):
     """Without the diagnostics, unless asked for."""

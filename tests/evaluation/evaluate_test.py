@@ -7,6 +7,8 @@ import tensorflow as tf
 
 import tfrobust as tfr
 
+pytestmark = pytest.mark.keras_free
+
 CLEAN, ATTACKED = 36 / 40, 26 / 40
 
 

@@ -8,6 +8,8 @@ import tfrobust as tfr
 from tfrobust.evaluation import Check, Report, diagnostics
 from tfrobust.evaluation.merging import collected, merged, shards
 
+pytestmark = pytest.mark.keras_free
+
 FOUND = Check("converged", True, "Fine.")
 
 

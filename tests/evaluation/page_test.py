@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from tfrobust.evaluation import Check, Report, Row, page
 
+pytestmark = pytest.mark.keras_free
+
 VOID = {"meta", "img", "br", "circle", "path", "polyline"}
 
 

@@ -12,6 +12,8 @@ from tfrobust.evaluation import Check, Report, Row, page
 from tfrobust.evaluation.adversaries import nature
 from tfrobust.evaluation.row import wilson
 
+pytestmark = pytest.mark.keras_free
+
 # The columns of RobustBench's model information, verbatim.
 ROBUSTBENCH = [
     "link",

@@ -17,6 +17,8 @@ from tfrobust.backend import keras
 from tfrobust.evaluation.stage import Stage
 from tfrobust.evaluation.state import State, _loaded
 
+pytestmark = pytest.mark.keras_free
+
 OPTIONS = {"diagnostic_examples": 12, "curve": (0.5, 1.0), "verbose": 0}
 
 
@@ -124,6 +126,7 @@ def test_a_killed_process_leaves_a_state_to_go_on_from(nursery, tmp_path):
     assert answer in log.read_text().splitlines()
 
 
+@pytest.mark.builds_keras
 def test_another_model_other_data_or_attacks_are_refused(
     model, data, threat, tmp_path
 ):
@@ -241,6 +244,7 @@ def test_damage_of_a_state_is_seen_wherever_it_is(tmp_path):
             _loaded(path)
 
 
+@pytest.mark.builds_keras
 def test_surrogates_and_losses_belong_to_the_run_wherever_they_are(
     model, data, threat, tmp_path
 ):

@@ -8,6 +8,8 @@ import tfrobust as tfr
 from tfrobust.evaluation import Row
 from tfrobust.evaluation.usefulness import counted, of_answers
 
+pytestmark = pytest.mark.keras_free
+
 RNG = np.random.default_rng(0)
 
 

@@ -8,6 +8,8 @@ import pytest
 import tfrobust as tfr
 from tfrobust.backend import keras
 
+pytestmark = pytest.mark.one_keras
+
 SCRIPT = "adversarial_training.py"
 SMALL = (
     "--train_examples=96",

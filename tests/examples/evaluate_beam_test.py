@@ -6,6 +6,8 @@ import pytest
 
 from tfrobust.backend import keras
 
+pytestmark = pytest.mark.one_keras
+
 SCRIPT = "evaluate_beam.py"
 INSTALLED = importlib.util.find_spec("apache_beam") is not None
 

@@ -11,6 +11,8 @@ import tfrobust as tfr
 from tfrobust.backend import keras
 from tfrobust.evaluation import Check, Report, Row
 
+pytestmark = pytest.mark.one_keras
+
 SCRIPT = "evaluate.py"
 
 

@@ -1,5 +1,9 @@
 import json
 
+import pytest
+
+pytestmark = pytest.mark.one_keras
+
 SCRIPT = "serve.py"
 
 

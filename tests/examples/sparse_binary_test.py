@@ -10,6 +10,8 @@ import pytest
 
 from tfrobust.backend import NAME, keras
 
+pytestmark = pytest.mark.one_keras
+
 SCRIPT = "sparse_binary.py"
 ROOT = pathlib.Path(__file__).parents[2]
 SMALL = (

@@ -3,6 +3,8 @@ import json
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.one_keras
+
 SMALL = (
     "--epochs=6",
     "--train_examples=400",

@@ -8,6 +8,8 @@ from tfrobust.compression import packing
 from tfrobust.exporting import decoding
 from tfrobust.exporting.decoding import decode, fingerprint
 
+pytestmark = pytest.mark.keras_free
+
 
 def signs(shape, density):
     random = np.random.default_rng(0)

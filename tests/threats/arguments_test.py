@@ -4,6 +4,8 @@ import tensorflow as tf
 
 from tfrobust.threats import L1, L2, Box, Linf
 
+pytestmark = pytest.mark.keras_free
+
 X = np.full((2, 3), 0.5, np.float32)
 NORMS = [Linf, L2, L1]
 

@@ -5,6 +5,8 @@ import tensorflow as tf
 from tfrobust import schedules
 from tfrobust.threats import Box, Linf
 
+pytestmark = pytest.mark.keras_free
+
 X = np.array([[0.5, 0.1, 1.0], [0.0, 0.95, 0.5]], np.float32)
 RADIUS = [0.1, 0.2, 0.3]
 

@@ -9,6 +9,8 @@ from tfrobust import attacks
 from tfrobust.losses import margin
 from tfrobust.threats import L1
 
+pytestmark = pytest.mark.keras_free
+
 LOW, HIGH = -0.5, 1.5
 
 

@@ -1,7 +1,10 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tfrobust.threats import L2
+
+pytestmark = pytest.mark.keras_free
 
 LOW, HIGH = -0.5, 1.5
 

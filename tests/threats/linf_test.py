@@ -5,6 +5,8 @@ import tensorflow as tf
 from tfrobust import schedules
 from tfrobust.threats import L1, L2, Linf
 
+pytestmark = pytest.mark.keras_free
+
 LOW, HIGH = -0.5, 1.5
 X = np.array([[0.5, 0.1, 1.0], [0.0, 0.95, 0.5]], np.float32)
 

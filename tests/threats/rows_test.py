@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from tfrobust.threats.rows import bisect, multiplier
 
+pytestmark = pytest.mark.keras_free
+
 RNG = np.random.default_rng(4)
 ROWS = tf.constant(RNG.normal(size=(50, 40)) * 3, tf.float32)
 SHARES = RNG.uniform(0, 1, (2, 50, 40)) * RNG.choice([0, 1], (2, 50, 40))

@@ -4,6 +4,8 @@ import tensorflow as tf
 
 from tfrobust.verifiers.augmented_lagrangian import augmented_lagrangian
 
+pytestmark = pytest.mark.keras_free
+
 A = np.array([[[1.0, 4.0, 0.1]], [[2.0, 1.0, 5.0]]], np.float32)
 START = np.log(np.full((2, 3), 0.05, np.float32))
 

@@ -7,6 +7,8 @@ from tfrobust.threats import Box
 from tfrobust.verifiers.box_pictures import save_histogram, save_map
 from tfrobust.verifiers.certified_boxes import CertifiedBoxes
 
+pytestmark = pytest.mark.keras_free
+
 pytest.importorskip("matplotlib")
 
 

@@ -4,6 +4,8 @@ import pytest
 from tfrobust.threats import Box
 from tfrobust.verifiers.certified_boxes import CertifiedBoxes
 
+pytestmark = pytest.mark.keras_free
+
 
 @pytest.fixture
 def boxes():

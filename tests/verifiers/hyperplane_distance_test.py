@@ -9,6 +9,8 @@ from scipy import optimize
 from tfrobust.verifiers import hyperplane_distance as module
 from tfrobust.verifiers.hyperplane_distance import hyperplane_distance
 
+pytestmark = pytest.mark.keras_free
+
 ORDERS = [1.0, 2.0, math.inf]
 FAR = np.full((1, 1, 1), 1e6)
 
