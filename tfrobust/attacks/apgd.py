@@ -10,11 +10,11 @@ import tensorflow as tf
 from tfrobust import checks, losses, streams
 from tfrobust.adversary import Attack
 from tfrobust.attacks import severity
+from tfrobust.attacks.active import on_active, while_active, worse
 from tfrobust.attacks.boundary import wrong_classes
 from tfrobust.attacks.climb import Climb
 from tfrobust.attacks.momentum_rule import MomentumRule
 from tfrobust.attacks.sparse_rule import SparseRule
-from tfrobust.attacks.standing import on_standing, while_standing, worse
 from tfrobust.backend import register
 from tfrobust.gradients import input_gradient
 from tfrobust.threats import Threat
@@ -150,11 +150,11 @@ class APGD(Attack):
 
         rows = self.threat, x, *labels
         step = functools.partial(self._step, model, plan)
-        stands = Climb.stands if self.early_stop else None
-        climb = while_standing(step, stands, self.steps, climb, *rows)
+        active = Climb.active if self.early_stop else None
+        climb = while_active(step, active, self.steps, climb, *rows)
         last = functools.partial(self._last, model)
-        standing = climb.stands() if self.early_stop else None
-        climb = on_standing(last, standing, climb, *rows)
+        left = climb.active() if self.early_stop else None
+        climb = on_active(last, left, climb, *rows)
         return climb.best, climb.best_loss
 
     def _step(self, model, plan, number, climb, threat, x, *labels):

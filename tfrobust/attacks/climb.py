@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tfrobust.attacks.standing import choose
+from tfrobust.attacks.active import choose
 
 
 class Climb(NamedTuple):
@@ -42,7 +42,7 @@ class Climb(NamedTuple):
             best_loss=tf.where(loss < math.inf, -math.inf, math.inf),
         )
 
-    def stands(self):
+    def active(self):
         """Where the model hasn't erred yet, shape `[batch]`."""
         return self.best_loss < math.inf
 

@@ -5,7 +5,7 @@ import tensorflow as tf
 from tfrobust import checks
 from tfrobust.adversary import Attack, named
 from tfrobust.attacks import severity
-from tfrobust.attacks.standing import choose, on_standing
+from tfrobust.attacks.active import choose, on_active
 from tfrobust.backend import register
 
 
@@ -107,7 +107,7 @@ def tried(attack, model, found, x, y, averages=1):
         margin = severity.lead(y, mean_logits(model, point, averages))
         return choose(margin > found[1], (point, margin), found)
 
-    return on_standing(run, found[1] <= 0, found, attack.threat, x, y)
+    return on_active(run, found[1] <= 0, found, attack.threat, x, y)
 
 
 def mean_logits(model, x, count=1):

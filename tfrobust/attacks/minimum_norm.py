@@ -5,8 +5,8 @@ import tensorflow as tf
 from tfrobust import checks
 from tfrobust.adversary import Attack
 from tfrobust.attacks import severity
+from tfrobust.attacks.active import choose, on_active
 from tfrobust.attacks.ensemble import mean_logits
-from tfrobust.attacks.standing import choose, on_standing
 from tfrobust.backend import register
 
 
@@ -81,7 +81,7 @@ class MinimumNorm(Attack):
                 nearest = choose(wrong | first, point, nearest)
                 return nearest, lower, upper, wrong | (number > 0)
 
-            return number + 1, *on_standing(
+            return number + 1, *on_active(
                 run, state[-1], state, self.threat, x, y
             )
 

@@ -7,10 +7,10 @@ import tensorflow as tf
 from tfrobust import checks, losses, streams
 from tfrobust.adversary import Attack
 from tfrobust.attacks import severity
-from tfrobust.attacks.standing import (
+from tfrobust.attacks.active import (
     choose,
-    on_standing,
-    while_standing,
+    on_active,
+    while_active,
     worse,
 )
 from tfrobust.backend import register
@@ -112,7 +112,7 @@ class PGD(Attack):
             start = self._start(x, streams.fold(seed, 0))
             return self._climb(model, x, y, start, found)[0]
         return tf.while_loop(
-            lambda _, point, loss: tf.reduce_any(_stands(loss)),
+            lambda _, point, loss: tf.reduce_any(_active(loss)),
             restart,
             (0, *found),
             maximum_iterations=self.restarts,
@@ -130,7 +130,7 @@ class PGD(Attack):
         """Returns a point, and its loss if `best`, from one start."""
         velocity = tf.zeros_like(x) if self.momentum else ()
         if self.best:
-            done = tf.where(_stands(found[1]), -math.inf, math.inf)
+            done = tf.where(_active(found[1]), -math.inf, math.inf)
             found = (start, done)
 
         def step(number, state, threat, x, y, box):
@@ -150,7 +150,7 @@ class PGD(Attack):
             moved = threat.ascend(x, point, gradient, self.step_size)
             moved = threat.project(x, moved, box)
             if not self.best:
-                moved = choose(_stands(judged), moved, point)
+                moved = choose(_active(judged), moved, point)
             return tf.ensure_shape(moved, x.shape), velocity, found
 
         def last(state, threat, x, y):
@@ -160,15 +160,15 @@ class PGD(Attack):
             return *state[:2], worse((point, values), found)
 
         state, rows = (start, velocity, found), (self.threat, x, y)
-        stands = (
-            (lambda state: _stands(state[2][1])) if self.early_stop else None
+        active = (
+            (lambda state: _active(state[2][1])) if self.early_stop else None
         )
         box = self.threat.box(x)
-        state = while_standing(step, stands, self.steps, state, *rows, box)
+        state = while_active(step, active, self.steps, state, *rows, box)
         if not self.best:
             return state[:1]
-        standing = stands(state) if stands else None
-        return on_standing(last, standing, state, *rows)[2]
+        left = active(state) if active else None
+        return on_active(last, left, state, *rows)[2]
 
     def _ascended(self, y, outputs):
         values = severity.ascended(self.loss, y, outputs)
@@ -188,5 +188,5 @@ def _lowest(x):
     return tf.fill(tf.shape(x)[:1], -math.inf)
 
 
-def _stands(loss):
+def _active(loss):
     return loss < math.inf

@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfrobust import checks, losses, streams
 from tfrobust.adversary import Attack
 from tfrobust.attacks import severity, square_moves, windows
-from tfrobust.attacks.standing import on_standing, while_standing, worse
+from tfrobust.attacks.active import on_active, while_active, worse
 from tfrobust.backend import register
 from tfrobust.threats import Threat
 
@@ -105,10 +105,10 @@ class Square(Attack):
 
             ends = square_moves.limits(threat, images)
             inputs = threat, images, y, ends, streams.keys(x)
-            return number + 1, *on_standing(run, _stands(found), found, *inputs)
+            return number + 1, *on_active(run, _active(found), found, *inputs)
 
         found = tf.while_loop(
-            lambda number, *found: tf.reduce_any(_stands(found)),
+            lambda number, *found: tf.reduce_any(_active(found)),
             restart,
             (0, images, self._judged(y, logits)),
             maximum_iterations=self.restarts,
@@ -145,7 +145,7 @@ class Square(Attack):
             return worse(judged(change, y), state)
 
         inputs = judged(start, y), threat, x, y, ends, keys
-        return while_standing(query, _stands, self.queries - 1, *inputs)
+        return while_active(query, _active, self.queries - 1, *inputs)
 
 
 def _as_images(x, threat):
@@ -160,5 +160,5 @@ def _as_images(x, threat):
     return tf.reshape(x, shape), threat._replace(epsilon=epsilon, mask=None)
 
 
-def _stands(state):
+def _active(state):
     return state[1] < math.inf

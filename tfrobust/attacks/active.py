@@ -1,6 +1,6 @@
-"""Computing only on the examples that still stand.
+"""Computing only on the active examples.
 
-What has fallen is taken out of the batch, so that it costs nothing more. The
+What is finished is taken out of the batch, so that it costs nothing more. The
 result never changes but for rounding: examples don't interact. A model is
 never asked about an empty batch, on which the gradient of a max pooling
 crashes TensorFlow.
@@ -9,13 +9,13 @@ crashes TensorFlow.
 import tensorflow as tf
 
 
-def on_standing(run, standing, state, threat, x, *inputs):
-    """Runs once on the standing examples; the others keep their state.
+def on_active(run, active, state, threat, x, *inputs):
+    """Runs once on the active examples; the others keep their state.
 
     Args:
         run: A function `run(state, threat, x, *inputs) -> state` of which no
             example depends on another.
-        standing: Which examples to run on, shape `[batch]`, bool; None for
+        active: Which examples to run on, shape `[batch]`, bool; None for
             all, without any dynamic shape.
         state: What `run` updates: nested tensors of shape `[batch, ...]`.
         threat: A `Threat` on x.
@@ -25,9 +25,9 @@ def on_standing(run, standing, state, threat, x, *inputs):
     Returns:
         The new state.
     """
-    if standing is None:
+    if active is None:
         return run(state, threat, x, *inputs)
-    index = tf.where(standing)[:, 0]
+    index = tf.where(active)[:, 0]
 
     def some():
         new = run(*_rows(index, state, threat, x, *inputs))
@@ -36,21 +36,21 @@ def on_standing(run, standing, state, threat, x, *inputs):
     return tf.cond(tf.size(index) > 0, some, lambda: state)
 
 
-def while_standing(step, stands, count, state, threat, x, *inputs):
-    """Repeats a step on the examples that still stand.
+def while_active(step, active, count, state, threat, x, *inputs):
+    """Repeats a step on the examples that are still active.
 
-    They are gathered again whenever an eighth of the gathered have fallen:
-    neither are many fallen ones computed, nor is much copied for a few.
+    They are gathered again whenever an eighth of the gathered are finished:
+    neither are many finished ones computed, nor is much copied for a few.
 
     Args:
         step: A function `step(number, state, threat, x, *inputs) -> state` of
             which no example depends on another; `number` counts from 0.
-        stands: A function `stands(state) -> [batch]`, bool. The step may run
-            on what has fallen and must leave what is read of it as it is;
-            it must not rise again. None if nothing ever falls: then no shape
-            is dynamic.
+        active: A function `active(state) -> [batch]`, bool. The step may run
+            on what is finished and must leave what is read of it as it is;
+            it must not become active again. None if nothing ever finishes:
+            then no shape is dynamic.
         count: Largest number of steps.
-        state: As in `on_standing`, as are the rest.
+        state: As in `on_active`, as are the rest.
 
     Returns:
         The last state.
@@ -60,7 +60,7 @@ def while_standing(step, stands, count, state, threat, x, *inputs):
         def going(number, state):
             if least is None:
                 return number < count
-            return (number < count) & (_count(stands(state)) > least)
+            return (number < count) & (_count(active(state)) > least)
 
         def advance(number, old):
             new = step(number, old, *inputs)
@@ -68,25 +68,25 @@ def while_standing(step, stands, count, state, threat, x, *inputs):
 
         return tf.while_loop(going, advance, (number, state))
 
-    if stands is None:
+    if active is None:
         return group(0, state, threat, x, *inputs)[1]
 
     def regroup(number, state):
-        index = tf.where(stands(state))[:, 0]
+        index = tf.where(active(state))[:, 0]
         rows = _rows(index, state, threat, x, *inputs)
         least = 7 * tf.size(index) // 8
         number, new = group(number, *rows, least=least)
         return number, _put(state, index, new)
 
     return tf.while_loop(
-        lambda number, state: (number < count) & tf.reduce_any(stands(state)),
+        lambda number, state: (number < count) & tf.reduce_any(active(state)),
         regroup,
         (0, state),
     )[1]
 
 
 def choose(mask, new, old):
-    """Takes the rows of `new` where `mask`, else of `old`; both may nest."""
+    """Takes the examples of `new` where `mask`, else of `old`; both nest."""
 
     def chosen(a, b):
         # Twice as fast as to broadcast the mask.
@@ -96,7 +96,7 @@ def choose(mask, new, old):
 
 
 def worse(candidate, incumbent):
-    """Keeps of two tuples the rows of larger loss, their second entry."""
+    """Keeps of two tuples the examples of larger loss, their second entry."""
     return choose(candidate[1] > incumbent[1], candidate, incumbent)
 
 
