@@ -19,6 +19,7 @@ from tfrobust import (
     verifiers,
 )
 from tfrobust.backend import keras, register
+from tfrobust.gathering import gathered
 
 LOW, HIGH = -0.42, 2.83
 ORDERS = {threats.Linf: np.inf, threats.L2: 2, threats.L1: 1}
@@ -346,7 +347,7 @@ def test_points_depend_neither_on_batch_size_nor_on_order(
 ):
     together = found(attack, threat)
     for index in [[3, 1]] + [[4, 3, 2, 1, 0], [1]] * (threat == "Linf-number"):
-        some, x, y = ATTACKED[threat].rows(index, X, Y)
+        some, x, y = gathered(index, X, (ATTACKED[threat], X, Y))
         points = ATTACKS[attack](some, seed=2).perturb(network, x, y)
         np.testing.assert_allclose(points, together[index], atol=1e-6)
 

@@ -61,12 +61,11 @@ class Attack(Adversary):
     def perturb(self, model, x, y):
         """Returns the worst points found, shape and range of x, float32."""
 
-        def perturbed(threat, x, y):
-            attack = self.against(threat)
+        def perturbed(attack, x, y):
             with hoisting.fixed_weights():
                 return tf.stop_gradient(attack._perturb(model, x, y))
 
-        return in_halves(perturbed, self.threat, self.threat.checked(x), y)
+        return in_halves(perturbed, self, self.threat.checked(x), y)
 
     def search(self, model, x, y):
         return self.perturb(model, x, y)

@@ -6,45 +6,67 @@ never asked about an empty batch, on which the gradient of a max pooling
 crashes TensorFlow.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 
+from tfrobust.configurable import Configurable
+from tfrobust.gathering import gathered
 
-def on_active(run, active, state, threat, x, *inputs):
+
+def on_active(
+    run: Callable[..., Any],
+    active: tf.Tensor | None,
+    state: Any,
+    adversary: Configurable,
+    x: tf.Tensor,
+    *inputs: Any,
+) -> Any:
     """Runs once on the active examples; the others keep their state.
 
     Args:
-        run: A function `run(state, threat, x, *inputs) -> state` of which no
-            example depends on another.
+        run: A function `run(state, adversary, x, *inputs) -> state` of which
+            no example depends on another.
         active: Which examples to run on, shape `[batch]`, bool; None for
             all, without any dynamic shape.
         state: What `run` updates: nested tensors of shape `[batch, ...]`.
-        threat: A `Threat` on x.
+        adversary: What is configured for x, such as an `Attack` or a `Threat`.
         x: Inputs, shape `[batch, ...]`.
-        *inputs: What `run` only reads: nested tensors, shape `[batch, ...]`.
+        *inputs: What `run` only reads: nested tensors, shape `[batch, ...]`,
+            or None.
 
     Returns:
         The new state.
     """
+    inputs = adversary, x, *inputs
     if active is None:
-        return run(state, threat, x, *inputs)
+        return run(state, *inputs)
     index = tf.where(active)[:, 0]
 
     def some():
-        new = run(*_rows(index, state, threat, x, *inputs))
-        return _put(state, index, new)
+        return _put(state, index, run(*gathered(index, x, (state, *inputs))))
 
     return tf.cond(tf.size(index) > 0, some, lambda: state)
 
 
-def while_active(step, active, count, state, threat, x, *inputs):
+def while_active(
+    step: Callable[..., Any],
+    active: Callable[[Any], tf.Tensor] | None,
+    count: int,
+    state: Any,
+    adversary: Configurable,
+    x: tf.Tensor,
+    *inputs: Any,
+) -> Any:
     """Repeats a step on the examples that are still active.
 
     They are gathered again whenever an eighth of the gathered are finished:
     neither are many finished ones computed, nor is much copied for a few.
 
     Args:
-        step: A function `step(number, state, threat, x, *inputs) -> state` of
-            which no example depends on another; `number` counts from 0.
+        step: A function `step(number, state, adversary, x, *inputs) -> state`
+            of which no example depends on another; `number` counts from 0.
         active: A function `active(state) -> [batch]`, bool. The step may run
             on what is finished and must leave what is read of it as it is;
             it must not become active again. None if nothing ever finishes:
@@ -55,13 +77,9 @@ def while_active(step, active, count, state, threat, x, *inputs):
     Returns:
         The last state.
     """
+    inputs = adversary, x, *inputs
 
-    def group(number, state, *inputs, least=None):
-        def going(number, state):
-            if least is None:
-                return number < count
-            return (number < count) & (_count(active(state)) > least)
-
+    def repeat(going, number, state, *inputs):
         def advance(number, old):
             new = step(number, old, *inputs)
             return number + 1, tf.nest.map_structure(_with_shape, new, old)
@@ -69,23 +87,26 @@ def while_active(step, active, count, state, threat, x, *inputs):
         return tf.while_loop(going, advance, (number, state))
 
     if active is None:
-        return group(0, state, threat, x, *inputs)[1]
+        return repeat(lambda number, _: number < count, 0, state, *inputs)[1]
 
     def regroup(number, state):
         index = tf.where(active(state))[:, 0]
-        rows = _rows(index, state, threat, x, *inputs)
         least = 7 * tf.size(index) // 8
-        number, new = group(number, *rows, least=least)
+
+        def going(number, state):
+            return (number < count) & (_count(active(state)) > least)
+
+        some = gathered(index, x, (state, *inputs))
+        number, new = repeat(going, number, *some)
         return number, _put(state, index, new)
 
-    return tf.while_loop(
-        lambda number, state: (number < count) & tf.reduce_any(active(state)),
-        regroup,
-        (0, state),
-    )[1]
+    def left(number, state):
+        return (number < count) & tf.reduce_any(active(state))
+
+    return tf.while_loop(left, regroup, (0, state))[1]
 
 
-def choose(mask, new, old):
+def choose(mask: tf.Tensor, new: Any, old: Any) -> Any:
     """Takes the examples of `new` where `mask`, else of `old`; both nest."""
 
     def chosen(a, b):
@@ -95,24 +116,18 @@ def choose(mask, new, old):
     return tf.nest.map_structure(chosen, new, old)
 
 
-def worse(candidate, incumbent):
+def worse(candidate: Any, incumbent: Any) -> Any:
     """Keeps of two tuples the examples of larger loss, their second entry."""
     return choose(candidate[1] > incumbent[1], candidate, incumbent)
 
 
-def _rows(index, state, threat, x, *inputs):
-    """The state, the threat and the inputs of some examples."""
-    threat, x, state, *inputs = threat.rows(index, x, state, *inputs)
-    return state, threat, x, *inputs
-
-
-def _put(state, index, rows):
-    """Writes the rows of some examples back into the state of all."""
+def _put(state, index, some):
+    """Writes what became of some examples back into the state of all."""
 
     def put(old, new):
         return tf.tensor_scatter_nd_update(old, index[:, tf.newaxis], new)
 
-    return tf.nest.map_structure(put, state, rows)
+    return tf.nest.map_structure(put, state, some)
 
 
 def _with_shape(new, old):

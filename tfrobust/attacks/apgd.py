@@ -148,17 +148,17 @@ class APGD(Attack):
         share = None if several else (0.2 if self.early_stop else 0.05)
         climb = Climb.begin(rule.begin(x, point, share), point, found[1])
 
-        rows = self.threat, x, *labels
+        problem = self.threat, x, *labels
         step = functools.partial(self._step, model, plan)
         active = Climb.active if self.early_stop else None
-        climb = while_active(step, active, self.steps, climb, *rows)
+        climb = while_active(step, active, self.steps, climb, *problem)
         last = functools.partial(self._last, model)
         left = climb.active() if self.early_stop else None
-        climb = on_active(last, left, climb, *rows)
+        climb = on_active(last, left, climb, *problem)
         return climb.best, climb.best_loss
 
     def _step(self, model, plan, number, climb, threat, x, *labels):
-        first, factor, rises = (tf.gather(row, number) for row in plan)
+        first, factor, rises = (tf.gather(entries, number) for entries in plan)
         if plan.factor[0] > 1:
             threat = _scaled(threat, x, factor)
             climb = tf.cond(
@@ -191,9 +191,9 @@ class APGD(Attack):
         early = 3 * self.steps // 10 if several else 0
         stages = {3.0: early, 2.0: early, 1.0: self.steps - 2 * early}
         rises = [np.full(length, -1, np.float32) for length in stages.values()]
-        for row in rises:
-            checkpoints = rule.checkpoints(len(row))
-            row[checkpoints] = self.rho * np.diff([0, *checkpoints])
+        for stage in rises:
+            checkpoints = rule.checkpoints(len(stage))
+            stage[checkpoints] = self.rho * np.diff([0, *checkpoints])
         first = [np.arange(length) == 0 for length in stages.values()]
         return _Plan(
             first=np.concatenate(first),

@@ -102,12 +102,12 @@ def tried(attack, model, found, x, y, averages=1):
         What is found now, as `found`.
     """
 
-    def run(found, threat, x, y):
-        point = attack.against(threat)._perturb(model, x, y)
+    def run(found, attack, x, y):
+        point = attack._perturb(model, x, y)
         margin = severity.lead(y, mean_logits(model, point, averages))
         return choose(margin > found[1], (point, margin), found)
 
-    return on_active(run, found[1] <= 0, found, attack.threat, x, y)
+    return on_active(run, found[1] <= 0, found, attack, x, y)
 
 
 def mean_logits(model, x, count=1):

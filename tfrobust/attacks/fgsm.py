@@ -13,7 +13,8 @@ class FGSM(Attack):
 
     Args:
         threat: The set to search, a `Threat`.
-        step_size: Length of the step as a fraction of the threat's epsilon.
+        step_size: Length of the step as a fraction of the threat's epsilon,
+            as in `PGD`.
         random_start: How far to start from x, as a fraction of the way to a
             random point of the threat.
         targeted: Whether `y` names the class to reach.
@@ -23,6 +24,8 @@ class FGSM(Attack):
     Reference: Goodfellow et al., 2015, arXiv 1412.6572, section 4; FGSM-RS:
     Wong et al., 2020, arXiv 2001.03994, algorithm 3.
     """
+
+    per_example = ("step_size",)
 
     def __init__(
         self,

@@ -67,8 +67,9 @@ class MinimumNorm(Attack):
         def halve(number, *state):
             first = number == 0
 
-            def run(state, threat, x, y):
+            def run(state, attack, x, y):
                 nearest, lower, upper, _ = state
+                threat = attack.threat
                 radius = tf.where(first, upper, (lower + upper) / 2)
                 inner = attack.against(threat._replace(epsilon=radius))
                 point = inner._perturb(model, x, y)
@@ -81,9 +82,7 @@ class MinimumNorm(Attack):
                 nearest = choose(wrong | first, point, nearest)
                 return nearest, lower, upper, wrong | (number > 0)
 
-            return number + 1, *on_active(
-                run, state[-1], state, self.threat, x, y
-            )
+            return number + 1, *on_active(run, state[-1], state, attack, x, y)
 
         state = x, tf.zeros_like(upper), upper, lead <= 0
         return tf.while_loop(

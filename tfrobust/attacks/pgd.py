@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks, losses, streams
@@ -16,6 +17,7 @@ from tfrobust.attacks.active import (
 from tfrobust.backend import register
 from tfrobust.gradients import input_gradient
 from tfrobust.threats import Threat
+from tfrobust.threats.rows import column
 
 
 @register
@@ -26,7 +28,8 @@ class PGD(Attack):
         threat: The set to search, a `Threat`.
         steps: Number of ascent steps, at least 1.
         step_size: Length of a step as a fraction of the threat's epsilon, so
-            that it follows an epsilon that moves.
+            that it follows an epsilon that moves; one number, or one for each
+            example, shape `[batch]`.
         random_start: How far to start from x, as a fraction of the way to a
             random point of the threat; 0 starts at x.
         restarts: Number of runs, of which the worst point is kept.
@@ -62,6 +65,8 @@ class PGD(Attack):
     Dong et al., 2018, arXiv 1710.06081, equation 6.
     """
 
+    per_example = ("step_size",)
+
     def __init__(
         self,
         threat,
@@ -78,8 +83,7 @@ class PGD(Attack):
     ):
         checks.kind(threat, Threat, "threat", "tfr.threats.Linf(8 / 255)")
         checks.count(steps, "steps")
-        checks.number(step_size, "step_size")
-        checks.argument(step_size > 0, "step_size", "be positive", step_size)
+        _check_size(step_size)
         checks.number(random_start, "random_start", 0, 1)
         checks.count(restarts, "restarts")
         checks.number(momentum, "momentum", 0)
@@ -133,7 +137,8 @@ class PGD(Attack):
             done = tf.where(_active(found[1]), -math.inf, math.inf)
             found = (start, done)
 
-        def step(number, state, threat, x, y, box):
+        def step(number, state, attack, x, y, box):
+            threat, size = attack.threat, column(attack.step_size, x)
             point, velocity, found = state
             values, outputs, gradient = input_gradient(
                 model, point, lambda outputs: self._ascended(y, outputs)
@@ -143,32 +148,32 @@ class PGD(Attack):
                 found = worse((point, judged), found)
             if self.momentum:
                 axes = list(range(1, x.shape.rank))
-                size = tf.reduce_mean(tf.abs(gradient), axes, keepdims=True)
-                gradient = tf.math.divide_no_nan(gradient, size)
+                mean = tf.reduce_mean(tf.abs(gradient), axes, keepdims=True)
+                gradient = tf.math.divide_no_nan(gradient, mean)
                 gradient += self.momentum * velocity
                 velocity = gradient
-            moved = threat.ascend(x, point, gradient, self.step_size)
+            moved = threat.ascend(x, point, gradient, size)
             moved = threat.project(x, moved, box)
             if not self.best:
                 moved = choose(_active(judged), moved, point)
             return tf.ensure_shape(moved, x.shape), velocity, found
 
-        def last(state, threat, x, y):
+        def last(state, attack, x, y):
             point, _, found = state
             outputs = tf.cast(model(point, training=False), tf.float32)
             values = self._judged(y, self._ascended(y, outputs), outputs)
             return *state[:2], worse((point, values), found)
 
-        state, rows = (start, velocity, found), (self.threat, x, y)
+        state, problem = (start, velocity, found), (self, x, y)
         active = (
             (lambda state: _active(state[2][1])) if self.early_stop else None
         )
         box = self.threat.box(x)
-        state = while_active(step, active, self.steps, state, *rows, box)
+        state = while_active(step, active, self.steps, state, *problem, box)
         if not self.best:
             return state[:1]
         left = active(state) if active else None
-        return on_active(last, left, state, *rows)[2]
+        return on_active(last, left, state, *problem)[2]
 
     def _ascended(self, y, outputs):
         values = severity.ascended(self.loss, y, outputs)
@@ -181,6 +186,21 @@ class PGD(Attack):
         lead = losses.margin(y, outputs)
         over = (-lead if self.targeted else lead) > 0
         return severity.judged(values, outputs, over)
+
+
+def _check_size(step_size):
+    """Refuses step sizes that aren't positive, if they are known yet."""
+    checks.argument(
+        len(np.shape(step_size)) <= 1,
+        "step_size",
+        "be one number, or one for each example",
+        step_size,
+    )
+    if tf.is_tensor(step_size):
+        return
+    for size in np.ravel(step_size).tolist():
+        checks.number(size, "step_size")
+        checks.argument(size > 0, "step_size", "be positive", size)
 
 
 def _lowest(x):
