@@ -18,6 +18,7 @@ from tfrobust import (
     threats,
     verifiers,
 )
+from tfrobust.adversary import Attack
 from tfrobust.backend import keras, register
 from tfrobust.gathering import gathered
 
@@ -350,6 +351,38 @@ def test_points_depend_neither_on_batch_size_nor_on_order(
         some, x, y = gathered(index, X, (ATTACKED[threat], X, Y))
         points = ATTACKS[attack](some, seed=2).perturb(network, x, y)
         np.testing.assert_allclose(points, together[index], atol=1e-6)
+
+
+class Made(Attack):
+    """A user's composite, which makes its part when it is asked."""
+
+    def __init__(self, threat):
+        self.threat = threat
+
+    def _perturb(self, model, x, y, start, step):
+        part = attacks.PGD(self.threat, steps=1)
+        return part._perturb(model, x, y, start, step)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        Made(LINF),
+        attacks.Ensemble([Made(LINF)]),
+        attacks.Restart(Made(LINF), restarts=2),
+        attacks.Transfer(attacks.Restart(Made(LINF), restarts=1), surrogate),
+        attacks.MinimumNorm(Made(LINF), steps=1),
+        attacks.Ensemble([attacks.FGSM(LINF, random_start=1.0)]),
+    ],
+    ids=["user", "ensemble", "restart", "transfer", "minimum-norm", "fgsm"],
+)
+def test_a_composite_attack_draws_anew_each_step(network, attack):
+    y = np.argmax(network(X), axis=1)
+    first, second, again = (
+        attack.at(step).perturb(network, X, y).numpy() for step in (0, 1, 1)
+    )
+    assert np.any(first != second)
+    np.testing.assert_array_equal(second, again)
 
 
 @every_norm

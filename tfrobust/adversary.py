@@ -35,15 +35,15 @@ class Adversary(Configurable, abc.ABC):
         return self._replace(**_against(vars(self), threat))
 
     @abc.abstractmethod
-    def search(self, model, x, y):
+    def perturb(self, model, x, y):
         """Returns the points, of x's shape, at which `logits` are read."""
 
     @abc.abstractmethod
     def logits(self, model, point, y, training=False):
-        """Returns the worst logits, read at what `search` found."""
+        """Returns the worst logits, read at what `perturb` found."""
 
     def __call__(self, model, x, y, training=False):
-        return self.logits(model, self.search(model, x, y), y, training)
+        return self.logits(model, self.perturb(model, x, y), y, training)
 
 
 class Attack(Adversary):
@@ -57,18 +57,35 @@ class Attack(Adversary):
     """
 
     step = 0  # The training step, set by `at`; keys the random numbers.
+    takes_start = False  # Whether it searches from any point; see `perturb`.
 
-    def perturb(self, model, x, y):
-        """Returns the worst points found, shape and range of x, float32."""
+    def perturb(self, model, x, y, start=None):
+        """Returns the worst points found, shape and range of x, float32.
 
-        def perturbed(attack, x, y):
+        Args:
+            model: Any callable `model(x, training=False) -> logits`.
+            x: Inputs in the threat's valid range, shape `[batch, ...]`.
+            y: Labels, shape `[batch]`.
+            start: Where the search starts, or the first of several: of x's
+                shape, projected onto the threat, x where it is no number.
+                None leaves it to the attack.
+
+        Raises:
+            ValueError: If `start` has another shape than x, or the attack or
+                one inside doesn't take any.
+        """
+        x = self.threat.checked(x)
+        if start is not None:
+            start = self._startable(start, x)
+
+        def perturbed(attack, x, y, start):
+            if start is not None:
+                start = attack.threat.project(x, start)
             with hoisting.fixed_weights():
-                return tf.stop_gradient(attack._perturb(model, x, y))
+                point = attack._perturb(model, x, y, start, attack.step)
+            return tf.stop_gradient(point)
 
-        return in_halves(perturbed, self, self.threat.checked(x), y)
-
-    def search(self, model, x, y):
-        return self.perturb(model, x, y)
+        return in_halves(perturbed, self, x, y, start)
 
     def logits(self, model, point, y, training=False):
         return tf.cast(model(point, training=training), tf.float32)
@@ -77,8 +94,35 @@ class Attack(Adversary):
         return super().at(step)._replace(step=step)
 
     @abc.abstractmethod
-    def _perturb(self, model, x, y):
-        """Searches from x, which is checked and float32."""
+    def _perturb(self, model, x, y, start, step):
+        """Searches the threat.
+
+        Args:
+            model: As in `perturb`.
+            x: Inputs, checked and float32.
+            y: Labels.
+            start: Points of the threat; None, always if not `takes_start`.
+            step: What keys random numbers beside the seed, a scalar integer.
+                An attack hands it to those inside.
+        """
+
+    def _startable(self, start, x):
+        """Returns points to start from as finite float32."""
+        names = [type(part).__name__ for part in _without_start(self)]
+        if names:
+            raise ValueError(
+                f"`start` must be None for {names[0]}, which itself says where "
+                "it starts. Pass it to FGSM, PGD, APGD, or what runs these."
+            )
+        start = tf.cast(start, tf.float32)
+        if not start.shape.is_compatible_with(x.shape):
+            raise ValueError(
+                f"`start` must have the shape of x, {tuple(x.shape)}. "
+                f"Received shape {tuple(start.shape)}."
+            )
+        # It refuses to broadcast what isn't known to have another shape.
+        fine = tf.math.is_finite(start)
+        return tf.raw_ops.Select(condition=fine, x=start, y=x)
 
 
 class Verifier(Adversary):
@@ -91,7 +135,7 @@ class Verifier(Adversary):
         Entry y is exactly 0.
         """
 
-    def search(self, model, x, y):
+    def perturb(self, model, x, y):
         return self.threat.checked(x)
 
     def logits(self, model, point, y, training=False):
@@ -103,8 +147,7 @@ class Verifier(Adversary):
 def targeted(adversary):
     """Whether it, or a part of it, reads labels as classes to reach."""
     return getattr(adversary, "targeted", False) or any(
-        isinstance(part, Adversary) and targeted(part)
-        for part in tf.nest.flatten(vars(adversary))
+        targeted(part) for part in _parts(adversary)
     )
 
 
@@ -135,6 +178,20 @@ def named(adversaries):
             number += 1
         found[unique] = adversary
     return found
+
+
+def _without_start(attack):
+    """Those of an attack and its parts that take no start."""
+    found = [] if attack.takes_start else [attack]
+    for part in _parts(attack):
+        found += _without_start(part)
+    return found
+
+
+def _parts(adversary):
+    """The adversaries that it holds itself."""
+    held = tf.nest.flatten(vars(adversary))
+    return [part for part in held if isinstance(part, Adversary)]
 
 
 def _against(parts, threat):

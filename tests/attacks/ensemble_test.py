@@ -20,7 +20,7 @@ class Push(Attack):
     def __init__(self, threat, push):
         self.threat, self.push, self.sizes = threat, push, []
 
-    def _perturb(self, model, x, y):
+    def _perturb(self, model, x, y, start, step):
         self.sizes.append(len(x))
         return self.threat.project(x, x + self.push)
 
@@ -65,7 +65,7 @@ class Shift(Attack):
     def __init__(self, threat):
         self.threat = threat
 
-    def _perturb(self, model, x, y):
+    def _perturb(self, model, x, y, start, step):
         return x + [0.125, -0.125]
 
 

@@ -76,6 +76,8 @@ class APGD(Attack):
     and Hein, 2021, arXiv 2103.01208, section 3.
     """
 
+    takes_start = True
+
     def __init__(
         self,
         threat,
@@ -108,7 +110,7 @@ class APGD(Attack):
         self.multi_epsilon, self.averages = multi_epsilon, averages
         self.early_stop, self.seed = early_stop, seed
 
-    def _perturb(self, model, x, y):
+    def _perturb(self, model, x, y, start, step):
         y = tf.convert_to_tensor(y)
         x.shape[:1].assert_is_compatible_with(y.shape[:1])
         found = x, tf.fill(tf.shape(x)[:1], -math.inf)
@@ -120,14 +122,20 @@ class APGD(Attack):
         if self.targets:
             goals = wrong_classes(*labels, clean, self.targets)
             count = goals.shape[1]
-        seed = streams.fold(self.seed, self.step)
+        seed = streams.fold(self.seed, step)
 
         def run(number, *found):
             goal = []
             if self.targets:
                 goal = [tf.gather(goals, number % count, axis=1)]
-            run_seed = streams.fold(seed, number)
-            climbed = self._climb(model, x, (*labels, *goal), found, run_seed)
+
+            def begin(drawn):
+                if start is None:
+                    return drawn
+                return tf.where(number < count, start, drawn)
+
+            run_seed, aim = streams.fold(seed, number), (*labels, *goal)
+            climbed = self._climb(model, x, aim, found, run_seed, begin)
             return number + 1, *worse(climbed, found)
 
         return tf.while_loop(
@@ -137,12 +145,12 @@ class APGD(Attack):
             maximum_iterations=self.restarts * count,
         )[1]
 
-    def _climb(self, model, x, labels, found, seed):
+    def _climb(self, model, x, labels, found, seed, begin):
         """Returns the worst point of one run, and its loss."""
         rule = SparseRule if self.threat.order == 1 else MomentumRule
         plan = self._plan(rule)
         threat = _scaled(self.threat, x, plan.factor[0])
-        point = rule.start(threat, x, seed)
+        point = begin(rule.start(threat, x, seed))
         several = plan.factor[0] > 1
         # As sparse as the start, like every later ball, if there are several.
         share = None if several else (0.2 if self.early_stop else 0.05)

@@ -116,11 +116,11 @@ class AutoAttack(Attack):
                 )
         return found
 
-    def _perturb(self, model, x, y):
+    def _perturb(self, model, x, y, start, step):
         classes = self.logits(model, x, y).shape[-1]
         averages = self.averages if self.version == "rand" else 1
         ensemble = Ensemble(self.components(classes), averages)
-        return ensemble._replace(step=self.step)._perturb(model, x, y)
+        return ensemble._perturb(model, x, y, start, step)
 
     def _standard(self, classes):
         sparse = self.threat.order == 1

@@ -37,6 +37,8 @@ class Ensemble(Attack):
         `Ensemble([PGD(threat, loss="margin"), Square(threat, 1000)])`
     """
 
+    takes_start = True
+
     def __init__(self, attacks, averages=1):
         attacks = named(attacks)
         if not attacks:
@@ -70,23 +72,18 @@ class Ensemble(Attack):
         """Returns sentences on what `components` changed or left out."""
         return []
 
-    def _perturb(self, model, x, y):
+    def _perturb(self, model, x, y, start, step):
         logits = mean_logits(model, x, self.averages)
         y = checks.labels(y, logits)
         found = x, severity.lead(y, logits)
         for attack in self.attacks.values():
             found = tried(
-                attack._replace(step=self.step),
-                model,
-                found,
-                x,
-                y,
-                self.averages,
+                attack, model, found, x, y, start, step, self.averages
             )
         return found[0]
 
 
-def tried(attack, model, found, x, y, averages=1):
+def tried(attack, model, found, x, y, start, step, averages=1):
     """Runs an attack on the examples that are still classified right.
 
     Args:
@@ -96,18 +93,20 @@ def tried(attack, model, found, x, y, averages=1):
             shape `[batch]`.
         x: Inputs, shape `[batch, ...]`, float32.
         y: Integer labels, shape `[batch]`.
+        start: Where the attack starts, of x's shape, or None.
+        step: Scalar integer that keys the random numbers.
         averages: Number of forward passes whose mean logits judge a point.
 
     Returns:
         What is found now, as `found`.
     """
 
-    def run(found, attack, x, y):
-        point = attack._perturb(model, x, y)
+    def run(found, attack, x, y, start):
+        point = attack._perturb(model, x, y, start, step)
         margin = severity.lead(y, mean_logits(model, point, averages))
         return choose(margin > found[1], (point, margin), found)
 
-    return on_active(run, found[1] <= 0, found, attack, x, y)
+    return on_active(run, found[1] <= 0, found, attack, x, y, start)
 
 
 def mean_logits(model, x, count=1):

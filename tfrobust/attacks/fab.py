@@ -95,18 +95,18 @@ class FAB(Attack):
         def misclassified(threat, x, point, distance):
             return distance == 0
 
-        found = self._search(model, x, y, misclassified)
+        found = self._search(model, x, y, misclassified, self.step)
         return tuple(map(tf.stop_gradient, found))
 
-    def _perturb(self, model, x, y):
+    def _perturb(self, model, x, y, start, step):
         def inside(threat, x, point, distance):
             # x, the answer where nothing is found, is in the threat too.
             return tf.math.is_finite(distance) & threat.contains(x, point)
 
-        point, distance = self._search(model, x, y, inside)
+        point, distance = self._search(model, x, y, inside, step)
         return choose(inside(self.threat, x, point, distance), point, x)
 
-    def _search(self, model, x, y, done):
+    def _search(self, model, x, y, done, step):
         """Makes all runs, each on the examples that aren't done."""
         # The gradient isn't used, but that none reaches x is reported here.
         _, logits, _ = input_gradient(
@@ -115,7 +115,7 @@ class FAB(Attack):
         y, logits = losses.class_labels(y, logits)
         targets = boundary.wrong_classes(y, logits, max(self.targets, 1))
         count = targets.shape[1]
-        seed = streams.fold(self.seed, self.step)
+        seed = streams.fold(self.seed, step)
 
         def run(number, state, threat, x, y, targets):
             (nearest, distance, _), start = state, x

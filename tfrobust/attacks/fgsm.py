@@ -25,6 +25,7 @@ class FGSM(Attack):
     Wong et al., 2020, arXiv 2001.03994, algorithm 3.
     """
 
+    takes_start = True
     per_example = ("step_size",)
 
     def __init__(
@@ -41,9 +42,8 @@ class FGSM(Attack):
         self.targeted, self.loss, self.seed = targeted, loss, seed
         self._single_step()
 
-    def _perturb(self, model, x, y):
-        attack = self._single_step()._replace(step=self.step)
-        return attack._perturb(model, x, y)
+    def _perturb(self, model, x, y, start, step):
+        return self._single_step()._perturb(model, x, y, start, step)
 
     def _single_step(self):
         return PGD(**self._arguments(), steps=1, best=False)

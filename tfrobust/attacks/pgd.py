@@ -65,6 +65,7 @@ class PGD(Attack):
     Dong et al., 2018, arXiv 1710.06081, equation 6.
     """
 
+    takes_start = True
     per_example = ("step_size",)
 
     def __init__(
@@ -103,18 +104,21 @@ class PGD(Attack):
         self.momentum, self.targeted, self.best = momentum, targeted, best
         self.loss, self.early_stop, self.seed = loss, early_stop, seed
 
-    def _perturb(self, model, x, y):
-        seed = streams.fold(self.seed, self.step)
+    def _perturb(self, model, x, y, start, step):
+        seed = streams.fold(self.seed, step)
+
+        def run(number, found):
+            begin = self._start(x, streams.fold(seed, number))
+            if start is not None:
+                begin = tf.where(number == 0, start, begin)
+            return self._climb(model, x, y, begin, found)
 
         def restart(number, *found):
-            start = self._start(x, streams.fold(seed, number))
-            climbed = self._climb(model, x, y, start, found)
-            return number + 1, *worse(climbed, found)
+            return number + 1, *worse(run(number, found), found)
 
         found = (x, _lowest(x)) if self.best else ()
         if self.restarts == 1:
-            start = self._start(x, streams.fold(seed, 0))
-            return self._climb(model, x, y, start, found)[0]
+            return run(0, found)[0]
         return tf.while_loop(
             lambda _, point, loss: tf.reduce_any(_active(loss)),
             restart,

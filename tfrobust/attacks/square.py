@@ -87,11 +87,11 @@ class Square(Attack):
         self.loss, self.rescale_schedule = loss, rescale_schedule
         self.overdraw, self.seed = overdraw, seed
 
-    def _perturb(self, model, x, y):
+    def _perturb(self, model, x, y, start, step):
         logits = self.logits(model, x, y)
         y = checks.labels(y, logits)
         images, threat = _as_images(x, self.threat)
-        seed = streams.fold(self.seed, self.step)
+        seed = streams.fold(self.seed, step)
 
         def judged(images, y):
             shape = tf.concat([[-1], tf.shape(x)[1:]], axis=0)

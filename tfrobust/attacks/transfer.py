@@ -36,6 +36,8 @@ class Transfer(Attack):
     Reference: Papernot et al., 2016, arXiv 1605.07277.
     """
 
+    takes_start = True
+
     def __init__(self, attack, surrogate):
         checks.kind(attack, Attack, "attack", "tfr.attacks.PGD(threat)")
         if not callable(surrogate):
@@ -51,6 +53,5 @@ class Transfer(Attack):
         """What the attack searches."""
         return self.attack.threat
 
-    def _perturb(self, model, x, y):
-        attack = self.attack._replace(step=self.step)
-        return attack._perturb(self.surrogate, x, y)
+    def _perturb(self, model, x, y, start, step):
+        return self.attack._perturb(self.surrogate, x, y, start, step)
