@@ -2,13 +2,17 @@
 
 import abc
 import math
-from typing import Any
+from typing import Any, TypeVar
 
 import tensorflow as tf
 
 from tfrobust import hoisting
 from tfrobust.configurable import Configurable
 from tfrobust.halves import in_halves
+from tfrobust.threats import Threat
+from tfrobust.types import Model, TensorLike
+
+Self = TypeVar("Self", bound="Adversary")
 
 
 class Adversary(Configurable, abc.ABC):
@@ -30,19 +34,31 @@ class Adversary(Configurable, abc.ABC):
 
     threat: Any  # The `Threat` that is searched or bounded.
 
-    def against(self, threat):
+    def against(self: Self, threat: Threat) -> Self:
         """Returns a copy that answers for another threat, parts included."""
         return self._replace(**_against(vars(self), threat))
 
     @abc.abstractmethod
-    def perturb(self, model, x, y):
+    def perturb(self, model: Model, x: TensorLike, y: TensorLike) -> tf.Tensor:
         """Returns the points, of x's shape, at which `logits` are read."""
 
     @abc.abstractmethod
-    def logits(self, model, point, y, training=False):
+    def logits(
+        self,
+        model: Model,
+        point: tf.Tensor,
+        y: TensorLike,
+        training: bool = False,
+    ) -> tf.Tensor:
         """Returns the worst logits, read at what `perturb` found."""
 
-    def __call__(self, model, x, y, training=False):
+    def __call__(
+        self,
+        model: Model,
+        x: TensorLike,
+        y: TensorLike,
+        training: bool = False,
+    ) -> tf.Tensor:
         return self.logits(model, self.perturb(model, x, y), y, training)
 
 
@@ -59,7 +75,13 @@ class Attack(Adversary):
     step = 0  # The training step, set by `at`; keys the random numbers.
     takes_start = False  # Whether it searches from any point; see `perturb`.
 
-    def perturb(self, model, x, y, start=None):
+    def perturb(
+        self,
+        model: Model,
+        x: TensorLike,
+        y: TensorLike,
+        start: TensorLike | None = None,
+    ) -> tf.Tensor:
         """Returns the worst points found, shape and range of x, float32.
 
         Args:
@@ -87,10 +109,16 @@ class Attack(Adversary):
 
         return in_halves(perturbed, self, x, y, start)
 
-    def logits(self, model, point, y, training=False):
+    def logits(
+        self,
+        model: Model,
+        point: tf.Tensor,
+        y: TensorLike,
+        training: bool = False,
+    ) -> tf.Tensor:
         return tf.cast(model(point, training=training), tf.float32)
 
-    def at(self, step):
+    def at(self: Self, step: TensorLike) -> Self:
         return super().at(step)._replace(step=step)
 
     @abc.abstractmethod
@@ -144,14 +172,14 @@ class Verifier(Adversary):
         return tf.where(margins < math.inf, -margins, math.nan)
 
 
-def targeted(adversary):
+def targeted(adversary: Adversary) -> bool:
     """Whether it, or a part of it, reads labels as classes to reach."""
     return getattr(adversary, "targeted", False) or any(
         targeted(part) for part in _parts(adversary)
     )
 
 
-def named(adversaries):
+def named(adversaries: Any) -> dict[str, Adversary]:
     """Returns adversaries by name: a dictionary as it is, others by their kind.
 
     Args:
@@ -171,21 +199,21 @@ def named(adversaries):
         )
     if isinstance(adversaries, dict):
         return adversaries
-    found = {}
+    by_name = {}
     for adversary in adversaries:
         name, number = type(adversary).__name__.lower(), 1
-        while (unique := f"{name}-{number}" if number > 1 else name) in found:
+        while (unique := f"{name}-{number}" if number > 1 else name) in by_name:
             number += 1
-        found[unique] = adversary
-    return found
+        by_name[unique] = adversary
+    return by_name
 
 
 def _without_start(attack):
     """Those of an attack and its parts that take no start."""
-    found = [] if attack.takes_start else [attack]
+    refusing = [] if attack.takes_start else [attack]
     for part in _parts(attack):
-        found += _without_start(part)
-    return found
+        refusing += _without_start(part)
+    return refusing
 
 
 def _parts(adversary):

@@ -60,5 +60,5 @@ def in_halves(
 
     if size:
         return halves()
-    found = tf.cond(count < LEAST, lambda: some(tf.range(count)), halves)
-    return tf.ensure_shape(found, x.shape)
+    answer = tf.cond(count < LEAST, lambda: some(tf.range(count)), halves)
+    return tf.ensure_shape(answer, x.shape)

@@ -2,9 +2,9 @@
 
 import functools
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks, losses, streams
@@ -13,19 +13,12 @@ from tfrobust.attacks import severity
 from tfrobust.attacks.active import on_active, while_active, worse
 from tfrobust.attacks.boundary import wrong_classes
 from tfrobust.attacks.climb import Climb
+from tfrobust.attacks.course import Course
 from tfrobust.attacks.momentum_rule import MomentumRule
 from tfrobust.attacks.sparse_rule import SparseRule
 from tfrobust.backend import register
 from tfrobust.gradients import input_gradient
 from tfrobust.threats import Threat
-
-
-class _Plan(NamedTuple):
-    """What is known beforehand of each step; one entry for each."""
-
-    first: np.ndarray  # Whether it is the first in its ball.
-    factor: np.ndarray  # The ball's radius, in units of epsilon.
-    rises: np.ndarray  # If a checkpoint, the rises up to which steps halve.
 
 
 @register
@@ -80,16 +73,16 @@ class APGD(Attack):
 
     def __init__(
         self,
-        threat,
-        steps=100,
-        loss="cross_entropy",
-        restarts=1,
-        targets=0,
-        rho=0.75,
-        multi_epsilon=None,
-        averages=1,
-        early_stop=True,
-        seed=0,
+        threat: Threat,
+        steps: int = 100,
+        loss: str | Callable[..., Any] = "cross_entropy",
+        restarts: int = 1,
+        targets: int = 0,
+        rho: float = 0.75,
+        multi_epsilon: bool | None = None,
+        averages: int = 1,
+        early_stop: bool = True,
+        seed: int = 0,
     ):
         checks.kind(threat, Threat, "threat", "tfr.threats.Linf(8 / 255)")
         counts = {"steps": steps, "restarts": restarts, "averages": averages}
@@ -148,16 +141,18 @@ class APGD(Attack):
     def _climb(self, model, x, labels, found, seed, begin):
         """Returns the worst point of one run, and its loss."""
         rule = SparseRule if self.threat.order == 1 else MomentumRule
-        plan = self._plan(rule)
-        threat = _scaled(self.threat, x, plan.factor[0])
+        several = self.multi_epsilon
+        if several is None:
+            several = self.early_stop and self.threat.order == 1
+        course = Course.plan(rule, self.steps, self.rho, several)
+        threat = _scaled(self.threat, x, course.factor[0])
         point = begin(rule.start(threat, x, seed))
-        several = plan.factor[0] > 1
         # As sparse as the start, like every later ball, if there are several.
-        share = None if several else (0.2 if self.early_stop else 0.05)
+        share = None if course.several else (0.2 if self.early_stop else 0.05)
         climb = Climb.begin(rule.begin(x, point, share), point, found[1])
 
         problem = self.threat, x, *labels
-        step = functools.partial(self._step, model, plan)
+        step = functools.partial(self._step, model, course)
         active = Climb.active if self.early_stop else None
         climb = while_active(step, active, self.steps, climb, *problem)
         last = functools.partial(self._last, model)
@@ -165,9 +160,11 @@ class APGD(Attack):
         climb = on_active(last, left, climb, *problem)
         return climb.best, climb.best_loss
 
-    def _step(self, model, plan, number, climb, threat, x, *labels):
-        first, factor, rises = (tf.gather(entries, number) for entries in plan)
-        if plan.factor[0] > 1:
+    def _step(self, model, course, number, climb, threat, x, *labels):
+        first, factor, rises = (
+            tf.gather(entries, number) for entries in course
+        )
+        if course.several:
             threat = _scaled(threat, x, factor)
             climb = tf.cond(
                 first & (number > 0),
@@ -191,26 +188,6 @@ class APGD(Attack):
         loss = self._judged(labels, *_mean(measure, self.averages))
         return climb.observe(loss, climb.gradient)
 
-    def _plan(self, rule):
-        """What is known beforehand of each step."""
-        several = self.multi_epsilon
-        if several is None:
-            several = self.early_stop and self.threat.order == 1
-        early = 3 * self.steps // 10 if several else 0
-        stages = {3.0: early, 2.0: early, 1.0: self.steps - 2 * early}
-        rises = [np.full(length, -1, np.float32) for length in stages.values()]
-        for stage in rises:
-            checkpoints = rule.checkpoints(len(stage))
-            stage[checkpoints] = self.rho * np.diff([0, *checkpoints])
-        first = [np.arange(length) == 0 for length in stages.values()]
-        return _Plan(
-            first=np.concatenate(first),
-            factor=np.repeat(
-                np.array([*stages], np.float32), [*stages.values()]
-            ),
-            rises=np.concatenate(rises),
-        )
-
     def _losses(self, labels, logits):
         if self.targets:
             y, target = labels
@@ -228,10 +205,10 @@ class APGD(Attack):
         over = False
         if self.early_stop:
             over = losses.margin(labels[0], logits) > 0
-        found = severity.judged(loss, logits, over)
+        worst = severity.judged(loss, logits, over)
         largest = severity.judged(loss, logits)
         largest = tf.minimum(largest, loss.dtype.max)
-        return tf.where(inside, found, largest)
+        return tf.where(inside, worst, largest)
 
 
 def _scaled(threat, x, factor):

@@ -1,5 +1,8 @@
 """Attacks in turn."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import tensorflow as tf
 
 from tfrobust import checks
@@ -7,6 +10,8 @@ from tfrobust.adversary import Attack, named
 from tfrobust.attacks import severity
 from tfrobust.attacks.active import choose, on_active
 from tfrobust.backend import register
+from tfrobust.threats import Threat
+from tfrobust.types import Model, TensorLike
 
 
 @register
@@ -39,11 +44,15 @@ class Ensemble(Attack):
 
     takes_start = True
 
-    def __init__(self, attacks, averages=1):
-        attacks = named(attacks)
-        if not attacks:
+    def __init__(
+        self,
+        attacks: dict[str, Attack] | Sequence[Attack],
+        averages: int = 1,
+    ):
+        self.attacks: dict[str, Any] = named(attacks)
+        if not self.attacks:
             raise ValueError("`attacks` must hold at least one attack.")
-        for name, attack in attacks.items():
+        for name, attack in self.attacks.items():
             if not isinstance(attack, Attack):
                 raise ValueError(
                     "`attacks` must hold attacks, such as "
@@ -51,8 +60,8 @@ class Ensemble(Attack):
                     f"Received: {name!r}: {attack!r}"
                 )
         checks.count(averages, "averages")
-        self.attacks, self.averages = attacks, averages
-        for name, attack in attacks.items():
+        self.averages = averages
+        for name, attack in self.attacks.items():
             if not _same(attack.threat, self.threat):
                 raise ValueError(
                     "`attacks` must all search one threat. Received: "
@@ -60,15 +69,15 @@ class Ensemble(Attack):
                 )
 
     @property
-    def threat(self):
+    def threat(self) -> Threat:
         """What all attacks search."""
         return next(iter(self.attacks.values())).threat
 
-    def components(self, classes):
+    def components(self, classes: int) -> dict[str, Attack]:
         """Returns the attacks by name, for a model of so many classes."""
         return self.attacks
 
-    def notes(self, classes):
+    def notes(self, classes: int) -> list[str]:
         """Returns sentences on what `components` changed or left out."""
         return []
 
@@ -83,7 +92,16 @@ class Ensemble(Attack):
         return found[0]
 
 
-def tried(attack, model, found, x, y, start, step, averages=1):
+def tried(
+    attack: Attack,
+    model: Model,
+    found: tuple[tf.Tensor, tf.Tensor],
+    x: tf.Tensor,
+    y: tf.Tensor,
+    start: tf.Tensor | None,
+    step: TensorLike,
+    averages: int = 1,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Runs an attack on the examples that are still classified right.
 
     Args:
@@ -109,7 +127,7 @@ def tried(attack, model, found, x, y, start, step, averages=1):
     return on_active(run, found[1] <= 0, found, attack, x, y, start)
 
 
-def mean_logits(model, x, count=1):
+def mean_logits(model: Model, x: tf.Tensor, count: int = 1) -> tf.Tensor:
     """The mean logits of several forward passes, float32."""
 
     def logits():

@@ -1,8 +1,13 @@
 """The fast gradient method."""
 
+from collections.abc import Callable
+from typing import Any
+
 from tfrobust.adversary import Attack
 from tfrobust.attacks.pgd import PGD
 from tfrobust.backend import register
+from tfrobust.threats import Threat
+from tfrobust.types import TensorLike
 
 
 @register
@@ -30,12 +35,12 @@ class FGSM(Attack):
 
     def __init__(
         self,
-        threat,
-        step_size=1.0,
-        random_start=0.0,
-        targeted=False,
-        loss="cross_entropy",
-        seed=0,
+        threat: Threat,
+        step_size: TensorLike = 1.0,
+        random_start: float = 0.0,
+        targeted: bool = False,
+        loss: str | Callable[..., Any] = "cross_entropy",
+        seed: int = 0,
     ):
         self.threat = threat
         self.step_size, self.random_start = step_size, random_start

@@ -8,6 +8,7 @@ from tfrobust.attacks import severity
 from tfrobust.attacks.active import choose, on_active
 from tfrobust.attacks.ensemble import mean_logits
 from tfrobust.backend import register
+from tfrobust.threats import Threat
 
 
 @register
@@ -42,7 +43,7 @@ class MinimumNorm(Attack):
 
     takes_start = True
 
-    def __init__(self, attack, steps=10):
+    def __init__(self, attack: Attack, steps: int = 10):
         checks.kind(attack, Attack, "attack", "tfr.attacks.PGD(threat)")
         checks.count(steps, "steps")
         shape = getattr(attack.threat.epsilon, "shape", ())
@@ -54,7 +55,7 @@ class MinimumNorm(Attack):
         self.attack, self.steps = attack, steps
 
     @property
-    def threat(self):
+    def threat(self) -> Threat:
         """What the attack searches, at first."""
         return self.attack.threat
 

@@ -1,6 +1,8 @@
 """Projected gradient descent."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -18,6 +20,7 @@ from tfrobust.backend import register
 from tfrobust.gradients import input_gradient
 from tfrobust.threats import Threat
 from tfrobust.threats.rows import column
+from tfrobust.types import TensorLike
 
 
 @register
@@ -70,17 +73,17 @@ class PGD(Attack):
 
     def __init__(
         self,
-        threat,
-        steps=10,
-        step_size=0.25,
-        random_start=1.0,
-        restarts=1,
-        momentum=0.0,
-        targeted=False,
-        best=True,
-        loss="cross_entropy",
-        early_stop=False,
-        seed=0,
+        threat: Threat,
+        steps: int = 10,
+        step_size: TensorLike = 0.25,
+        random_start: float = 1.0,
+        restarts: int = 1,
+        momentum: float = 0.0,
+        targeted: bool = False,
+        best: bool = True,
+        loss: str | Callable[..., Any] = "cross_entropy",
+        early_stop: bool = False,
+        seed: int = 0,
     ):
         checks.kind(threat, Threat, "threat", "tfr.threats.Linf(8 / 255)")
         checks.count(steps, "steps")

@@ -7,6 +7,7 @@ from tfrobust.adversary import Attack
 from tfrobust.attacks import severity
 from tfrobust.attacks.ensemble import mean_logits, tried
 from tfrobust.backend import register
+from tfrobust.threats import Threat
 
 
 @register
@@ -36,13 +37,13 @@ class Restart(Attack):
 
     takes_start = True
 
-    def __init__(self, attack, restarts):
+    def __init__(self, attack: Attack, restarts: int):
         checks.kind(attack, Attack, "attack", "tfr.attacks.PGD(threat)")
         checks.count(restarts, "restarts")
         self.attack, self.restarts = attack, restarts
 
     @property
-    def threat(self):
+    def threat(self) -> Threat:
         """What the attack searches."""
         return self.attack.threat
 

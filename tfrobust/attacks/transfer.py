@@ -3,6 +3,8 @@
 from tfrobust import checks
 from tfrobust.adversary import Attack
 from tfrobust.backend import register
+from tfrobust.threats import Threat
+from tfrobust.types import Model
 
 
 @register
@@ -38,7 +40,7 @@ class Transfer(Attack):
 
     takes_start = True
 
-    def __init__(self, attack, surrogate):
+    def __init__(self, attack: Attack, surrogate: Model):
         checks.kind(attack, Attack, "attack", "tfr.attacks.PGD(threat)")
         if not callable(surrogate):
             raise ValueError(
@@ -49,7 +51,7 @@ class Transfer(Attack):
         self.attack, self.surrogate = attack, surrogate
 
     @property
-    def threat(self):
+    def threat(self) -> Threat:
         """What the attack searches."""
         return self.attack.threat
 
