@@ -6,7 +6,7 @@ THREATS = {"linf": tfr.threats.Linf, "l2": tfr.threats.L2, "l1": tfr.threats.L1}
 ATTACKS = {
     "fgsm": tfr.attacks.FGSM,
     "pgd": lambda threat: tfr.attacks.PGD(threat, steps=100, step_size=0.1),
-    # Points that stop at a twin's first error hardly transfer.
+    # Points that stop at a surrogate's first error hardly transfer.
     "apgd": lambda threat: tfr.attacks.APGD(threat, early_stop=False),
     "fab": tfr.attacks.FAB,
     "square": tfr.attacks.Square,

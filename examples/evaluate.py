@@ -5,10 +5,10 @@ r"""Attacks a saved model, or the file that is served, and gates a release.
 
 `--model` is a .keras file, the folder of a SavedModel whose signature
 `serving_default` returns `logits`, such as served/1, or a .tflite file. One
-without gradients is attacked through its `--twin`, a .keras file that answers
-alike, and by Square. Without `--model` a small network is first trained on the
-bundled digits. A run that is stopped goes on where it was, if it is given the
-same file to `--resume`.
+without gradients is attacked through its `--surrogate`, a .keras file that
+answers alike, and by Square. Without `--model` a small network is first trained
+on the bundled digits. A run that is stopped goes on where it was, if it is
+given the same file to `--resume`.
 
 With `--min_accuracy` the exit code is 1 when the accuracy under the worst case
 is below it, the report is unreliable, or stronger attacks are known.
@@ -27,7 +27,7 @@ TRANSFERRED = ("fgsm", "pgd", "apgd")
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "What to attack; see above.")
-flags.DEFINE_string("twin", None, "A .keras file with gradients.")
+flags.DEFINE_string("surrogate", None, "A .keras file with gradients.")
 flags.DEFINE_enum("dataset", "digits", list(datasets.SHAPES), "Its test set.")
 flags.DEFINE_string("data_dir", None, "Folder of <dataset>.npz; else download.")
 flags.DEFINE_enum("norm", "linf", list(THREATS), "Norm of the threat.")
@@ -49,31 +49,35 @@ def check_flags(argv):
     if FLAGS.report and pathlib.Path(FLAGS.report).exists():
         raise app.UsageError(f"--report={FLAGS.report} exists. Name a new one.")
     models.check("model", FLAGS.model)
-    models.check("twin", FLAGS.twin)
-    if FLAGS.twin and not FLAGS.twin.endswith(".keras"):
-        raise app.UsageError(f"--twin={FLAGS.twin} must be a .keras file.")
-    blind = FLAGS.model and FLAGS.model.endswith(".tflite") and not FLAGS.twin
+    models.check("surrogate", FLAGS.surrogate)
+    if FLAGS.surrogate and not FLAGS.surrogate.endswith(".keras"):
+        raise app.UsageError(
+            f"--surrogate={FLAGS.surrogate} must be a .keras file."
+        )
+    blind = (
+        FLAGS.model and FLAGS.model.endswith(".tflite") and not FLAGS.surrogate
+    )
     for attack in FLAGS.attack:
-        if FLAGS.twin and attack not in TRANSFERRED:
+        if FLAGS.surrogate and attack not in TRANSFERRED:
             raise app.UsageError(
-                f"--attack={attack} can't be found on a --twin. Choose one of "
-                f"{', '.join(TRANSFERRED)}."
+                f"--attack={attack} can't be found on a --surrogate. Choose "
+                f"one of {', '.join(TRANSFERRED)}."
             )
         if blind and attack != "square":
             raise app.UsageError(
                 f"--attack={attack} needs gradients, which a .tflite file "
-                "hasn't. Pass a --twin, or --attack=square."
+                "hasn't. Pass a --surrogate, or --attack=square."
             )
 
 
 def adversaries(threat):
-    """The attacks by name, or on the twin and with Square beside them."""
+    """The attacks by name, or on the surrogate and with Square beside them."""
     attacks = {name: ATTACKS[name](threat) for name in FLAGS.attack}
-    if not FLAGS.twin:
+    if not FLAGS.surrogate:
         return attacks
-    twin = models.load(FLAGS.twin)
+    surrogate = models.load(FLAGS.surrogate)
     moved = {
-        f"{name} on the twin": tfr.attacks.Transfer(attack, twin)
+        f"{name} on the surrogate": tfr.attacks.Transfer(attack, surrogate)
         for name, attack in attacks.items()
     }
     return {**moved, "square": tfr.attacks.Square(threat)}

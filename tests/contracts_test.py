@@ -18,7 +18,9 @@ from tfrobust import (
     threats,
     verifiers,
 )
+from tfrobust.adversary import Attack
 from tfrobust.backend import keras, register
+from tfrobust.gathering import gathered
 
 LOW, HIGH = -0.42, 2.83
 ORDERS = {threats.Linf: np.inf, threats.L2: 2, threats.L1: 1}
@@ -346,9 +348,41 @@ def test_points_depend_neither_on_batch_size_nor_on_order(
 ):
     together = found(attack, threat)
     for index in [[3, 1]] + [[4, 3, 2, 1, 0], [1]] * (threat == "Linf-number"):
-        some, x, y = ATTACKED[threat].rows(index, X, Y)
+        some, x, y = gathered(index, X, (ATTACKED[threat], X, Y))
         points = ATTACKS[attack](some, seed=2).perturb(network, x, y)
         np.testing.assert_allclose(points, together[index], atol=1e-6)
+
+
+class Made(Attack):
+    """A user's composite, which makes its part when it is asked."""
+
+    def __init__(self, threat):
+        self.threat = threat
+
+    def _perturb(self, model, x, y, start, step):
+        part = attacks.PGD(self.threat, steps=1)
+        return part._perturb(model, x, y, start, step)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        Made(LINF),
+        attacks.Ensemble([Made(LINF)]),
+        attacks.Restart(Made(LINF), restarts=2),
+        attacks.Transfer(attacks.Restart(Made(LINF), restarts=1), surrogate),
+        attacks.MinimumNorm(Made(LINF), steps=1),
+        attacks.Ensemble([attacks.FGSM(LINF, random_start=1.0)]),
+    ],
+    ids=["user", "ensemble", "restart", "transfer", "minimum-norm", "fgsm"],
+)
+def test_a_composite_attack_draws_anew_each_step(network, attack):
+    y = np.argmax(network(X), axis=1)
+    first, second, again = (
+        attack.at(step).perturb(network, X, y).numpy() for step in (0, 1, 1)
+    )
+    assert np.any(first != second)
+    np.testing.assert_array_equal(second, again)
 
 
 @every_norm

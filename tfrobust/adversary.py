@@ -2,13 +2,17 @@
 
 import abc
 import math
-from typing import Any
+from typing import Any, TypeVar
 
 import tensorflow as tf
 
 from tfrobust import hoisting
 from tfrobust.configurable import Configurable
 from tfrobust.halves import in_halves
+from tfrobust.threats import Threat
+from tfrobust.types import Model, TensorLike
+
+Self = TypeVar("Self", bound="Adversary")
 
 
 class Adversary(Configurable, abc.ABC):
@@ -30,20 +34,32 @@ class Adversary(Configurable, abc.ABC):
 
     threat: Any  # The `Threat` that is searched or bounded.
 
-    def against(self, threat):
+    def against(self: Self, threat: Threat) -> Self:
         """Returns a copy that answers for another threat, parts included."""
         return self._replace(**_against(vars(self), threat))
 
     @abc.abstractmethod
-    def search(self, model, x, y):
+    def perturb(self, model: Model, x: TensorLike, y: TensorLike) -> tf.Tensor:
         """Returns the points, of x's shape, at which `logits` are read."""
 
     @abc.abstractmethod
-    def logits(self, model, point, y, training=False):
-        """Returns the worst logits, read at what `search` found."""
+    def logits(
+        self,
+        model: Model,
+        point: tf.Tensor,
+        y: TensorLike,
+        training: bool = False,
+    ) -> tf.Tensor:
+        """Returns the worst logits, read at what `perturb` found."""
 
-    def __call__(self, model, x, y, training=False):
-        return self.logits(model, self.search(model, x, y), y, training)
+    def __call__(
+        self,
+        model: Model,
+        x: TensorLike,
+        y: TensorLike,
+        training: bool = False,
+    ) -> tf.Tensor:
+        return self.logits(model, self.perturb(model, x, y), y, training)
 
 
 class Attack(Adversary):
@@ -57,29 +73,84 @@ class Attack(Adversary):
     """
 
     step = 0  # The training step, set by `at`; keys the random numbers.
+    takes_start = False  # Whether it searches from any point; see `perturb`.
 
-    def perturb(self, model, x, y):
-        """Returns the worst points found, shape and range of x, float32."""
+    def perturb(
+        self,
+        model: Model,
+        x: TensorLike,
+        y: TensorLike,
+        start: TensorLike | None = None,
+    ) -> tf.Tensor:
+        """Returns the worst points found, shape and range of x, float32.
 
-        def perturbed(threat, x, y):
-            attack = self.against(threat)
+        Args:
+            model: Any callable `model(x, training=False) -> logits`.
+            x: Inputs in the threat's valid range, shape `[batch, ...]`.
+            y: Labels, shape `[batch]`.
+            start: Where the search starts, or the first of several: of x's
+                shape, projected onto the threat, x where it is no number.
+                None leaves it to the attack.
+
+        Raises:
+            ValueError: If `start` has another shape than x, or the attack or
+                one inside doesn't take any.
+        """
+        x = self.threat.checked(x)
+        if start is not None:
+            start = self._startable(start, x)
+
+        def perturbed(attack, x, y, start):
+            if start is not None:
+                start = attack.threat.project(x, start)
             with hoisting.fixed_weights():
-                return tf.stop_gradient(attack._perturb(model, x, y))
+                point = attack._perturb(model, x, y, start, attack.step)
+            return tf.stop_gradient(point)
 
-        return in_halves(perturbed, self.threat, self.threat.checked(x), y)
+        return in_halves(perturbed, self, x, y, start)
 
-    def search(self, model, x, y):
-        return self.perturb(model, x, y)
-
-    def logits(self, model, point, y, training=False):
+    def logits(
+        self,
+        model: Model,
+        point: tf.Tensor,
+        y: TensorLike,
+        training: bool = False,
+    ) -> tf.Tensor:
         return tf.cast(model(point, training=training), tf.float32)
 
-    def at(self, step):
+    def at(self: Self, step: TensorLike) -> Self:
         return super().at(step)._replace(step=step)
 
     @abc.abstractmethod
-    def _perturb(self, model, x, y):
-        """Searches from x, which is checked and float32."""
+    def _perturb(self, model, x, y, start, step):
+        """Searches the threat.
+
+        Args:
+            model: As in `perturb`.
+            x: Inputs, checked and float32.
+            y: Labels.
+            start: Points of the threat; None, always if not `takes_start`.
+            step: What keys random numbers beside the seed, a scalar integer.
+                An attack hands it to those inside.
+        """
+
+    def _startable(self, start, x):
+        """Returns points to start from as finite float32."""
+        names = [type(part).__name__ for part in _without_start(self)]
+        if names:
+            raise ValueError(
+                f"`start` must be None for {names[0]}, which itself says where "
+                "it starts. Pass it to FGSM, PGD, APGD, or what runs these."
+            )
+        start = tf.cast(start, tf.float32)
+        if not start.shape.is_compatible_with(x.shape):
+            raise ValueError(
+                f"`start` must have the shape of x, {tuple(x.shape)}. "
+                f"Received shape {tuple(start.shape)}."
+            )
+        # It refuses to broadcast what isn't known to have another shape.
+        fine = tf.math.is_finite(start)
+        return tf.raw_ops.Select(condition=fine, x=start, y=x)
 
 
 class Verifier(Adversary):
@@ -92,7 +163,7 @@ class Verifier(Adversary):
         Entry y is exactly 0.
         """
 
-    def search(self, model, x, y):
+    def perturb(self, model, x, y):
         return self.threat.checked(x)
 
     def logits(self, model, point, y, training=False):
@@ -101,15 +172,14 @@ class Verifier(Adversary):
         return tf.where(margins < math.inf, -margins, math.nan)
 
 
-def targeted(adversary):
+def targeted(adversary: Adversary) -> bool:
     """Whether it, or a part of it, reads labels as classes to reach."""
     return getattr(adversary, "targeted", False) or any(
-        isinstance(part, Adversary) and targeted(part)
-        for part in tf.nest.flatten(vars(adversary))
+        targeted(part) for part in _parts(adversary)
     )
 
 
-def named(adversaries):
+def named(adversaries: Any) -> dict[str, Adversary]:
     """Returns adversaries by name: a dictionary as it is, others by their kind.
 
     Args:
@@ -129,13 +199,27 @@ def named(adversaries):
         )
     if isinstance(adversaries, dict):
         return adversaries
-    found = {}
+    by_name = {}
     for adversary in adversaries:
         name, number = type(adversary).__name__.lower(), 1
-        while (unique := f"{name}-{number}" if number > 1 else name) in found:
+        while (unique := f"{name}-{number}" if number > 1 else name) in by_name:
             number += 1
-        found[unique] = adversary
-    return found
+        by_name[unique] = adversary
+    return by_name
+
+
+def _without_start(attack):
+    """Those of an attack and its parts that take no start."""
+    refusing = [] if attack.takes_start else [attack]
+    for part in _parts(attack):
+        refusing += _without_start(part)
+    return refusing
+
+
+def _parts(adversary):
+    """The adversaries that it holds itself."""
+    held = tf.nest.flatten(vars(adversary))
+    return [part for part in held if isinstance(part, Adversary)]
 
 
 def _against(parts, threat):

@@ -19,6 +19,10 @@ class Configurable:
     configurable too, or dictionaries of what is.
     """
 
+    # The attributes that may hold a value for each example: shape `[batch]`,
+    # or of x's rank, where a batch of 1 holds for every example.
+    per_example: tuple[str, ...] = ()
+
     def get_config(self):
         """Returns the arguments of `__init__`, serialized by Keras."""
         return {

@@ -5,23 +5,34 @@ cores and waits for the slowest share; small ones it doesn't share at all. The
 cores that one half leaves idle work on the other.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
+
+from tfrobust.configurable import Configurable
+from tfrobust.gathering import gathered
 
 # A half of a smaller batch may take longer than half of its time.
 LEAST = 128
 
 
-def in_halves(run, threat, x, *inputs):
-    """Returns `run(threat, x, *inputs)`, by halves where that is faster.
+def in_halves(
+    run: Callable[..., tf.Tensor],
+    adversary: Configurable,
+    x: tf.Tensor,
+    *inputs: Any,
+) -> tf.Tensor:
+    """Returns `run(adversary, x, *inputs)`, by halves where that is faster.
 
     That is in graphs, on a CPU, from `LEAST` examples on.
 
     Args:
         run: A function of which no example depends on another. It returns a
             tensor of x's shape and type, through which no gradient flows.
-        threat: A `Threat` on x.
+        adversary: What is configured for x, such as an `Attack` or a `Threat`.
         x: Inputs, shape `[batch, ...]`.
-        *inputs: Nested tensors, shape `[batch, ...]`.
+        *inputs: Nested tensors, shape `[batch, ...]`, or None.
     """
     size = x.shape[0]
     if (
@@ -29,7 +40,7 @@ def in_halves(run, threat, x, *inputs):
         or tf.config.list_physical_devices("GPU")
         or (size is not None and (size < LEAST or size % 2 == 1))
     ):
-        return run(threat, x, *inputs)
+        return run(adversary, x, *inputs)
 
     # Not inlined, it is optimised once for all calls.
     @tf.function(
@@ -38,7 +49,7 @@ def in_halves(run, threat, x, *inputs):
         experimental_attributes={"_noinline": True},
     )
     def some(index):
-        return run(*threat.rows(index, x, *inputs))
+        return run(*gathered(index, x, (adversary, x, *inputs)))
 
     count = tf.shape(x)[0]
 
@@ -49,5 +60,5 @@ def in_halves(run, threat, x, *inputs):
 
     if size:
         return halves()
-    found = tf.cond(count < LEAST, lambda: some(tf.range(count)), halves)
-    return tf.ensure_shape(found, x.shape)
+    answer = tf.cond(count < LEAST, lambda: some(tf.range(count)), halves)
+    return tf.ensure_shape(answer, x.shape)

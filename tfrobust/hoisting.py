@@ -10,6 +10,8 @@ go stale.
 
 import contextlib
 import threading
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any
 
 import tensorflow as tf
 
@@ -17,20 +19,20 @@ _active = threading.local()  # Replicas are traced in threads of their own.
 
 
 @contextlib.contextmanager
-def fixed_weights():
+def fixed_weights() -> Iterator[None]:
     """A scope in which no weight changes."""
     with _scope("weights"):
         yield
 
 
 @contextlib.contextmanager
-def training_step():
+def training_step() -> Iterator[None]:
     """A scope in which an optimizer steps once, at its end."""
     with _scope("step"):
         yield
 
 
-def once(owner, compute):
+def once(owner: Hashable, compute: Callable[[], tf.Tensor]) -> tf.Tensor:
     """Returns `compute()`, called once for each owner under `fixed_weights`.
 
     Args:
@@ -44,7 +46,9 @@ def once(owner, compute):
     return scope.value(owner, lambda: tf.stop_gradient(compute()))
 
 
-def at_first_call(owner, compute):
+def at_first_call(
+    owner: Hashable, compute: Callable[[], tf.Tensor]
+) -> tf.Tensor | None:
     """Returns `compute()` of the first call in this `training_step`.
 
     None outside one.
@@ -72,11 +76,11 @@ def _entered(kind):
 class Kept:
     """Values worked out once, in the graph in which this was made."""
 
-    def __init__(self):
-        self.values = {}
+    def __init__(self) -> None:
+        self.values: dict[Hashable, Any] = {}
         self.graph = _current_graph()
 
-    def value(self, name, compute):
+    def value(self, name: Hashable, compute: Callable[[], Any]) -> Any:
         """Returns `compute()`, called once for each name.
 
         In its own graph, also from inside a loop.
@@ -87,7 +91,7 @@ class Kept:
                 self.values[name] = compute()
         return self.values[name]
 
-    def surrounds_the_current_graph(self):
+    def surrounds_the_current_graph(self) -> bool:
         """Whether at most loops and branches lie in between.
 
         A tf.function in between keeps its graph for later calls, in which the

@@ -10,16 +10,17 @@ import math
 import tensorflow as tf
 
 from tfrobust.tracing import one_op
+from tfrobust.types import TensorLike
 
 _MASK = 0xFFFFFFFF
 
 
-def fold(seed, number):
+def fold(seed: TensorLike, number: TensorLike) -> tf.Tensor:
     """Derives a new scalar seed from `seed` and an integer `number`."""
     return _fold(tf.cast(seed, tf.int64), tf.cast(number, tf.int64))
 
 
-def uniform(x, seed, stream=0):
+def uniform(x: TensorLike, seed: TensorLike, stream: int = 0) -> tf.Tensor:
     """Draws from U[0, 1) in the shape of `x`, one stream for each row.
 
     Args:
@@ -31,7 +32,7 @@ def uniform(x, seed, stream=0):
     return drawn
 
 
-def keys(x):
+def keys(x: TensorLike) -> tf.Tensor:
     """Hashes each row to the key of its streams, int64 `[batch]`.
 
     A loop that draws often hashes its inputs once, then calls `draw`.
@@ -39,7 +40,9 @@ def keys(x):
     return _keys(_bits(x))
 
 
-def draw(keys, seed, count, begin=0):
+def draw(
+    keys: tf.Tensor, seed: TensorLike, count: TensorLike, begin: TensorLike = 0
+) -> tf.Tensor:
     """Draws `count` numbers from U[0, 1) for each key: `[batch, count]`.
 
     Args:
@@ -52,14 +55,14 @@ def draw(keys, seed, count, begin=0):
     return _draw(keys, tf.cast(seed, tf.int64), count, begin)
 
 
-def normal(x, seed, stream=0):
+def normal(x: TensorLike, seed: TensorLike, stream: int = 0) -> tf.Tensor:
     """Draws from N(0, 1) in the shape of `x`, one stream for each row."""
     one, other = _drawn(x, seed, 2 * stream, 2 * stream + 1)
     radius = tf.sqrt(-2 * tf.math.log(1 - one))
     return radius * tf.cos(2 * math.pi * other)
 
 
-def per_example(x, seed, stream=0):
+def per_example(x: tf.Tensor, seed: TensorLike, stream: int = 0) -> tf.Tensor:
     """Draws one U[0, 1) for each row, shape `[batch, 1, ..., 1]`."""
     first = draw(keys(x), fold(seed, stream), 1)
     return tf.reshape(first, [-1] + [1] * (len(x.shape) - 1))

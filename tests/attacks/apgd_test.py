@@ -101,7 +101,7 @@ def test_larger_balls_on_the_way_end_in_the_threat(norm):
     assert max(asked) <= 1.001
 
 
-def test_what_errs_in_a_larger_ball_alone_has_not_fallen():
+def test_what_errs_in_a_larger_ball_alone_is_not_finished():
     # A step to 0.8 errs, but the last ball ends at 0.7.
     def cliff(x, training=False):
         return tf.concat([0 * x, 10 * (x - 0.75)], axis=1)
@@ -139,12 +139,12 @@ def test_a_tie_does_not_stop_the_search():
     assert margins(found, line, np.array([0])) > 0
 
 
-def test_what_has_fallen_costs_no_passes():
+def test_what_is_finished_costs_no_passes():
     counter = Counter(curved)
     fell = margins(perturb(counter, steps=40, targets=4)) > 0
     assert 0 < np.sum(fell) < 8
     forward, backward = counter.passes()
-    # Each that stands is asked in every run, and others hardly.
+    # Each that is active is asked in every run, and others hardly.
     runs = 4 * np.sum(~fell)
     assert runs * 40 <= backward < (runs + 8) * 40
     assert forward - backward <= runs + 8 * 4
@@ -221,7 +221,7 @@ def test_averages_cancel_the_noise_of_a_random_model():
     averaged = perturb(noisy, averages=2, **options)
     np.testing.assert_allclose(averaged, still, atol=1e-5)
     assert np.any(np.abs(perturb(noisy, **options) - still) > 0.01)
-    # Nor does one unlucky pass count as an error: on average, all stand.
+    # Nor does one unlucky pass count as an error: on average, all are active.
     points = []
 
     def spy(x, training=False):

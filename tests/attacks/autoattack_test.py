@@ -167,7 +167,7 @@ def test_with_its_full_budget_it_finds_what_there_is_in_one_trace():
     two = np.flatnonzero(~wrong)[:2]
     alone = perturb(X[two], Y[two], 0.03)
     np.testing.assert_allclose(alone, found[two], atol=1e-5)
-    # They stand, and pay for all: 1 + 4 + 4 runs of gradients, and FAB's look.
+    # Active, they pay for all: 1 + 4 + 4 runs of gradients, and FAB's look.
     assert model.passes()[1] - before[1] == 2 * (9 * 100 + 1)
     np.testing.assert_array_equal(perturb(X[:1], Y[:1], 0.0), X[:1])
     assert len(traces) == 1

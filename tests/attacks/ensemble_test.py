@@ -22,7 +22,7 @@ class Push(Attack):
     def __init__(self, threat, push):
         self.threat, self.push, self.sizes = threat, push, []
 
-    def _perturb(self, model, x, y):
+    def _perturb(self, model, x, y, start, step):
         self.sizes.append(len(x))
         return self.threat.project(x, x + self.push)
 
@@ -67,11 +67,11 @@ class Shift(Attack):
     def __init__(self, threat):
         self.threat = threat
 
-    def _perturb(self, model, x, y):
+    def _perturb(self, model, x, y, start, step):
         return x + [0.125, -0.125]
 
 
-def test_a_tie_still_stands_and_of_equal_losses_the_first_is_kept():
+def test_a_tie_is_still_active_and_of_equal_losses_the_first_is_kept():
     tied = np.full((1, 2), 0.5, np.float32)  # On the line: both logits are 0.
     push, first = Push(LINF, 0.1), np.zeros(1, int)
     found = Ensemble([Shift(LINF), push]).perturb(line, tied, first)
@@ -82,7 +82,7 @@ def test_a_tie_still_stands_and_of_equal_losses_the_first_is_kept():
         np.testing.assert_array_equal(found, x)
 
 
-def test_when_all_have_fallen_nothing_runs():
+def test_when_all_are_finished_nothing_runs():
     push = Push(LINF, 0.2)
     x = np.full((2, 2), 0.45, np.float32)
     Ensemble([Push(LINF, 0.2), push]).perturb(line, x, np.zeros(2, int))

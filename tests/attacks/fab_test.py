@@ -230,7 +230,7 @@ def test_points_ignore_batch_mates_and_compilation(norm, targets):
         np.testing.assert_allclose(alone[i][0], together[i][1], atol=1e-5)
 
 
-def test_what_has_fallen_is_not_attacked_again():
+def test_what_is_finished_is_not_attacked_again():
     passed = []
 
     def spy(x, training=False):
@@ -240,7 +240,7 @@ def test_what_has_fallen_is_not_attacked_again():
     y = CURVED_Y.copy()
     y[:3] = (y[:3] + 1) % 3
     FAB(L2(5.0), steps=2, restarts=2, targets=2).perturb(spy, X, y)
-    # All once for the clean logits; the five correct ones fall in one run.
+    # All once for the clean logits; the five correct ones end in one run.
     assert passed[0] == 8
     assert set(passed[1:]) == {5}
     assert len(passed) == 1 + 2 * 2 + 5

@@ -312,8 +312,8 @@ def test_an_early_stop_keeps_who_is_fooled(restarts, targeted):
 
     np.testing.assert_array_equal(reached(stopped), reached(full))
     assert 0 < np.sum(reached(full)) < 64
-    standing = ~reached(full)
-    np.testing.assert_allclose(stopped[standing], full[standing], atol=1e-6)
+    active = ~reached(full)
+    np.testing.assert_allclose(stopped[active], full[active], atol=1e-6)
     assert np.any(stopped != full)
     assert np.all(Linf(0.05).contains(x, stopped))
 

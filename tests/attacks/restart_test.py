@@ -37,7 +37,7 @@ def test_more_runs_are_never_weaker_and_the_first_is_the_attack_itself():
     assert np.sum(several > 0) > np.sum(fooled) > 0
 
 
-def test_what_has_fallen_is_not_run_again():
+def test_what_is_finished_is_not_run_again():
     sizes = []
 
     def spy(x, training=False):

@@ -193,8 +193,8 @@ def test_points_depend_neither_on_batch_size_nor_on_order(norm, queries):
     attack = Square(norm(EPSILON[norm]), queries, restarts=2)
     attack = graph(attack, model, x.shape[1:])
     together = attack(x, y).numpy()
-    fallen = np.mean(margin(model, together, y) > 0)
-    assert 0.1 < fallen < 0.9
+    fooled = np.mean(margin(model, together, y) > 0)
+    assert 0.1 < fooled < 0.9
     backward = attack(x[::-1], y[::-1])
     np.testing.assert_allclose(backward[::-1], together, atol=1e-6)
     for i in (3, 7):
@@ -241,11 +241,11 @@ def test_what_the_model_gets_wrong_is_no_longer_computed():
     sizes = [len(points) for points in seen]
     assert sizes[:2] == [40, 30]
     assert sizes == sorted(sizes, reverse=True)
-    standing = np.sum(margin(model, found, y) <= 0)
-    assert standing <= sizes[-1] <= 4 * standing / 3 + 1 < 30
+    active = np.sum(margin(model, found, y) <= 0)
+    assert active <= sizes[-1] <= 4 * active / 3 + 1 < 30
 
 
-def test_it_ends_when_nothing_stands():
+def test_it_ends_when_nothing_is_active():
     x, seen = images((6, 6, 1)), []
     attack = Square(Linf(0.15), restarts=3)
     found = attack.perturb(spy(constant, seen), x, np.ones(6, int))

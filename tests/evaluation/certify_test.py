@@ -192,7 +192,7 @@ class Far(tfr.Attack):
     def __init__(self, threat):
         self.threat = threat
 
-    def _perturb(self, model, x, y):
+    def _perturb(self, model, x, y, start, step):
         return tf.concat([1 - x[:, :1], x[:, 1:]], axis=1)
 
 

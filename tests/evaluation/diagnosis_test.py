@@ -232,18 +232,18 @@ def test_what_a_mask_protects_does_not_make_a_report_unreliable():
     assert not check.critical
 
 
-def test_a_model_without_gradients_is_diagnosed_through_its_twin():
+def test_a_model_without_gradients_is_diagnosed_through_its_surrogate():
     def stopped(x, training=False):
         return linear(tf.stop_gradient(x))
 
-    examined = subject(stopped, twin=linear)
+    examined = subject(stopped, surrogate=linear)
     assert [c.name for c in diagnosis.diagnose(examined) if not c.passed] == []
 
     def other(x, training=False):
         # Wrong about the one example that is less than 0.025 above.
         return linear(x) - two(tf.fill(tf.shape(x)[:1], 0.1))
 
-    failed = diagnosis.twin(subject(stopped, twin=other))
+    failed = diagnosis.surrogate(subject(stopped, surrogate=other))
     assert not failed.passed
     assert "predicts the same on 96.7%" in failed.detail
 

@@ -24,7 +24,7 @@ class Far(tfr.Attack):
     def __init__(self, threat, length):
         self.threat, self.length = threat, length
 
-    def _perturb(self, model, x, y):
+    def _perturb(self, model, x, y, start, step):
         return x + self.length
 
 
@@ -306,7 +306,7 @@ def test_a_search_by_queries_is_known_whatever_it_is_called(
         def __init__(self, threat):
             self.threat = threat
 
-        def _perturb(self, model, x, y):
+        def _perturb(self, model, x, y, start, step):
             return x + 0.1 + 0 * sum(tf.gradients(model(x), x))
 
         def __repr__(self):

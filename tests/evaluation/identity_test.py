@@ -145,14 +145,14 @@ def test_what_nothing_is_known_of_is_refused():
 
 def test_rows_know_from_birth_what_runs():
     square = tfr.attacks.Square(LINF, queries=9)
-    twin = tfr.attacks.Transfer(square, network())
+    surrogate = tfr.attacks.Transfer(square, network())
     for attack, free in [
         (square, True),
         (tfr.attacks.Restart(square, 2), True),
         (tfr.attacks.Ensemble([square]), True),
         (tfr.attacks.Ensemble([square, PGD(LINF)]), False),
         # It asks another model.
-        (twin, False),
+        (surrogate, False),
     ]:
         assert nature(attack)["gradient_free"] is free
     assert nature(None) == {}

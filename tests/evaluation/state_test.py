@@ -152,7 +152,7 @@ def test_another_model_other_data_or_attacks_are_refused(
     def other(x, training=False):
         return 1.01 * model(x)
 
-    def twin(scale):
+    def surrogate(scale):
         network = keras.Sequential(
             [keras.Input((2, 3)), keras.layers.Flatten(), keras.layers.Dense(2)]
         )
@@ -175,9 +175,9 @@ def test_another_model_other_data_or_attacks_are_refused(
             evaluate(**options)
     assert state.read_bytes() == before
     state.unlink()
-    evaluate(attacks=twin(1))
+    evaluate(attacks=surrogate(1))
     with pytest.raises(ValueError, match="which another run wrote"):
-        evaluate(attacks=twin(2))
+        evaluate(attacks=surrogate(2))
     state.unlink()
     evaluate()
     # More of the same data is no other data.

@@ -90,14 +90,14 @@ def test_the_gate_says_what_is_in_the_way(functions):
     assert objections(report(2, masked), 0.75) == both
 
 
-def test_a_file_without_gradients_is_attacked_through_its_twin(
+def test_a_file_without_gradients_is_attacked_through_its_surrogate(
     functions, folder
 ):
     flags.FLAGS(
         [
             "evaluate",
             f"--model={folder / 'linear.tflite'}",
-            f"--twin={folder / 'linear.keras'}",
+            f"--surrogate={folder / 'linear.keras'}",
             "--attack=pgd",
             "--attack=apgd",
         ]
@@ -105,7 +105,11 @@ def test_a_file_without_gradients_is_attacked_through_its_twin(
     functions["check_flags"](["evaluate"])
     threat = tfr.threats.Linf(0.1)
     found = functions["adversaries"](threat)
-    assert list(found) == ["pgd on the twin", "apgd on the twin", "square"]
+    assert list(found) == [
+        "pgd on the surrogate",
+        "apgd on the surrogate",
+        "square",
+    ]
     pgd, apgd, square = found.values()
     assert isinstance(pgd.attack, tfr.attacks.PGD)
     assert isinstance(apgd.attack, tfr.attacks.APGD)
@@ -119,13 +123,16 @@ def test_a_file_without_gradients_is_attacked_through_its_twin(
     [
         (("extra",), "Unexpected arguments: ['extra']"),
         (("--model=none.keras",), "--model: there is nothing at none.keras."),
-        (("--model={}/linear.tflite",), "Pass a --twin, or --attack=square."),
+        (
+            ("--model={}/linear.tflite",),
+            "Pass a --surrogate, or --attack=square.",
+        ),
         (("--model={}",), "--model must be a .keras or .tflite file or a"),
-        (("--twin={}/linear.tflite",), "must be a .keras file."),
+        (("--surrogate={}/linear.tflite",), "must be a .keras file."),
         (("--report={}",), "exists. Name a new one."),
         (
-            ("--twin={}/linear.keras", "--attack=rand"),
-            "--attack=rand can't be found on a --twin. Choose one of fgsm,",
+            ("--surrogate={}/linear.keras", "--attack=rand"),
+            "--attack=rand can't be found on a --surrogate. Choose one of",
         ),
         (("--min_accuracy=2",), "flag --min_accuracy=2"),
     ],

@@ -2,30 +2,23 @@
 
 import functools
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks, losses, streams
 from tfrobust.adversary import Attack
 from tfrobust.attacks import severity
+from tfrobust.attacks.active import on_active, while_active, worse
 from tfrobust.attacks.boundary import wrong_classes
 from tfrobust.attacks.climb import Climb
+from tfrobust.attacks.course import Course
 from tfrobust.attacks.momentum_rule import MomentumRule
 from tfrobust.attacks.sparse_rule import SparseRule
-from tfrobust.attacks.standing import on_standing, while_standing, worse
 from tfrobust.backend import register
 from tfrobust.gradients import input_gradient
 from tfrobust.threats import Threat
-
-
-class _Plan(NamedTuple):
-    """What is known beforehand of each step; one entry for each."""
-
-    first: np.ndarray  # Whether it is the first in its ball.
-    factor: np.ndarray  # The ball's radius, in units of epsilon.
-    rises: np.ndarray  # If a checkpoint, the rises up to which steps halve.
 
 
 @register
@@ -76,18 +69,20 @@ class APGD(Attack):
     and Hein, 2021, arXiv 2103.01208, section 3.
     """
 
+    takes_start = True
+
     def __init__(
         self,
-        threat,
-        steps=100,
-        loss="cross_entropy",
-        restarts=1,
-        targets=0,
-        rho=0.75,
-        multi_epsilon=None,
-        averages=1,
-        early_stop=True,
-        seed=0,
+        threat: Threat,
+        steps: int = 100,
+        loss: str | Callable[..., Any] = "cross_entropy",
+        restarts: int = 1,
+        targets: int = 0,
+        rho: float = 0.75,
+        multi_epsilon: bool | None = None,
+        averages: int = 1,
+        early_stop: bool = True,
+        seed: int = 0,
     ):
         checks.kind(threat, Threat, "threat", "tfr.threats.Linf(8 / 255)")
         counts = {"steps": steps, "restarts": restarts, "averages": averages}
@@ -108,7 +103,7 @@ class APGD(Attack):
         self.multi_epsilon, self.averages = multi_epsilon, averages
         self.early_stop, self.seed = early_stop, seed
 
-    def _perturb(self, model, x, y):
+    def _perturb(self, model, x, y, start, step):
         y = tf.convert_to_tensor(y)
         x.shape[:1].assert_is_compatible_with(y.shape[:1])
         found = x, tf.fill(tf.shape(x)[:1], -math.inf)
@@ -120,14 +115,20 @@ class APGD(Attack):
         if self.targets:
             goals = wrong_classes(*labels, clean, self.targets)
             count = goals.shape[1]
-        seed = streams.fold(self.seed, self.step)
+        seed = streams.fold(self.seed, step)
 
         def run(number, *found):
             goal = []
             if self.targets:
                 goal = [tf.gather(goals, number % count, axis=1)]
-            run_seed = streams.fold(seed, number)
-            climbed = self._climb(model, x, (*labels, *goal), found, run_seed)
+
+            def begin(drawn):
+                if start is None:
+                    return drawn
+                return tf.where(number < count, start, drawn)
+
+            run_seed, aim = streams.fold(seed, number), (*labels, *goal)
+            climbed = self._climb(model, x, aim, found, run_seed, begin)
             return number + 1, *worse(climbed, found)
 
         return tf.while_loop(
@@ -137,29 +138,33 @@ class APGD(Attack):
             maximum_iterations=self.restarts * count,
         )[1]
 
-    def _climb(self, model, x, labels, found, seed):
+    def _climb(self, model, x, labels, found, seed, begin):
         """Returns the worst point of one run, and its loss."""
         rule = SparseRule if self.threat.order == 1 else MomentumRule
-        plan = self._plan(rule)
-        threat = _scaled(self.threat, x, plan.factor[0])
-        point = rule.start(threat, x, seed)
-        several = plan.factor[0] > 1
+        several = self.multi_epsilon
+        if several is None:
+            several = self.early_stop and self.threat.order == 1
+        course = Course.plan(rule, self.steps, self.rho, several)
+        threat = _scaled(self.threat, x, course.factor[0])
+        point = begin(rule.start(threat, x, seed))
         # As sparse as the start, like every later ball, if there are several.
-        share = None if several else (0.2 if self.early_stop else 0.05)
+        share = None if course.several else (0.2 if self.early_stop else 0.05)
         climb = Climb.begin(rule.begin(x, point, share), point, found[1])
 
-        rows = self.threat, x, *labels
-        step = functools.partial(self._step, model, plan)
-        stands = Climb.stands if self.early_stop else None
-        climb = while_standing(step, stands, self.steps, climb, *rows)
+        problem = self.threat, x, *labels
+        step = functools.partial(self._step, model, course)
+        active = Climb.active if self.early_stop else None
+        climb = while_active(step, active, self.steps, climb, *problem)
         last = functools.partial(self._last, model)
-        standing = climb.stands() if self.early_stop else None
-        climb = on_standing(last, standing, climb, *rows)
+        left = climb.active() if self.early_stop else None
+        climb = on_active(last, left, climb, *problem)
         return climb.best, climb.best_loss
 
-    def _step(self, model, plan, number, climb, threat, x, *labels):
-        first, factor, rises = (tf.gather(row, number) for row in plan)
-        if plan.factor[0] > 1:
+    def _step(self, model, course, number, climb, threat, x, *labels):
+        first, factor, rises = (
+            tf.gather(entries, number) for entries in course
+        )
+        if course.several:
             threat = _scaled(threat, x, factor)
             climb = tf.cond(
                 first & (number > 0),
@@ -183,26 +188,6 @@ class APGD(Attack):
         loss = self._judged(labels, *_mean(measure, self.averages))
         return climb.observe(loss, climb.gradient)
 
-    def _plan(self, rule):
-        """What is known beforehand of each step."""
-        several = self.multi_epsilon
-        if several is None:
-            several = self.early_stop and self.threat.order == 1
-        early = 3 * self.steps // 10 if several else 0
-        stages = {3.0: early, 2.0: early, 1.0: self.steps - 2 * early}
-        rises = [np.full(length, -1, np.float32) for length in stages.values()]
-        for row in rises:
-            checkpoints = rule.checkpoints(len(row))
-            row[checkpoints] = self.rho * np.diff([0, *checkpoints])
-        first = [np.arange(length) == 0 for length in stages.values()]
-        return _Plan(
-            first=np.concatenate(first),
-            factor=np.repeat(
-                np.array([*stages], np.float32), [*stages.values()]
-            ),
-            rises=np.concatenate(rises),
-        )
-
     def _losses(self, labels, logits):
         if self.targets:
             y, target = labels
@@ -220,10 +205,10 @@ class APGD(Attack):
         over = False
         if self.early_stop:
             over = losses.margin(labels[0], logits) > 0
-        found = severity.judged(loss, logits, over)
+        worst = severity.judged(loss, logits, over)
         largest = severity.judged(loss, logits)
         largest = tf.minimum(largest, loss.dtype.max)
-        return tf.where(inside, found, largest)
+        return tf.where(inside, worst, largest)
 
 
 def _scaled(threat, x, factor):

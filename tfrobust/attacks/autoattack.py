@@ -1,5 +1,8 @@
 """AutoAttack."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from tfrobust import checks
 from tfrobust.adversary import Attack
 from tfrobust.attacks.apgd import APGD
@@ -62,7 +65,12 @@ class AutoAttack(Attack):
     """
 
     def __init__(
-        self, threat, version="standard", attacks=(), averages=20, seed=0
+        self,
+        threat: Threat,
+        version: str = "standard",
+        attacks: Sequence[str] = (),
+        averages: int = 20,
+        seed: int = 0,
     ):
         checks.kind(threat, Threat, "threat", "tfr.threats.Linf(8 / 255)")
         checks.argument(
@@ -82,7 +90,7 @@ class AutoAttack(Attack):
         self.averages, self.seed = averages, seed
         self.components(classes=10)  # They check the rest.
 
-    def components(self, classes):
+    def components(self, classes: int) -> dict[str, Attack]:
         """Returns the attacks by name, for a model of so many classes."""
         parts = {
             "standard": self._standard,
@@ -96,31 +104,31 @@ class AutoAttack(Attack):
             for number, (name, part) in enumerate(parts.items())
         }
 
-    def notes(self, classes):
+    def notes(self, classes: int) -> list[str]:
         """Returns sentences on what `components` changed or left out."""
         usual, parts = self.components(_TARGETS + 1), self.components(classes)
         dropped = [f'"{name}"' for name in usual if name not in parts]
-        found = []
+        sentences = []
         if dropped:
-            found.append(
+            sentences.append(
                 f'With fewer than {_ENOUGH} classes "apgd-margin", which '
                 "ascends the margin loss, replaces the DLR loss of "
                 f"{' and '.join(dropped)}."
             )
-        for name, part in parts.items():
+        for name in parts:
             targets = getattr(usual.get(name), "targets", 0)
             if targets > classes - 1:
-                found.append(
+                sentences.append(
                     f'Number of targets of "{name}" with {classes} classes: '
-                    f"{part.targets} instead of {targets}."
+                    f"{classes - 1} instead of {targets}."
                 )
-        return found
+        return sentences
 
-    def _perturb(self, model, x, y):
+    def _perturb(self, model, x, y, start, step):
         classes = self.logits(model, x, y).shape[-1]
         averages = self.averages if self.version == "rand" else 1
         ensemble = Ensemble(self.components(classes), averages)
-        return ensemble._replace(step=self.step)._perturb(model, x, y)
+        return ensemble._perturb(model, x, y, start, step)
 
     def _standard(self, classes):
         sparse = self.threat.order == 1
@@ -144,7 +152,7 @@ class AutoAttack(Attack):
         return parts | {"fab-t": fab}
 
     def _rand(self, classes):
-        options = {"averages": self.averages}
+        options: dict[str, Any] = {"averages": self.averages}
         return {
             "apgd-ce": APGD(self.threat, **options),
             **self._ratio(classes, **options),
@@ -155,11 +163,11 @@ class AutoAttack(Attack):
         chosen = {}
         for name in self.attacks:
             # Unknown names don't get past the constructor, which asks for 10.
-            found = name if name in parts else "apgd-margin"
+            known = name if name in parts else "apgd-margin"
             checks.argument(
-                found in parts, "attacks", f"be among {[*parts]}", name
+                known in parts, "attacks", f"be among {[*parts]}", name
             )
-            chosen[found] = parts[found]
+            chosen[known] = parts[known]
         return chosen
 
     def _square(self):

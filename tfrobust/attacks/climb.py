@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tfrobust.attacks.standing import choose
+from tfrobust.attacks.active import choose
+from tfrobust.threats import Threat
 
 
 class Climb(NamedTuple):
@@ -30,7 +31,7 @@ class Climb(NamedTuple):
     best_loss: Any
 
     @classmethod
-    def begin(cls, rule, point, loss):
+    def begin(cls, rule: Any, point: tf.Tensor, loss: tf.Tensor) -> "Climb":
         """Starts at `point`; where `loss` is infinite, nothing is searched."""
         zero = tf.zeros_like(point)
         return cls(
@@ -42,16 +43,16 @@ class Climb(NamedTuple):
             best_loss=tf.where(loss < math.inf, -math.inf, math.inf),
         )
 
-    def stands(self):
+    def active(self) -> tf.Tensor:
         """Where the model hasn't erred yet, shape `[batch]`."""
         return self.best_loss < math.inf
 
-    def shrink(self, threat, x):
+    def shrink(self, threat: Threat, x: tf.Tensor) -> "Climb":
         """Begins again, from the best iterate, in a smaller ball."""
         point = threat.project(x, self.best)
         return self.begin(self.rule.begin(x, point), point, self.best_loss)
 
-    def observe(self, loss, gradient):
+    def observe(self, loss: tf.Tensor, gradient: tf.Tensor) -> "Climb":
         """Takes note of the loss and the gradient of the current iterate."""
         best, best_gradient, best_loss = choose(
             loss > self.best_loss,
@@ -66,7 +67,7 @@ class Climb(NamedTuple):
             best_loss=best_loss,
         )
 
-    def check(self, x, rises):
+    def check(self, x: tf.Tensor, rises: tf.Tensor) -> "Climb":
         """Adapts the steps; what they fail goes on from its best iterate."""
         back, rule = self.rule.check(x, self.best, self.best_loss, rises)
         point, gradient = choose(
@@ -76,7 +77,7 @@ class Climb(NamedTuple):
         )
         return self._replace(rule=rule, point=point, gradient=gradient)
 
-    def step(self, threat, x, first):
+    def step(self, threat: Threat, x: tf.Tensor, first: tf.Tensor) -> "Climb":
         """Moves on; the `first` step has no momentum."""
         point, rule = self.rule.step(
             threat, x, self.point, self.gradient, first

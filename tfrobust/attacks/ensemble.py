@@ -1,12 +1,17 @@
 """Attacks in turn."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import tensorflow as tf
 
 from tfrobust import checks
 from tfrobust.adversary import Attack, named
 from tfrobust.attacks import severity
-from tfrobust.attacks.standing import choose, on_standing
+from tfrobust.attacks.active import choose, on_active
 from tfrobust.backend import register
+from tfrobust.threats import Threat
+from tfrobust.types import Model, TensorLike
 
 
 @register
@@ -37,11 +42,17 @@ class Ensemble(Attack):
         `Ensemble([PGD(threat, loss="margin"), Square(threat, 1000)])`
     """
 
-    def __init__(self, attacks, averages=1):
-        attacks = named(attacks)
-        if not attacks:
+    takes_start = True
+
+    def __init__(
+        self,
+        attacks: dict[str, Attack] | Sequence[Attack],
+        averages: int = 1,
+    ):
+        self.attacks: dict[str, Any] = named(attacks)
+        if not self.attacks:
             raise ValueError("`attacks` must hold at least one attack.")
-        for name, attack in attacks.items():
+        for name, attack in self.attacks.items():
             if not isinstance(attack, Attack):
                 raise ValueError(
                     "`attacks` must hold attacks, such as "
@@ -49,8 +60,8 @@ class Ensemble(Attack):
                     f"Received: {name!r}: {attack!r}"
                 )
         checks.count(averages, "averages")
-        self.attacks, self.averages = attacks, averages
-        for name, attack in attacks.items():
+        self.averages = averages
+        for name, attack in self.attacks.items():
             if not _same(attack.threat, self.threat):
                 raise ValueError(
                     "`attacks` must all search one threat. Received: "
@@ -58,35 +69,39 @@ class Ensemble(Attack):
                 )
 
     @property
-    def threat(self):
+    def threat(self) -> Threat:
         """What all attacks search."""
         return next(iter(self.attacks.values())).threat
 
-    def components(self, classes):
+    def components(self, classes: int) -> dict[str, Attack]:
         """Returns the attacks by name, for a model of so many classes."""
         return self.attacks
 
-    def notes(self, classes):
+    def notes(self, classes: int) -> list[str]:
         """Returns sentences on what `components` changed or left out."""
         return []
 
-    def _perturb(self, model, x, y):
+    def _perturb(self, model, x, y, start, step):
         logits = mean_logits(model, x, self.averages)
         y = checks.labels(y, logits)
         found = x, severity.lead(y, logits)
         for attack in self.attacks.values():
             found = tried(
-                attack._replace(step=self.step),
-                model,
-                found,
-                x,
-                y,
-                self.averages,
+                attack, model, found, x, y, start, step, self.averages
             )
         return found[0]
 
 
-def tried(attack, model, found, x, y, averages=1):
+def tried(
+    attack: Attack,
+    model: Model,
+    found: tuple[tf.Tensor, tf.Tensor],
+    x: tf.Tensor,
+    y: tf.Tensor,
+    start: tf.Tensor | None,
+    step: TensorLike,
+    averages: int = 1,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Runs an attack on the examples that are still classified right.
 
     Args:
@@ -96,21 +111,23 @@ def tried(attack, model, found, x, y, averages=1):
             shape `[batch]`.
         x: Inputs, shape `[batch, ...]`, float32.
         y: Integer labels, shape `[batch]`.
+        start: Where the attack starts, of x's shape, or None.
+        step: Scalar integer that keys the random numbers.
         averages: Number of forward passes whose mean logits judge a point.
 
     Returns:
         What is found now, as `found`.
     """
 
-    def run(found, threat, x, y):
-        point = attack.against(threat)._perturb(model, x, y)
+    def run(found, attack, x, y, start):
+        point = attack._perturb(model, x, y, start, step)
         margin = severity.lead(y, mean_logits(model, point, averages))
         return choose(margin > found[1], (point, margin), found)
 
-    return on_standing(run, found[1] <= 0, found, attack.threat, x, y)
+    return on_active(run, found[1] <= 0, found, attack, x, y, start)
 
 
-def mean_logits(model, x, count=1):
+def mean_logits(model: Model, x: tf.Tensor, count: int = 1) -> tf.Tensor:
     """The mean logits of several forward passes, float32."""
 
     def logits():

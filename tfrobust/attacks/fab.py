@@ -5,7 +5,7 @@ import tensorflow as tf
 from tfrobust import checks, losses, streams
 from tfrobust.adversary import Attack
 from tfrobust.attacks import boundary, hyperplane, severity
-from tfrobust.attacks.standing import choose, while_standing
+from tfrobust.attacks.active import choose, while_active
 from tfrobust.backend import register
 from tfrobust.gradients import input_gradient
 from tfrobust.threats import Threat
@@ -95,18 +95,18 @@ class FAB(Attack):
         def misclassified(threat, x, point, distance):
             return distance == 0
 
-        found = self._search(model, x, y, misclassified)
+        found = self._search(model, x, y, misclassified, self.step)
         return tuple(map(tf.stop_gradient, found))
 
-    def _perturb(self, model, x, y):
-        def fallen(threat, x, point, distance):
-            # x, which stands for what was not found, is in the threat too.
+    def _perturb(self, model, x, y, start, step):
+        def inside(threat, x, point, distance):
+            # x, the answer where nothing is found, is in the threat too.
             return tf.math.is_finite(distance) & threat.contains(x, point)
 
-        point, distance = self._search(model, x, y, fallen)
-        return choose(fallen(self.threat, x, point, distance), point, x)
+        point, distance = self._search(model, x, y, inside, step)
+        return choose(inside(self.threat, x, point, distance), point, x)
 
-    def _search(self, model, x, y, done):
+    def _search(self, model, x, y, done, step):
         """Makes all runs, each on the examples that aren't done."""
         # The gradient isn't used, but that none reaches x is reported here.
         _, logits, _ = input_gradient(
@@ -115,7 +115,7 @@ class FAB(Attack):
         y, logits = losses.class_labels(y, logits)
         targets = boundary.wrong_classes(y, logits, max(self.targets, 1))
         count = targets.shape[1]
-        seed = streams.fold(self.seed, self.step)
+        seed = streams.fold(self.seed, step)
 
         def run(number, state, threat, x, y, targets):
             (nearest, distance, _), start = state, x
@@ -131,7 +131,7 @@ class FAB(Attack):
 
         lead = severity.lead(y, logits)
         distance = tf.where(lead > 0, 0.0, float("inf"))
-        nearest, distance, _ = while_standing(
+        nearest, distance, _ = while_active(
             run,
             lambda state: state[2],
             self.restarts * count,
@@ -178,9 +178,9 @@ class FAB(Attack):
             (point, x, tf.fill(tf.shape(x)[:1], float("inf"))),
             maximum_iterations=self.steps,
         )
-        point, fallen = self._sharpened(x, nearest, lead)
+        point, wrong = self._sharpened(x, nearest, lead)
         distance = self._length(x, point, units)
-        return point, tf.where(fallen, distance, float("inf"))
+        return point, tf.where(wrong, distance, float("inf"))
 
     def _units(self, x):
         """What a feature's moves are measured in, 0 if it has none, as rows."""

@@ -1,8 +1,13 @@
 """The fast gradient method."""
 
+from collections.abc import Callable
+from typing import Any
+
 from tfrobust.adversary import Attack
 from tfrobust.attacks.pgd import PGD
 from tfrobust.backend import register
+from tfrobust.threats import Threat
+from tfrobust.types import TensorLike
 
 
 @register
@@ -13,7 +18,8 @@ class FGSM(Attack):
 
     Args:
         threat: The set to search, a `Threat`.
-        step_size: Length of the step as a fraction of the threat's epsilon.
+        step_size: Length of the step as a fraction of the threat's epsilon,
+            as in `PGD`.
         random_start: How far to start from x, as a fraction of the way to a
             random point of the threat.
         targeted: Whether `y` names the class to reach.
@@ -24,23 +30,25 @@ class FGSM(Attack):
     Wong et al., 2020, arXiv 2001.03994, algorithm 3.
     """
 
+    takes_start = True
+    per_example = ("step_size",)
+
     def __init__(
         self,
-        threat,
-        step_size=1.0,
-        random_start=0.0,
-        targeted=False,
-        loss="cross_entropy",
-        seed=0,
+        threat: Threat,
+        step_size: TensorLike = 1.0,
+        random_start: float = 0.0,
+        targeted: bool = False,
+        loss: str | Callable[..., Any] = "cross_entropy",
+        seed: int = 0,
     ):
         self.threat = threat
         self.step_size, self.random_start = step_size, random_start
         self.targeted, self.loss, self.seed = targeted, loss, seed
         self._single_step()
 
-    def _perturb(self, model, x, y):
-        attack = self._single_step()._replace(step=self.step)
-        return attack._perturb(model, x, y)
+    def _perturb(self, model, x, y, start, step):
+        return self._single_step()._perturb(model, x, y, start, step)
 
     def _single_step(self):
         return PGD(**self._arguments(), steps=1, best=False)

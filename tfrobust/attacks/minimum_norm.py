@@ -5,9 +5,10 @@ import tensorflow as tf
 from tfrobust import checks
 from tfrobust.adversary import Attack
 from tfrobust.attacks import severity
+from tfrobust.attacks.active import choose, on_active
 from tfrobust.attacks.ensemble import mean_logits
-from tfrobust.attacks.standing import choose, on_standing
 from tfrobust.backend import register
+from tfrobust.threats import Threat
 
 
 @register
@@ -40,7 +41,9 @@ class MinimumNorm(Attack):
         `MinimumNorm(APGD(tfr.threats.L2(3.0)), steps=12)`
     """
 
-    def __init__(self, attack, steps=10):
+    takes_start = True
+
+    def __init__(self, attack: Attack, steps: int = 10):
         checks.kind(attack, Attack, "attack", "tfr.attacks.PGD(threat)")
         checks.count(steps, "steps")
         shape = getattr(attack.threat.epsilon, "shape", ())
@@ -52,26 +55,29 @@ class MinimumNorm(Attack):
         self.attack, self.steps = attack, steps
 
     @property
-    def threat(self):
+    def threat(self) -> Threat:
         """What the attack searches, at first."""
         return self.attack.threat
 
-    def _perturb(self, model, x, y):
+    def _perturb(self, model, x, y, start, step):
         logits = mean_logits(model, x)
         y = checks.labels(y, logits)
         lead = severity.lead(y, logits)
         epsilon = tf.cast(self.threat.epsilon, tf.float32)
         upper = tf.broadcast_to(epsilon, tf.shape(lead))
-        attack = self.attack._replace(step=self.step)
 
         def halve(number, *state):
             first = number == 0
 
-            def run(state, threat, x, y):
+            def run(state, attack, x, y, start):
                 nearest, lower, upper, _ = state
+                threat = attack.threat
                 radius = tf.where(first, upper, (lower + upper) / 2)
-                inner = attack.against(threat._replace(epsilon=radius))
-                point = inner._perturb(model, x, y)
+                smaller = threat._replace(epsilon=radius)
+                if start is not None:
+                    start = smaller.project(x, start)
+                inner = attack.against(smaller)
+                point = inner._perturb(model, x, y, start, step)
                 wrong = severity.lead(y, mean_logits(model, point)) > 0
                 length = tf.minimum(threat.norm(x, point), radius)
                 upper = tf.where(wrong, length, upper)
@@ -81,8 +87,8 @@ class MinimumNorm(Attack):
                 nearest = choose(wrong | first, point, nearest)
                 return nearest, lower, upper, wrong | (number > 0)
 
-            return number + 1, *on_standing(
-                run, state[-1], state, self.threat, x, y
+            return number + 1, *on_active(
+                run, state[-1], state, self.attack, x, y, start
             )
 
         state = x, tf.zeros_like(upper), upper, lead <= 0

@@ -1,21 +1,26 @@
 """Projected gradient descent."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks, losses, streams
 from tfrobust.adversary import Attack
 from tfrobust.attacks import severity
-from tfrobust.attacks.standing import (
+from tfrobust.attacks.active import (
     choose,
-    on_standing,
-    while_standing,
+    on_active,
+    while_active,
     worse,
 )
 from tfrobust.backend import register
 from tfrobust.gradients import input_gradient
 from tfrobust.threats import Threat
+from tfrobust.threats.rows import column
+from tfrobust.types import TensorLike
 
 
 @register
@@ -26,7 +31,8 @@ class PGD(Attack):
         threat: The set to search, a `Threat`.
         steps: Number of ascent steps, at least 1.
         step_size: Length of a step as a fraction of the threat's epsilon, so
-            that it follows an epsilon that moves.
+            that it follows an epsilon that moves; one number, or one for each
+            example, shape `[batch]`.
         random_start: How far to start from x, as a fraction of the way to a
             random point of the threat; 0 starts at x.
         restarts: Number of runs, of which the worst point is kept.
@@ -62,24 +68,26 @@ class PGD(Attack):
     Dong et al., 2018, arXiv 1710.06081, equation 6.
     """
 
+    takes_start = True
+    per_example = ("step_size",)
+
     def __init__(
         self,
-        threat,
-        steps=10,
-        step_size=0.25,
-        random_start=1.0,
-        restarts=1,
-        momentum=0.0,
-        targeted=False,
-        best=True,
-        loss="cross_entropy",
-        early_stop=False,
-        seed=0,
+        threat: Threat,
+        steps: int = 10,
+        step_size: TensorLike = 0.25,
+        random_start: float = 1.0,
+        restarts: int = 1,
+        momentum: float = 0.0,
+        targeted: bool = False,
+        best: bool = True,
+        loss: str | Callable[..., Any] = "cross_entropy",
+        early_stop: bool = False,
+        seed: int = 0,
     ):
         checks.kind(threat, Threat, "threat", "tfr.threats.Linf(8 / 255)")
         checks.count(steps, "steps")
-        checks.number(step_size, "step_size")
-        checks.argument(step_size > 0, "step_size", "be positive", step_size)
+        _check_size(step_size)
         checks.number(random_start, "random_start", 0, 1)
         checks.count(restarts, "restarts")
         checks.number(momentum, "momentum", 0)
@@ -99,20 +107,23 @@ class PGD(Attack):
         self.momentum, self.targeted, self.best = momentum, targeted, best
         self.loss, self.early_stop, self.seed = loss, early_stop, seed
 
-    def _perturb(self, model, x, y):
-        seed = streams.fold(self.seed, self.step)
+    def _perturb(self, model, x, y, start, step):
+        seed = streams.fold(self.seed, step)
+
+        def run(number, found):
+            begin = self._start(x, streams.fold(seed, number))
+            if start is not None:
+                begin = tf.where(number == 0, start, begin)
+            return self._climb(model, x, y, begin, found)
 
         def restart(number, *found):
-            start = self._start(x, streams.fold(seed, number))
-            climbed = self._climb(model, x, y, start, found)
-            return number + 1, *worse(climbed, found)
+            return number + 1, *worse(run(number, found), found)
 
         found = (x, _lowest(x)) if self.best else ()
         if self.restarts == 1:
-            start = self._start(x, streams.fold(seed, 0))
-            return self._climb(model, x, y, start, found)[0]
+            return run(0, found)[0]
         return tf.while_loop(
-            lambda _, point, loss: tf.reduce_any(_stands(loss)),
+            lambda _, point, loss: tf.reduce_any(_active(loss)),
             restart,
             (0, *found),
             maximum_iterations=self.restarts,
@@ -130,10 +141,11 @@ class PGD(Attack):
         """Returns a point, and its loss if `best`, from one start."""
         velocity = tf.zeros_like(x) if self.momentum else ()
         if self.best:
-            done = tf.where(_stands(found[1]), -math.inf, math.inf)
+            done = tf.where(_active(found[1]), -math.inf, math.inf)
             found = (start, done)
 
-        def step(number, state, threat, x, y, box):
+        def step(number, state, attack, x, y, box):
+            threat, size = attack.threat, column(attack.step_size, x)
             point, velocity, found = state
             values, outputs, gradient = input_gradient(
                 model, point, lambda outputs: self._ascended(y, outputs)
@@ -143,32 +155,32 @@ class PGD(Attack):
                 found = worse((point, judged), found)
             if self.momentum:
                 axes = list(range(1, x.shape.rank))
-                size = tf.reduce_mean(tf.abs(gradient), axes, keepdims=True)
-                gradient = tf.math.divide_no_nan(gradient, size)
+                mean = tf.reduce_mean(tf.abs(gradient), axes, keepdims=True)
+                gradient = tf.math.divide_no_nan(gradient, mean)
                 gradient += self.momentum * velocity
                 velocity = gradient
-            moved = threat.ascend(x, point, gradient, self.step_size)
+            moved = threat.ascend(x, point, gradient, size)
             moved = threat.project(x, moved, box)
             if not self.best:
-                moved = choose(_stands(judged), moved, point)
+                moved = choose(_active(judged), moved, point)
             return tf.ensure_shape(moved, x.shape), velocity, found
 
-        def last(state, threat, x, y):
+        def last(state, attack, x, y):
             point, _, found = state
             outputs = tf.cast(model(point, training=False), tf.float32)
             values = self._judged(y, self._ascended(y, outputs), outputs)
             return *state[:2], worse((point, values), found)
 
-        state, rows = (start, velocity, found), (self.threat, x, y)
-        stands = (
-            (lambda state: _stands(state[2][1])) if self.early_stop else None
+        state, problem = (start, velocity, found), (self, x, y)
+        active = (
+            (lambda state: _active(state[2][1])) if self.early_stop else None
         )
         box = self.threat.box(x)
-        state = while_standing(step, stands, self.steps, state, *rows, box)
+        state = while_active(step, active, self.steps, state, *problem, box)
         if not self.best:
             return state[:1]
-        standing = stands(state) if stands else None
-        return on_standing(last, standing, state, *rows)[2]
+        left = active(state) if active else None
+        return on_active(last, left, state, *problem)[2]
 
     def _ascended(self, y, outputs):
         values = severity.ascended(self.loss, y, outputs)
@@ -183,10 +195,25 @@ class PGD(Attack):
         return severity.judged(values, outputs, over)
 
 
+def _check_size(step_size):
+    """Refuses step sizes that aren't positive, if they are known yet."""
+    checks.argument(
+        len(np.shape(step_size)) <= 1,
+        "step_size",
+        "be one number, or one for each example",
+        step_size,
+    )
+    if tf.is_tensor(step_size):
+        return
+    for size in np.ravel(step_size).tolist():
+        checks.number(size, "step_size")
+        checks.argument(size > 0, "step_size", "be positive", size)
+
+
 def _lowest(x):
     """Losses that every other exceeds, shape `[batch]`."""
     return tf.fill(tf.shape(x)[:1], -math.inf)
 
 
-def _stands(loss):
+def _active(loss):
     return loss < math.inf

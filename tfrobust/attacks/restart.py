@@ -7,6 +7,7 @@ from tfrobust.adversary import Attack
 from tfrobust.attacks import severity
 from tfrobust.attacks.ensemble import mean_logits, tried
 from tfrobust.backend import register
+from tfrobust.threats import Threat
 
 
 @register
@@ -34,29 +35,34 @@ class Restart(Attack):
         `Restart(FGSM(threat, step_size=1.25, random_start=1.0), restarts=10)`
     """
 
-    def __init__(self, attack, restarts):
+    takes_start = True
+
+    def __init__(self, attack: Attack, restarts: int):
         checks.kind(attack, Attack, "attack", "tfr.attacks.PGD(threat)")
         checks.count(restarts, "restarts")
         self.attack, self.restarts = attack, restarts
 
     @property
-    def threat(self):
+    def threat(self) -> Threat:
         """What the attack searches."""
         return self.attack.threat
 
-    def _perturb(self, model, x, y):
+    def _perturb(self, model, x, y, start, step):
         logits = mean_logits(model, x)
         y = checks.labels(y, logits)
-        first = tf.cast(self.step, tf.int64)
+        first = tf.cast(step, tf.int64)
 
-        def run(number, *found):
+        def run(number, *found, start=None):
             step = tf.where(number > 0, streams.fold(first, number), first)
-            attack = self.attack._replace(step=step)
-            return number + 1, *tried(attack, model, found, x, y)
+            found = tried(self.attack, model, found, x, y, start, step)
+            return number + 1, *found
 
+        state = 0, x, severity.lead(y, logits)
+        if start is not None:  # Only the first run's: others shall differ.
+            state = run(*state, start=start)
         return tf.while_loop(
             lambda number, point, margin: tf.reduce_any(margin <= 0),
             run,
-            (0, x, severity.lead(y, logits)),
-            maximum_iterations=self.restarts,
+            state,
+            maximum_iterations=self.restarts - (start is not None),
         )[1]

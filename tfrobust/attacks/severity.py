@@ -5,13 +5,18 @@ counts as misclassified, and its loss is infinite, so that no other exceeds it.
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
 from tfrobust import checks, losses
+from tfrobust.types import TensorLike
 
 
-def ascended(loss, y, outputs):
+def ascended(
+    loss: str | Callable[..., Any], y: TensorLike, outputs: tf.Tensor
+) -> tf.Tensor:
     """What an attack on `loss` ascends, shape `[batch]`.
 
     For the cross entropy without smoothing it is the log odds against the
@@ -28,7 +33,7 @@ def ascended(loss, y, outputs):
     return losses.per_example(loss, y, outputs)
 
 
-def odds(y, logits):
+def odds(y: TensorLike, logits: TensorLike) -> tf.Tensor:
     """The log of `mean(exp(wrong logits)) / exp(true logit)`, `[batch]`.
 
     The cross entropy of n classes is `log(1 + (n - 1) * exp(odds))`: it grows
@@ -37,7 +42,7 @@ def odds(y, logits):
     it is the same number for all logits below 1e-7. The odds never are.
     """
     y, logits = losses.class_labels(y, logits)
-    true = tf.one_hot(y, logits.shape[-1], on_value=True, off_value=False)
+    true = losses.true_class(y, logits)
     best = tf.reduce_max(tf.where(true, -math.inf, logits), -1, keepdims=True)
     best = tf.stop_gradient(best)  # It cancels, but for rounding.
     gaps = tf.math.expm1(tf.where(true, best, logits) - best)
@@ -46,12 +51,14 @@ def odds(y, logits):
     return best[:, 0] - correct + tf.math.log1p(mean)
 
 
-def lead(y, logits):
+def lead(y: TensorLike, logits: tf.Tensor) -> tf.Tensor:
     """The margin loss, positive where the model errs or gives no number."""
     return judged(losses.margin(y, logits), logits)
 
 
-def judged(values, outputs, over=False):
+def judged(
+    values: tf.Tensor, outputs: tf.Tensor, over: tf.Tensor | bool = False
+) -> tf.Tensor:
     """The losses, infinite where nothing is worse.
 
     Args:

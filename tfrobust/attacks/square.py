@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfrobust import checks, losses, streams
 from tfrobust.adversary import Attack
 from tfrobust.attacks import severity, square_moves, windows
-from tfrobust.attacks.standing import on_standing, while_standing, worse
+from tfrobust.attacks.active import on_active, while_active, worse
 from tfrobust.backend import register
 from tfrobust.threats import Threat
 
@@ -87,11 +87,11 @@ class Square(Attack):
         self.loss, self.rescale_schedule = loss, rescale_schedule
         self.overdraw, self.seed = overdraw, seed
 
-    def _perturb(self, model, x, y):
+    def _perturb(self, model, x, y, start, step):
         logits = self.logits(model, x, y)
         y = checks.labels(y, logits)
         images, threat = _as_images(x, self.threat)
-        seed = streams.fold(self.seed, self.step)
+        seed = streams.fold(self.seed, step)
 
         def judged(images, y):
             shape = tf.concat([[-1], tf.shape(x)[1:]], axis=0)
@@ -105,10 +105,10 @@ class Square(Attack):
 
             ends = square_moves.limits(threat, images)
             inputs = threat, images, y, ends, streams.keys(x)
-            return number + 1, *on_standing(run, _stands(found), found, *inputs)
+            return number + 1, *on_active(run, _active(found), found, *inputs)
 
         found = tf.while_loop(
-            lambda number, *found: tf.reduce_any(_stands(found)),
+            lambda number, *found: tf.reduce_any(_active(found)),
             restart,
             (0, images, self._judged(y, logits)),
             maximum_iterations=self.restarts,
@@ -145,7 +145,7 @@ class Square(Attack):
             return worse(judged(change, y), state)
 
         inputs = judged(start, y), threat, x, y, ends, keys
-        return while_standing(query, _stands, self.queries - 1, *inputs)
+        return while_active(query, _active, self.queries - 1, *inputs)
 
 
 def _as_images(x, threat):
@@ -160,5 +160,5 @@ def _as_images(x, threat):
     return tf.reshape(x, shape), threat._replace(epsilon=epsilon, mask=None)
 
 
-def _stands(state):
+def _active(state):
     return state[1] < math.inf

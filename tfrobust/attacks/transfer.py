@@ -3,6 +3,8 @@
 from tfrobust import checks
 from tfrobust.adversary import Attack
 from tfrobust.backend import register
+from tfrobust.threats import Threat
+from tfrobust.types import Model
 
 
 @register
@@ -36,7 +38,9 @@ class Transfer(Attack):
     Reference: Papernot et al., 2016, arXiv 1605.07277.
     """
 
-    def __init__(self, attack, surrogate):
+    takes_start = True
+
+    def __init__(self, attack: Attack, surrogate: Model):
         checks.kind(attack, Attack, "attack", "tfr.attacks.PGD(threat)")
         if not callable(surrogate):
             raise ValueError(
@@ -47,10 +51,9 @@ class Transfer(Attack):
         self.attack, self.surrogate = attack, surrogate
 
     @property
-    def threat(self):
+    def threat(self) -> Threat:
         """What the attack searches."""
         return self.attack.threat
 
-    def _perturb(self, model, x, y):
-        attack = self.attack._replace(step=self.step)
-        return attack._perturb(self.surrogate, x, y)
+    def _perturb(self, model, x, y, start, step):
+        return self.attack._perturb(self.surrogate, x, y, start, step)

@@ -7,10 +7,14 @@ row of them for each example, so that every example has a window of its own.
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.types import TensorLike
+
 _HALVED_AFTER = [10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000]
 
 
-def fractions(queries, initial, rescale=False):
+def fractions(
+    queries: int, initial: float, rescale: bool = False
+) -> np.ndarray:
     """Fractions of the pixels that the queries change, shape `[queries]`.
 
     The initial fraction is halved after queries 10, 50, 200, 500, 1000, 2000,
@@ -29,7 +33,12 @@ def fractions(queries, initial, rescale=False):
     return (initial * 0.5**halvings).astype(np.float32)
 
 
-def sides(fraction, height, width, odd=False):
+def sides(
+    fraction: TensorLike,
+    height: TensorLike,
+    width: TensorLike,
+    odd: bool = False,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Rows and columns of the square that holds a fraction of the pixels.
 
     Where a side fills the image, the other side makes up for what it lacks.
@@ -55,7 +64,9 @@ def sides(fraction, height, width, odd=False):
     return tuple(tf.cast(length, tf.int32) for length in pair)
 
 
-def positions(size, length, numbers):
+def positions(
+    size: int, length: tf.Tensor | int, numbers: tf.Tensor
+) -> tf.Tensor:
     """Places windows of a side on an axis: positions, `[batch, size]`.
 
     Args:
@@ -68,12 +79,24 @@ def positions(size, length, numbers):
     return tf.range(size)[tf.newaxis] - first[:, tf.newaxis]
 
 
-def inside(rows, columns, height, width):
+def inside(
+    rows: tf.Tensor,
+    columns: tf.Tensor,
+    height: TensorLike,
+    width: TensorLike,
+) -> tf.Tensor:
     """1 for pixels in the window, else 0: `[batch, rows, columns, 1]`."""
     return _cross(tf.multiply, _within(rows, height), _within(columns, width))
 
 
-def pyramids(rows, columns, height, width, stacked, power=2):
+def pyramids(
+    rows: tf.Tensor,
+    columns: tf.Tensor,
+    height: TensorLike,
+    width: TensorLike,
+    stacked: tf.Tensor,
+    power: float = 2,
+) -> tf.Tensor:
     """Two pyramids of opposite signs that share a window, 0 outside it.
 
     At distance m from its centre a pyramid has the height

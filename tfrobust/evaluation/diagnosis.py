@@ -9,7 +9,7 @@ from tfrobust.evaluation.diagnostics import POINT, TOO_WEAK, Check
 ZERO_GRADIENTS = 0.01  # Largest share of examples without any gradient.
 NOISE_DRAWS = 10
 SEARCH_QUERIES = 200
-AGREEMENT = 0.99  # Least share of predictions that a twin shares.
+AGREEMENT = 0.99  # Least share of predictions that a surrogate shares.
 OVERFITTING = 0.2  # Single-step minus multi-step accuracy.
 LEAST_ALIGNMENT = 0.2
 
@@ -64,16 +64,16 @@ def zero_gradient(subject):
     )
 
 
-def twin(subject):
-    """A model without gradients needs a twin that answers alike."""
-    if subject.twin is None:
-        return Check("twin", True, "The model has gradients of its own.")
-    outputs = np.asarray(subject.twin(subject.x, training=False))
+def surrogate(subject):
+    """A model without gradients needs a surrogate that answers alike."""
+    if subject.surrogate is None:
+        return Check("surrogate", True, "The model has gradients of its own.")
+    outputs = np.asarray(subject.surrogate(subject.x, training=False))
     share = np.mean(outputs.argmax(axis=1) == subject.clean["predicted"])
     return Check(
-        "twin",
+        "surrogate",
         bool(share >= AGREEMENT),
-        f"The model has no gradients. Its twin, on which attacks were run, "
+        "The model has no gradients. Its surrogate, on which attacks were run, "
         f"predicts the same on {share:.1%} of the examples. Below "
         f"{AGREEMENT:.0%} it says too little: transfer from a closer one.",
     )
@@ -226,7 +226,7 @@ CHECKS = (
     deterministic,
     logits,
     zero_gradient,
-    twin,
+    surrogate,
     single_step,
     converged,
     random_noise,

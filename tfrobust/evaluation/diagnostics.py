@@ -53,8 +53,8 @@ NO_GRADIENT = Check(
     "gradient",
     False,
     "No gradient reaches the model's input, so next to nothing can be checked. "
-    "Add attacks found on a twin that has gradients: "
-    "tfr.attacks.Transfer(tfr.attacks.PGD(threat), surrogate=twin).",
+    "Add attacks found on a surrogate that has gradients: "
+    "tfr.attacks.Transfer(tfr.attacks.PGD(threat), surrogate=surrogate).",
 )
 
 

@@ -229,12 +229,12 @@ class _Run:
         for sequence in self.sequences:
             stages += sequence.stages
         attacks = [stage.adversary for stage in stages[1:]]
-        twin = None
+        surrogate = None
         if not has_gradient(self.network, x[:1]):
-            twins = [a.surrogate for a in attacks if isinstance(a, Transfer)]
-            if not twins:
+            moved = [a for a in attacks if isinstance(a, Transfer)]
+            if not moved:
                 return [diagnostics.NO_GRADIENT]
-            twin = twins[0]
+            surrogate = moved[0].surrogate
         subject = Subject(
             self.network,
             diagnostics.strongest(attacks),
@@ -243,7 +243,7 @@ class _Run:
             standing,
             # Tracing takes longer than running: what is traced is used again.
             runners={stage.adversary: stage.runner for stage in stages},
-            twin=twin,
+            surrogate=surrogate,
             randomised=any(getattr(a, "averages", 1) > 1 for a in attacks),
         )
         return diagnose(subject)

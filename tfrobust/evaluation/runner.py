@@ -64,7 +64,7 @@ class Runner:
             epsilon = tf.ensure_shape(epsilon, np.shape(threat.epsilon))
             threat = threat._replace(epsilon=epsilon)
             adversary = self.adversary.against(threat)
-            point = adversary.search(self._model, x, y)
+            point = adversary.perturb(self._model, x, y)
             # One fresh float32 forward judges the point that was found.
             logits = adversary.logits(self._model, point, y)
             norm = threat.norm(x, point)

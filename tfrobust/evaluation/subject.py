@@ -22,8 +22,8 @@ class Subject:
         standing: Which examples no adversary of the evaluation fooled. What
             the diagnostics fool counts only if it is one of these.
         runners: Those that are compiled already, by adversary.
-        twin: A model with gradients, on which attacks that need them are run
-            for a model without; None if the model has gradients itself.
+        surrogate: A model with gradients, on which attacks that need them are
+            run for a model without; None if the model has gradients itself.
         randomised: Whether the attacks took the mean of several forwards.
     """
 
@@ -35,12 +35,13 @@ class Subject:
         y,
         standing,
         runners=(),
-        twin=None,
+        surrogate=None,
         randomised=False,
     ):
         self.model, self.attack, self.x, self.y = model, attack, x, y
-        self.standing, self.twin, self.randomised = standing, twin, randomised
-        self.differentiable = model if twin is None else twin
+        self.standing, self.randomised = standing, randomised
+        self.surrogate = surrogate
+        self.differentiable = model if surrogate is None else surrogate
         self._runners = dict(runners)
         self.clean = self.run(None)
         self.attacked = self.run(attack)
@@ -49,8 +50,8 @@ class Subject:
 
     def run(self, adversary, x=None, epsilon=None):
         """Answers of one adversary; see `Runner`."""
-        if self.twin is not None and isinstance(adversary, (FGSM, PGD)):
-            adversary = Transfer(adversary, self.twin)
+        if self.surrogate is not None and isinstance(adversary, (FGSM, PGD)):
+            adversary = Transfer(adversary, self.surrogate)
         if adversary not in self._runners:
             shape = self.x.shape[1:]
             self._runners[adversary] = Runner(self.model, adversary, shape)

@@ -33,7 +33,7 @@ class MART(Objective):
         self.attack, self.beta = attack, beta
 
     def search(self, model, x, y):
-        return self.attack.search(model, x, y)
+        return self.attack.perturb(model, x, y)
 
     def outcome(self, model, x, y, found):
         clean = model(x, training=True)

@@ -45,7 +45,7 @@ class TRADES(Objective):
 
     def search(self, model, x, y):
         clean = model(x, training=False)
-        return self.attack._replace(loss=losses.kl).search(model, x, clean)
+        return self.attack._replace(loss=losses.kl).perturb(model, x, clean)
 
     def outcome(self, model, x, y, found):
         clean = model(x, training=True)

@@ -35,7 +35,7 @@ class WorstCase(Objective):
         self.adversary, self.mix = adversary, mix
 
     def search(self, model, x, y):
-        return self.adversary.search(model, x, y)
+        return self.adversary.perturb(model, x, y)
 
     def outcome(self, model, x, y, found):
         worst = self.adversary.logits(model, found, y, training=True)

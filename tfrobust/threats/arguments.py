@@ -31,6 +31,8 @@ def mask(given):
             "`mask` must be 1 where an input may be perturbed and 0 "
             f"elsewhere. Received: mask={given}"
         )
+    # One axis is that of features, never of examples.
+    found = found[np.newaxis] if found.ndim == 1 else found
     return found.astype(np.float32)
 
 

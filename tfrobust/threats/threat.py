@@ -35,6 +35,7 @@ class Threat(Configurable, abc.ABC):
     """
 
     order: float  # The p of the norm.
+    per_example = ("epsilon", "mask")
 
     def __init__(self, epsilon, low=0.0, high=1.0, mask=None):
         arguments.check_range(low, high)
@@ -160,29 +161,6 @@ class Threat(Configurable, abc.ABC):
         excess /= tf.maximum(self._epsilon(x), 1e-15)
         near = tf.norm(flat(excess), self.order, axis=1) <= 1 + tolerance
         return near & tf.reduce_all(flat(inside), axis=1)
-
-    def rows(self, index, x, *inputs):
-        """Returns the threat, x and the inputs of some of the examples.
-
-        Args:
-            index: Which ones, shape `[some]`.
-            x: Inputs of all, shape `[batch, ...]`.
-            *inputs: Nested tensors, shape `[batch, ...]`.
-        """
-
-        def chosen(value, ranks):
-            if len(getattr(value, "shape", ())) not in ranks:
-                return value
-            shape = tf.concat([tf.shape(x)[:1], tf.shape(value)[1:]], 0)
-            return tf.gather(tf.broadcast_to(value, shape), index)
-
-        threat = self._replace(
-            epsilon=chosen(self.epsilon, (1, len(x.shape))),
-            mask=chosen(self.mask, (len(x.shape),)),
-        )
-        return threat, *tf.nest.map_structure(
-            lambda value: tf.gather(value, index), (x, *inputs)
-        )
 
     def checked(self, x):
         """Returns x as float32 once it is known to lie in the valid range."""
