@@ -81,9 +81,17 @@ def test_a_kernel_made_of_the_input_is_differentiated_too():
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-def test_a_model_without_a_gradient_is_refused(compiled):
+@pytest.mark.parametrize(
+    "logits",
+    [
+        lambda x: tf.one_hot(tf.argmax(x, 1), 3),
+        lambda x: tf.raw_ops.PreventGradient(input=x, message="never"),
+    ],
+    ids=["none", "prevented"],
+)
+def test_a_model_without_a_gradient_is_refused(logits, compiled):
     def model(x, training=False):
-        return tf.one_hot(tf.argmax(x, 1), 3)
+        return logits(x)
 
     def gradient(x):
         return input_gradient(model, x, lambda z: z[:, 0])

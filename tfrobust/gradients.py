@@ -42,13 +42,16 @@ def input_gradient(
         # A power of two: exact, and keeps float16 layers from flushing small
         # gradients to zero.
         total = 256.0 * tf.reduce_sum(values)
-    gradient = gradient_of(total)
+    try:
+        gradient = gradient_of(total)
+    except LookupError:  # TensorFlow knows none of an op, or it is disabled.
+        gradient = None
     if gradient is None:
         raise ValueError(
             "No gradient reaches the model's input, so a gradient attack can "
-            "find nothing. Look for a layer that rounds, takes an arg max, "
-            "stops the gradient or calls NumPy (tf.numpy_function), and "
-            "replace it by a differentiable stand-in."
+            "find nothing. Look for a layer or an op that rounds, takes an arg "
+            "max, stops or prevents the gradient or calls NumPy "
+            "(tf.numpy_function), and replace it by a differentiable stand-in."
         )
     # One NaN, as from sqrt at 0, would spread over the whole step. `tf.where`
     # would broadcast the 0, which takes three times as long, and `is_finite`

@@ -24,7 +24,14 @@ SHAPES += ((4, 4, 4), (1, 4, 4), (3, 3, 2, 2), (3,), (5,), (4, 4, 1), (2, 4, 4))
 # Values larger than that, or more of them, say little.
 LARGEST, MOST = 1e5, 200
 _SHARES = {"linear": 0.45, "curve": 0.25, "move": 0.2, "join": 0.1}
-_NOT_AFFINE = "arithmetic", "far_away", "one_feature_broadcast_up", "same"
+_NOT_AFFINE = (
+    "arithmetic",
+    "far_away",
+    "keras_convolution",  # They may have an activation.
+    "keras_dense",
+    "one_feature_broadcast_up",
+    "same",
+)
 _STRANGE = "refused", "mixing"
 
 
