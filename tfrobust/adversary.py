@@ -109,12 +109,18 @@ def targeted(adversary):
     )
 
 
-def named(adversaries):
+def kind(adversary):
+    """The name of its class: `"pgd"`."""
+    return type(adversary).__name__.lower()
+
+
+def named(adversaries, name=kind):
     """Returns adversaries by name: a dictionary as it is, others by their kind.
 
     Args:
         adversaries: Dictionary of name to `Adversary`; or one, or a list,
             named after the classes: `"pgd"`, `"pgd-2"` ...
+        name: Function that names an adversary of a list.
 
     Raises:
         TypeError: If it is none of these.
@@ -131,8 +137,8 @@ def named(adversaries):
         return adversaries
     found = {}
     for adversary in adversaries:
-        name, number = type(adversary).__name__.lower(), 1
-        while (unique := f"{name}-{number}" if number > 1 else name) in found:
+        first, number = name(adversary), 1
+        while (unique := f"{first}-{number}" if number > 1 else first) in found:
             number += 1
         found[unique] = adversary
     return found

@@ -4,8 +4,6 @@ Inside of the network they would move what the attack found away from where it
 was found, since attacks search in inference mode.
 """
 
-import tensorflow as tf
-
 from tfrobust.backend import keras
 
 # What is the image itself in inference mode, and of its shape in both.
@@ -61,13 +59,6 @@ def split(network):
             "may also be the first ones of a Sequential or functional network."
         )
     return front, rest
-
-
-def augmented(front, x):
-    """Applies the layers in front as training does, to float32."""
-    for layer in front:
-        x = layer(x, training=True)
-    return tf.cast(x, tf.float32) if front else x
 
 
 def _chain(network):

@@ -5,6 +5,7 @@
 imports it from here and uses the subset that both share.
 """
 
+import functools
 import os
 
 import tensorflow as tf
@@ -29,6 +30,12 @@ NAME = "tf_keras" if LEGACY else "keras"
 AS_STORED = {"experimental_autocast" if LEGACY else "autocast": False}
 register = keras.saving.register_keras_serializable(package="tfrobust")
 Schedule = keras.optimizers.schedules.LearningRateSchedule
+
+
+def as_in_keras(method):
+    """Shows the arguments of the method of `keras.Model` that this calls."""
+    original = getattr(keras.Model, method.__name__)
+    return functools.wraps(original, assigned=(), updated=())(method)
 
 
 def is_foreign_model(candidate):

@@ -88,11 +88,17 @@ def inputs(x, low, high, tolerance=1e-6):
 
 
 def labels(y, logits):
-    """Returns class labels as int32 `[batch]` after checking their range."""
+    """Returns class labels as int32 `[batch]` after checking their range.
+
+    Args:
+        y: Class labels, shape `[batch]`.
+        logits: What has the shape of the logits, `[batch, classes]`: they
+            themselves, or a `tf.TensorSpec`.
+    """
     y = tf.convert_to_tensor(y)
     if y.dtype == tf.bool:
         y = tf.cast(y, tf.int32)
-    whole, logits = losses.class_labels(y, logits)
+    whole = losses.whole_labels(y, logits.shape)
     if not whole.shape.is_compatible_with(logits.shape[:1]):
         raise ValueError(
             "`x` and `y` must have the same length. Received: "

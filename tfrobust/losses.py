@@ -84,14 +84,24 @@ def class_labels(y, logits):
     """Returns labels as int32 `[batch]` and logits as float32.
 
     Raises:
-        ValueError: If the labels are one-hot or soft, or the logits aren't
-            `[batch, classes]` with at least two classes.
+        ValueError: See `whole_labels`.
     """
-    y, logits = tf.convert_to_tensor(y), tf.cast(logits, tf.float32)
-    if logits.shape.rank != 2 or logits.shape[-1] == 1:
+    logits = tf.cast(logits, tf.float32)
+    return whole_labels(y, logits.shape), logits
+
+
+def whole_labels(y, shape):
+    """Returns labels as int32 `[batch]`.
+
+    Raises:
+        ValueError: If the labels are one-hot or soft, or the `shape` of the
+            logits isn't `[batch, classes]` with at least two classes.
+    """
+    y = tf.convert_to_tensor(y)
+    if shape.rank != 2 or shape[-1] == 1:
         raise ValueError(
             "A classification loss needs logits of shape [batch, classes] with "
-            f"at least 2 classes. Received shape {logits.shape}. Give a binary "
+            f"at least 2 classes. Received shape {shape}. Give a binary "
             "model two logits; for regression choose a regression loss."
         )
     if y.shape.rank == 2 and y.shape[-1] == 1:
@@ -103,7 +113,7 @@ def class_labels(y, logits):
             "np.argmax(y, axis=-1); for regression pass a regression loss, "
             "such as loss=keras.losses.MeanSquaredError()."
         )
-    return tf.cast(y, tf.int32), logits
+    return tf.cast(y, tf.int32)
 
 
 def per_example(loss, y, outputs):

@@ -2,16 +2,16 @@
 
 import contextlib
 import functools
+import inspect
+from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from tfrobust import augmentation, backend, checks, hoisting, losses
+from tfrobust import backend, checks, hoisting, losses, metrics
 from tfrobust.averaging import Averaging
-from tfrobust.backend import keras, register
+from tfrobust.backend import as_in_keras, keras, register
 from tfrobust.objectives import Clean
-from tfrobust.plan import Plan, numbers, results
-from tfrobust.reduction import mean_loss, of_some, penalties
+from tfrobust.plan import CLEAN, NoPlan, Plan, of_some
 
 
 @register
@@ -42,12 +42,13 @@ class RobustModel(Averaging):
     # that it is loaded under, and of a network and a path that may refuse.
     load_scopes: list = []
     save_checks: list = []
+    _plan: Any = NoPlan()  # Until `compile`.
+    _testing = False
 
     def __init__(self, network, name="robust_model", **kwargs):
         super().__init__(name=name, **kwargs)
         backend.check_network(network)
         self.network = network
-        self._testing = False
         if network.built:
             self.build(getattr(network, "input_shape", None))
 
@@ -81,9 +82,11 @@ class RobustModel(Averaging):
                 example; cross entropy of integer labels by default.
             objective: An `Objective`; standard training by default.
             adversaries: An `Adversary`, a list of some, named after their
-                kinds (`pgd`, `pgd-2`), or a dictionary of name to adversary;
-                evaluated in `evaluate` and on validation data only. Every
-                metric is computed on the logits of each: `pgd_accuracy`.
+                classes and steps (`pgd20`, `pgd20-2`), or a dictionary of name
+                to adversary; evaluated in `evaluate` and on validation data
+                only. Every metric is computed on the logits of each, and in
+                training on those of each adversary of the objective:
+                `pgd20_accuracy`.
             metrics: List of Keras metrics of labels and logits, `["accuracy"]`
                 by default for classification. For other losses without
                 metrics, the adversaries report their loss.
@@ -104,32 +107,30 @@ class RobustModel(Averaging):
         # An empty list, or tf_keras warns of every sample weight.
         super().compile(optimizer, weighted_metrics=[], **kwargs)
         loss = losses.get(loss)
-        # A plain object: Keras 3 lets a built model track nothing new.
-        with self.distribute_strategy.scope():
-            self._plan = Plan(
-                loss, objective or Clean(), adversaries or [], metrics
-            )
-        if self.network.built:
-            self._plan.split(self.network)
-        self._plan.recipe = {
+        recipe = {
             "optimizer": self.optimizer,
             "loss": loss,
-            "objective": objective,
-            "adversaries": adversaries,
+            "objective": objective or Clean(),
+            "adversaries": adversaries or [],
             "metrics": metrics,
             **kwargs,
         }
+        # A plain object: Keras 3 lets a built model track nothing new.
+        with self.distribute_strategy.scope():
+            self._plan = Plan(recipe)
+        if self.network.built:
+            self._plan.split(self.network)
 
     @property
     def metrics(self):
         """All metrics, the loss first."""
-        plan = getattr(self, "_plan", None)
-        return plan.metrics() if plan else super().metrics
+        return self._plan.metrics()
 
     def get_metrics_result(self):
         """The results over all replicas, which Keras logs after the steps."""
         # Not every release of Keras 3 makes numbers of them.
-        return numbers(results(self._plan.shown(self._testing)))
+        shown = self._plan.shown(self._testing)
+        return metrics.numbers(metrics.results(shown))
 
     def train_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -138,26 +139,21 @@ class RobustModel(Averaging):
             self(x)
         y = plan.checked(self.network, x, y)
         front, network = plan.split(self.network)
-        x = augmentation.augmented(front, x)
+        for layer in front:
+            x = tf.cast(layer(x, training=True), tf.float32)
         objective = plan.objective.at(self.optimizer.iterations)
         objective = objective.weigh(sample_weight)
         with hoisting.training_step():
             found = objective.search(network, x, y)
             with tf.GradientTape() as tape:
                 outcome = objective.outcome(network, x, y, found)
-                loss, share = mean_loss(outcome.losses, sample_weight)
-                penalty, part = penalties(self)
-                total = share + part
+                total = plan.total(self, outcome.losses, sample_weight)
         clean = outcome.clean
         if clean is None:
             clean = network(x, training=False)
         backend.minimize(self, total, tape)
-        count = tf.shape(outcome.losses)[0]
-        plan.loss.update_state(loss + penalty, sample_weight=count)
-        shown = [plan.loss, *plan.updated(plan.clean, y, clean)]
-        if plan.trained and outcome.worst is not None:
-            shown += plan.updated(plan.worst[plan.trained], y, outcome.worst)
-        return results(shown)
+        logits = {CLEAN: clean, **outcome.worst}
+        return metrics.results(plan.updated(y, logits))
 
     def test_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -165,32 +161,30 @@ class RobustModel(Averaging):
         y = plan.checked(self.network, x, y)
         clean = self.network(x, training=False)
         values = losses.per_example(plan.objective.loss, y, clean)
-        loss, _ = mean_loss(values, sample_weight)
-        penalty, _ = penalties(self)
-        count = tf.shape(values)[0]
-        plan.loss.update_state(loss + penalty, sample_weight=count)
-        plan.updated(plan.clean, y, clean)
+        plan.total(self, values, sample_weight)
+        logits = {CLEAN: clean}
         for name, adversary in plan.adversaries.items():
-            worst = of_some(
-                functools.partial(adversary, self.network, x, y), clean
-            )
-            plan.updated(plan.worst[name], y, worst)
-        return results(plan.shown(testing=True))
+            worst = functools.partial(adversary, self.network, x, y)
+            logits[name] = of_some(worst, clean)
+        return metrics.results(plan.updated(y, logits))
 
     def predict_step(self, data):
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         return self.network(x, training=False)
 
+    @as_in_keras
     def fit(self, x=None, y=None, *args, **kwargs):
         """As in Keras; arrays are checked before the first step."""
+        given = inspect.signature(self.fit).bind(x, y, *args, **kwargs)
+        validation = given.arguments.get("validation_data")
         self._check(x, y)
-        validation = kwargs.get("validation_data")
         if isinstance(validation, tuple | list):
             self._check(*validation[:2])
         backend.build_optimizer(self)
         with checks.in_one_sentence():
             return super().fit(x, y, *args, **kwargs)
 
+    @as_in_keras
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """As in Keras; arrays are checked before the first step."""
         self._check(x, y)
@@ -201,10 +195,12 @@ class RobustModel(Averaging):
         finally:
             self._testing = False
 
+    @as_in_keras
     def summary(self, *args, **kwargs):
         """Prints the summary of the network."""
         return self.network.summary(*args, **kwargs)
 
+    @as_in_keras
     def save(self, filepath, overwrite=True, **kwargs):
         """As in Keras, but whole or not at all, and only what can be loaded."""
         for check in self.save_checks:
@@ -226,9 +222,9 @@ class RobustModel(Averaging):
         return cls(**{**config, "network": network})
 
     def get_compile_config(self):
-        if not hasattr(self, "_plan"):
-            return {}
-        recipe = {**self._plan.recipe, "training": self._training}
+        recipe = self._plan.recipe
+        if recipe:
+            recipe = {**recipe, "training": self._training}
         return {
             name: keras.saving.serialize_keras_object(value)
             for name, value in recipe.items()
@@ -242,9 +238,5 @@ class RobustModel(Averaging):
             backend.build_optimizer(self)
 
     def _check(self, x=None, y=None):
-        """Checks arrays before Keras makes batches of them."""
-        if isinstance(x, np.ndarray) and hasattr(self, "_plan"):
-            for threat in self._plan.threats():
-                threat.checked(x)
-            with self.distribute_strategy.scope():
-                self._plan.checked(self.network, x, y)
+        with self.distribute_strategy.scope():
+            self._plan.check(self.network, x, y)

@@ -46,4 +46,5 @@ class MART(Objective):
         confidence = tf.nn.softmax(tf.cast(clean, tf.float32))
         doubt = 1.0000001 - tf.reduce_sum(confidence * true, axis=-1)
         divergence = losses.kl(clean, worst)
-        return Outcome(boosted + self.beta * divergence * doubt, clean, worst)
+        total = boosted + self.beta * divergence * doubt
+        return Outcome(total, clean, self.by_name(worst))

@@ -4,7 +4,7 @@ import abc
 from typing import Any, NamedTuple
 
 from tfrobust import checks, losses
-from tfrobust.adversary import Adversary, targeted
+from tfrobust.adversary import Adversary, kind, named, targeted
 from tfrobust.configurable import Configurable
 
 
@@ -14,12 +14,12 @@ class Outcome(NamedTuple):
     Attributes:
         losses: Per-example losses, shape `[batch]`.
         clean: Logits at x, `[batch, classes]`, or None if not computed.
-        worst: The adversary's logits, or None if there is no adversary.
+        worst: The logits of each adversary by its name, see `by_name`.
     """
 
     losses: Any
     clean: Any = None
-    worst: Any = None
+    worst: dict[str, Any] = {}
 
 
 class Objective(Configurable, abc.ABC):
@@ -70,14 +70,30 @@ class Objective(Configurable, abc.ABC):
         return self._replace(**attributes, **inner)
 
     def adversaries(self):
-        """Returns the adversaries it trains against, those inside included."""
+        """Returns the adversaries it trains against, those inside included.
+
+        They are named after their classes and their steps, as their metrics
+        are: `pgd10`; another one of the same name is `pgd10-2`.
+        """
         found = []
         for value in vars(self).values():
             if isinstance(value, Adversary):
                 found.append(value)
             elif isinstance(value, Objective):
-                found += value.adversaries()
-        return found
+                found += value.adversaries().values()
+        return named(found, kind_and_steps)
+
+    def by_name(self, *worst):
+        """Returns the logits of each adversary, in the order of all, by name.
+
+        For `Outcome.worst`.
+        """
+        return dict(zip(self.adversaries(), worst, strict=True))
+
+
+def kind_and_steps(adversary):
+    """The name of its class, and its steps if it has any: `"pgd10"`."""
+    return f"{kind(adversary)}{getattr(adversary, 'steps', '')}"
 
 
 def check_adversary(adversary, expected, name):

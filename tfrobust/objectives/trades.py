@@ -52,4 +52,5 @@ class TRADES(Objective):
         worst = model(found, training=True)
         divergence = losses.kl(clean, worst)
         clean_loss = losses.per_example(self.loss, y, clean)
-        return Outcome(clean_loss + self.beta * divergence, clean, worst)
+        total = clean_loss + self.beta * divergence
+        return Outcome(total, clean, self.by_name(worst))
