@@ -1,0 +1,5 @@
+"""Keras callbacks for robust training."""
+
+from tfrobust.callbacks.gradual_density import GradualDensity
+
+__all__ = ["GradualDensity"]
