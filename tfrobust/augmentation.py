@@ -30,13 +30,15 @@ _FRONT = _classes(_STILL)
 _MOVING = _FRONT + _classes(_OTHER)
 
 
-def moving(network):
+def moving(network: keras.Model) -> list[keras.layers.Layer]:
     """The random layers of a network that move its images."""
     layers = network._flatten_layers()
     return [layer for layer in layers if isinstance(layer, _MOVING)]
 
 
-def split(network):
+def split(
+    network: keras.Model,
+) -> tuple[list[keras.layers.Layer], keras.Model]:
     """Returns the random layers in front of a network, and what follows.
 
     What follows shares the layers of the network. If none moves the images it

@@ -8,14 +8,17 @@ import contextlib
 import math
 import numbers
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import tensorflow as tf
 
 from tfrobust import losses
 from tfrobust.backend import Schedule
+from tfrobust.types import TensorLike
 
 
-def kind(value, expected, name, example):
+def kind(value: Any, expected: type, name: str, example: str) -> None:
     """Refuses an argument that isn't of the expected class."""
     if not isinstance(value, expected):
         article = "an" if expected.__name__[0] in "AEIOU" else "a"
@@ -25,7 +28,9 @@ def kind(value, expected, name, example):
         )
 
 
-def number(value, name, low=-math.inf, high=math.inf):
+def number(
+    value: Any, name: str, low: float = -math.inf, high: float = math.inf
+) -> None:
     """Refuses an argument that is no finite number in `[low, high]`."""
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     expected = (
@@ -37,26 +42,28 @@ def number(value, name, low=-math.inf, high=math.inf):
     argument(fine, name, expected, repr(value))
 
 
-def finite(**arguments):
+def finite(**arguments: Any) -> None:
     """Refuses arguments that are no finite numbers, given by name."""
     for name, value in arguments.items():
         number(value, name)
 
 
-def amount(value, name, low=-math.inf, high=math.inf):
+def amount(
+    value: Any, name: str, low: float = -math.inf, high: float = math.inf
+) -> None:
     """As `number`, of what may be a schedule or, once resolved, a tensor."""
     if not isinstance(value, (Schedule, tf.Tensor, tf.Variable)):
         number(value, name, low, high)
 
 
-def count(value, name, least=1):
+def count(value: Any, name: str, least: int = 1) -> None:
     """Refuses an argument that is no whole number of at least `least`."""
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     expected = f"be at least {least} and whole"
     argument(whole and value >= least, name, expected, repr(value))
 
 
-def argument(condition, name, expected, received):
+def argument(condition: bool, name: str, expected: str, received: Any) -> None:
     """Refuses an argument of a constructor unless the condition holds."""
     if not condition:
         raise ValueError(
@@ -64,7 +71,9 @@ def argument(condition, name, expected, received):
         )
 
 
-def inputs(x, low, high, tolerance=1e-6):
+def inputs(
+    x: TensorLike, low: float, high: float, tolerance: float = 1e-6
+) -> tf.Tensor:
     """Returns x as float32 after checking that it lies in `[low, high]`."""
     x = tf.convert_to_tensor(x)
     if not x.dtype.is_floating:
@@ -87,7 +96,7 @@ def inputs(x, low, high, tolerance=1e-6):
     )
 
 
-def labels(y, logits):
+def labels(y: TensorLike, logits: tf.Tensor | tf.TensorSpec) -> tf.Tensor:
     """Returns class labels as int32 `[batch]` after checking their range.
 
     Args:
@@ -116,7 +125,7 @@ def labels(y, logits):
 
 
 @contextlib.contextmanager
-def in_one_sentence():
+def in_one_sentence() -> Iterator[None]:
     """Says of a failed check in a compiled step what it says eagerly."""
     message = None
     try:

@@ -1,15 +1,17 @@
 """The metrics of a model: which ones its loss has, and what they are told."""
 
 import math
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfrobust import backend, losses
 from tfrobust.backend import keras
+from tfrobust.types import Loss, TensorLike
 
 
-def targets(loss):
+def targets(loss: Loss) -> str | None:
     """What `loss` compares outputs with.
 
     Returns:
@@ -32,7 +34,7 @@ def targets(loss):
     return "bits" if isinstance(loss, bits) else None
 
 
-def resolved(metrics, loss):
+def resolved(metrics: Any, loss: Loss) -> list[keras.metrics.Metric]:
     """Returns the metrics that `compile` was given, or those of the loss."""
     if metrics is None:
         metrics = ["accuracy"] if targets(loss) else []
@@ -45,7 +47,7 @@ def resolved(metrics, loss):
     return [_resolve(metric, loss) for metric in given]
 
 
-def mean_of(loss):
+def mean_of(loss: Loss) -> keras.metrics.Metric:
     """The metric of a loss itself."""
 
     def mean_loss(y, logits):
@@ -54,7 +56,7 @@ def mean_of(loss):
     return keras.metrics.MeanMetricWrapper(mean_loss, name="loss")
 
 
-def renamed(metric, prefix):
+def renamed(metric: keras.metrics.Metric, prefix: str) -> keras.metrics.Metric:
     """A new metric like `metric`, named for an adversary."""
     config = metric.get_config()
     config["name"] = f"{prefix}_{metric.name}"
@@ -63,7 +65,9 @@ def renamed(metric, prefix):
     return type(metric).from_config(config)
 
 
-def update(metrics, loss, y, logits):
+def update(
+    metrics: list, loss: Loss, y: TensorLike, logits: TensorLike
+) -> None:
     """Updates metrics of a loss; no number is ever right."""
     logits = surely_wrong(loss, y, logits)
     y = losses.in_a_column(y, logits)
@@ -71,7 +75,7 @@ def update(metrics, loss, y, logits):
         metric.update_state(y, logits)
 
 
-def surely_wrong(loss, y, outputs):
+def surely_wrong(loss: Loss, y: TensorLike, outputs: TensorLike) -> tf.Tensor:
     """Returns outputs, those of an example the worst ones if any isn't finite.
 
     A comparison with NaN is false, so that a metric might take it for right.
@@ -95,12 +99,12 @@ def surely_wrong(loss, y, outputs):
     return tf.where(tf.reduce_all(finite, -1, keepdims=True), outputs, worst)
 
 
-def results(metrics):
+def results(metrics: list) -> dict[str, tf.Tensor]:
     """Returns the results of `metrics` by name."""
     return {metric.name: metric.result() for metric in metrics}
 
 
-def numbers(logs):
+def numbers(logs: dict[str, Any]) -> dict[str, Any]:
     """Returns tensors as numbers and arrays; in graphs they stay tensors."""
 
     def shown(value):

@@ -7,11 +7,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfrobust import backend, checks, hoisting, losses, metrics
+from tfrobust import backend, checks, hoisting, losses
 from tfrobust.averaging import Averaging
 from tfrobust.backend import as_in_keras, keras, register
-from tfrobust.objectives import Clean
+from tfrobust.metrics import numbers, results
+from tfrobust.objectives import Clean, Objective
 from tfrobust.plan import CLEAN, NoPlan, Plan, of_some
+from tfrobust.types import Loss
 
 
 @register
@@ -45,17 +47,19 @@ class RobustModel(Averaging):
     _plan: Any = NoPlan()  # Until `compile`.
     _testing = False
 
-    def __init__(self, network, name="robust_model", **kwargs):
+    def __init__(
+        self, network: keras.Model, name: str = "robust_model", **kwargs
+    ):
         super().__init__(name=name, **kwargs)
         backend.check_network(network)
         self.network = network
         if network.built:
             self.build(getattr(network, "input_shape", None))
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: tf.Tensor, training: Any = False) -> tf.Tensor:
         return self.network(inputs, training=training)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         # A subclass builds itself at its first call.
         if isinstance(self.network, keras.Sequential):
             if not self.network.built:
@@ -64,14 +68,16 @@ class RobustModel(Averaging):
 
     def compile(
         self,
-        optimizer="rmsprop",
-        loss=None,
-        objective=None,
-        adversaries=None,
-        metrics=None,
-        weighted_metrics=None,
+        optimizer: Any = "rmsprop",
+        loss: Loss | str | None = None,
+        objective: Objective | None = None,
+        adversaries: Any = None,
+        metrics: Any = None,
+        weighted_metrics: None = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
         **kwargs,
-    ):
+    ) -> None:
         """Configures training and evaluation.
 
         Args:
@@ -90,7 +96,10 @@ class RobustModel(Averaging):
             metrics: List of Keras metrics of labels and logits, `["accuracy"]`
                 by default for classification. For other losses without
                 metrics, the adversaries report their loss.
-            **kwargs: As in Keras: `run_eagerly`, `steps_per_execution` ...
+            weighted_metrics: Refused; sample weights scale the loss alone.
+            run_eagerly: As in Keras.
+            steps_per_execution: As in Keras.
+            **kwargs: What only one Keras has, or with another default.
 
         Raises:
             ValueError: If the loss reads probabilities, or an adversary has a
@@ -105,11 +114,12 @@ class RobustModel(Averaging):
                 f"loss alone. Received: {weighted_metrics!r}. Pass `metrics`."
             )
         # An empty list, or tf_keras warns of every sample weight.
+        kwargs["run_eagerly"] = run_eagerly
+        kwargs["steps_per_execution"] = steps_per_execution
         super().compile(optimizer, weighted_metrics=[], **kwargs)
-        loss = losses.get(loss)
         recipe = {
             "optimizer": self.optimizer,
-            "loss": loss,
+            "loss": losses.get(loss),
             "objective": objective or Clean(),
             "adversaries": adversaries or [],
             "metrics": metrics,
@@ -122,17 +132,16 @@ class RobustModel(Averaging):
             self._plan.split(self.network)
 
     @property
-    def metrics(self):
+    def metrics(self) -> list:
         """All metrics, the loss first."""
         return self._plan.metrics()
 
-    def get_metrics_result(self):
+    def get_metrics_result(self) -> dict[str, Any]:
         """The results over all replicas, which Keras logs after the steps."""
         # Not every release of Keras 3 makes numbers of them.
-        shown = self._plan.shown(self._testing)
-        return metrics.numbers(metrics.results(shown))
+        return numbers(results(self._plan.shown(self._testing)))
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         plan = self._plan
         if not self.built:
@@ -141,21 +150,19 @@ class RobustModel(Averaging):
         front, network = plan.split(self.network)
         for layer in front:
             x = tf.cast(layer(x, training=True), tf.float32)
-        objective = plan.objective.at(self.optimizer.iterations)
-        objective = objective.weigh(sample_weight)
+        now = plan.objective.at(self.optimizer.iterations).weigh(sample_weight)
         with hoisting.training_step():
-            found = objective.search(network, x, y)
+            found = now.search(network, x, y)
             with tf.GradientTape() as tape:
-                outcome = objective.outcome(network, x, y, found)
+                outcome = now.outcome(network, x, y, found)
                 total = plan.total(self, outcome.losses, sample_weight)
         clean = outcome.clean
         if clean is None:
             clean = network(x, training=False)
         backend.minimize(self, total, tape)
-        logits = {CLEAN: clean, **outcome.worst}
-        return metrics.results(plan.updated(y, logits))
+        return results(plan.updated(y, {CLEAN: clean, **outcome.worst}))
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         plan = self._plan
         y = plan.checked(self.network, x, y)
@@ -166,9 +173,9 @@ class RobustModel(Averaging):
         for name, adversary in plan.adversaries.items():
             worst = functools.partial(adversary, self.network, x, y)
             logits[name] = of_some(worst, clean)
-        return metrics.results(plan.updated(y, logits))
+        return results(plan.updated(y, logits))
 
-    def predict_step(self, data):
+    def predict_step(self, data: Any) -> tf.Tensor:
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         return self.network(x, training=False)
 
@@ -207,12 +214,14 @@ class RobustModel(Averaging):
             check(self.network, str(filepath))
         super().save(filepath, overwrite, **kwargs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         network = keras.saving.serialize_keras_object(self.network)
         return {"name": self.name, "network": network}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict | None = None
+    ) -> "RobustModel":
         with contextlib.ExitStack() as stack:
             for scope in cls.load_scopes:
                 stack.enter_context(scope(config))
@@ -221,16 +230,15 @@ class RobustModel(Averaging):
             )
         return cls(**{**config, "network": network})
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, Any]:
         recipe = self._plan.recipe
-        if recipe:
-            recipe = {**recipe, "training": self._training}
+        recipe = recipe and {**recipe, "training": self._training}
         return {
             name: keras.saving.serialize_keras_object(value)
             for name, value in recipe.items()
         }
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict[str, Any]) -> None:
         if config:
             recipe = keras.saving.deserialize_keras_object(config)
             self._training = recipe.pop("training", False)

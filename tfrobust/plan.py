@@ -1,5 +1,8 @@
 """What `RobustModel.compile` decided: objective, adversaries, metrics."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -8,6 +11,7 @@ from tfrobust.adversary import Adversary, named, targeted
 from tfrobust.backend import keras
 from tfrobust.objectives import Objective
 from tfrobust.objectives.objective import kind_and_steps
+from tfrobust.types import TensorLike
 
 CLEAN = ""  # The name of what no adversary has touched.
 
@@ -17,10 +21,10 @@ class NoPlan:
 
     recipe: dict = {}
 
-    def metrics(self):
+    def metrics(self) -> list:
         return []
 
-    def check(self, network, x, y):
+    def check(self, network: keras.Model, x: Any, y: Any) -> None:
         raise RuntimeError(
             "A RobustModel must be compiled before it is trained or evaluated. "
             "Call compile, such as model.compile('adam', "
@@ -35,7 +39,7 @@ class Plan:
         recipe: All arguments of `compile`, its loss resolved.
     """
 
-    def __init__(self, recipe):
+    def __init__(self, recipe: dict[str, Any]):
         loss, objective = recipe["loss"], recipe["objective"]
         if not isinstance(objective, Objective):
             raise TypeError(
@@ -60,32 +64,32 @@ class Plan:
             name: [metrics.renamed(metric, name) for metric in shown]
             for name in {**self.adversaries, **self.trained}
         }
-        self._split = None
+        self._split: tuple[list, keras.Model] | None = None
 
-    def split(self, network):
+    def split(self, network: keras.Model) -> tuple[list, keras.Model]:
         """The random layers in front, applied before the attack; the rest."""
         if self._split is None:
             parts = augmentation.split(network) if self.trained else None
             self._split = parts or ([], network)
         return self._split
 
-    def metrics(self):
+    def metrics(self) -> list:
         """Every metric, the loss first."""
         return self._of(self._metrics)
 
-    def shown(self, testing):
+    def shown(self, testing: bool) -> list:
         """The metrics of an evaluation, or of a training epoch."""
         names = self.adversaries if testing else self.trained
         return self._of([CLEAN, *names])
 
-    def check(self, network, x, y):
+    def check(self, network: keras.Model, x: Any, y: Any) -> None:
         """Checks arrays before Keras makes batches of them."""
         if isinstance(x, np.ndarray):
             for adversary in self._all():
                 adversary.threat.checked(x)
             self.checked(network, x, y)
 
-    def checked(self, network, x, y):
+    def checked(self, network: keras.Model, x: Any, y: Any) -> Any:
         """Returns labels after checking them, if the loss reads classes."""
         if y is None:
             raise ValueError(
@@ -99,7 +103,7 @@ class Plan:
             shape = network(x[:1], training=False).shape
         return checks.labels(y, tf.TensorSpec([x.shape[0], *shape[1:]]))
 
-    def updated(self, y, logits):
+    def updated(self, y: TensorLike, logits: dict[str, tf.Tensor]) -> list:
         """Returns the metrics of logits by name, after updating them."""
         unknown = sorted(logits.keys() - self._metrics.keys())
         if unknown:
@@ -112,7 +116,9 @@ class Plan:
             metrics.update(self._metrics[name], self.objective.loss, y, outputs)
         return self._of(logits)
 
-    def total(self, model, values, sample_weight):
+    def total(
+        self, model: Any, values: tf.Tensor, sample_weight: TensorLike | None
+    ) -> tf.Tensor:
         """Logs the losses of a batch, and returns what to descend.
 
         Args:
@@ -137,7 +143,7 @@ class Plan:
         return [self.loss, *(m for name in names for m in self._metrics[name])]
 
 
-def of_some(logits, clean):
+def of_some(logits: Callable, clean: tf.Tensor) -> tf.Tensor:
     """Returns `logits()`, not called where this replica has no examples.
 
     TensorFlow has no gradient of a convolution of none.
@@ -149,7 +155,7 @@ def of_some(logits, clean):
     return tf.ensure_shape(tf.cond(some, logits, lambda: clean), clean.shape)
 
 
-def check_adversary(name, adversary):
+def check_adversary(name: str, adversary: Any) -> None:
     """Refuses what can't be evaluated against true labels."""
     if not isinstance(adversary, Adversary):
         raise TypeError(

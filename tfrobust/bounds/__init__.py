@@ -3,3 +3,7 @@
 from tfrobust.bounds.bounds import Bounds
 
 __all__ = ["Bounds"]
+
+
+def __dir__() -> list[str]:
+    return __all__

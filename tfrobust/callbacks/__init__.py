@@ -3,3 +3,7 @@
 from tfrobust.callbacks.gradual_density import GradualDensity
 
 __all__ = ["GradualDensity"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -35,6 +35,11 @@ __all__ = [
     "to_tf_keras",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 # Subclasses of TF-MOT's classes, imported with it when they are first used.
 _LAZY = {
     "OneBitConfig": "one_bit_config",

@@ -1,11 +1,12 @@
 """From a network with hidden kernels to one of stock Keras layers."""
 
+from tfrobust.backend import keras
 from tfrobust.compression.cloning import check, clone, leaves
 from tfrobust.compression.comparison import compare
 from tfrobust.model import RobustModel
 
 
-def plain(model):
+def plain(model: keras.Model) -> keras.Model:
     """Returns the same network in stock Keras layers, with equal outputs.
 
     Every layer with a hidden kernel, sparse or binary, becomes the Conv2D,

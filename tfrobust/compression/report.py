@@ -24,7 +24,7 @@ _ONCE = (
 )
 
 
-def report(model):
+def report(model: keras.Model) -> SizeReport:
     """Counts kept weights, dead channels, operations and bytes of a model.
 
     Args:
