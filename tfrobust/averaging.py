@@ -1,7 +1,8 @@
 """Averaged weights, those of Keras's `use_ema`."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -139,3 +140,14 @@ def network_of(model: Model) -> Iterator[Model]:
         return
     with model.averaged():
         yield model.network
+
+
+def on_network(function: Callable) -> Callable:
+    """A decorator: `function(network, ...)` takes a `RobustModel` too."""
+
+    @functools.wraps(function)
+    def called(model, *args, **kwargs):
+        with network_of(model) as network:
+            return function(network, *args, **kwargs)
+
+    return called

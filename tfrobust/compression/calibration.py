@@ -16,7 +16,7 @@ def calibrate(
     calibration: np.ndarray | tf.Tensor,
     low: float = 0.0,
     high: float = 1.0,
-) -> None:
+) -> keras.Model:
     """Sets every range of a quantised network, in place, and checks gradients.
 
     The input's range is `[low, high]`, a little wider where 0 would not be on

@@ -1,5 +1,6 @@
 """Models whose layers are replaced by others of other shapes."""
 
+from tfrobust.averaging import network_of
 from tfrobust.backend import keras
 from tfrobust.compression.cloning import (
     OPERATIONS,
@@ -10,7 +11,6 @@ from tfrobust.compression.cloning import (
 )
 from tfrobust.compression.graph_config import replay
 from tfrobust.compression.plain import plain
-from tfrobust.model import RobustModel
 
 # Sums of fewer or other terms are rounded in another order.
 TOLERANCE = 1e-4
@@ -26,12 +26,10 @@ def prepared(model):
         NotImplementedError: If operations in it are no layers; all are listed.
         ValueError: If the model isn't as described.
     """
-    if isinstance(model, RobustModel):
-        with model.averaged():
-            check(model.network)
-            # A copy, as the average is the network's for the moment only.
-            return prepared(duplicate(model.network))
-    check(model)
+    with network_of(model) as network:
+        check(network)
+        # A copy, as an average is the network's for the moment only.
+        model = network if network is model else duplicate(network)
     if len(model.inputs) != 1:
         raise ValueError(
             "`model` must have one input. Received: "

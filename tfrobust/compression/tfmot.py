@@ -4,6 +4,7 @@ import functools
 import importlib
 
 from tfrobust import checks
+from tfrobust.averaging import on_network
 from tfrobust.backend import NAME, is_foreign_model
 from tfrobust.compression.cloning import check, leaves
 from tfrobust.model import RobustModel
@@ -42,12 +43,9 @@ def takes_network(change):
     """
 
     @functools.wraps(change)
-    def checked(model, *args, **kwargs):
-        network = checked_network(model)
-        if isinstance(model, RobustModel):
-            with model.averaged():
-                return change(network, *args, **kwargs)
-        return change(network, *args, **kwargs)
+    @on_network
+    def checked(network, *args, **kwargs):
+        return change(checked_network(network), *args, **kwargs)
 
     return checked
 
