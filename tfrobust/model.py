@@ -74,7 +74,7 @@ class RobustModel(Averaging):
         adversaries: Any = None,
         metrics: Any = None,
         weighted_metrics: None = None,
-        run_eagerly: bool = False,
+        run_eagerly: bool | None = None,
         steps_per_execution: int = 1,
         **kwargs,
     ) -> None:
