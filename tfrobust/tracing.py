@@ -1,11 +1,12 @@
 """Functions that are traced once, whatever calls them."""
 
 import functools
+from collections.abc import Callable
 
 import tensorflow as tf
 
 
-def one_op(*signature):
+def one_op(*signature: tf.TensorSpec) -> Callable:
     """Makes a function one op of the graphs that call it.
 
     What many graphs have many times, and has a hundred ops, is traced once for
@@ -32,7 +33,7 @@ def one_op(*signature):
     return decorate
 
 
-def compiled(function, *signature):
+def compiled(function: Callable, *signature: tf.TensorSpec) -> Callable:
     """Compiles a function of tensors without AutoGraph.
 
     Args:

@@ -38,7 +38,7 @@ class Packed:
     checksum: int
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """Bytes of the arrays."""
         return sum(array.nbytes for array in self.arrays.values())
 

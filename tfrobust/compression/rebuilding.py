@@ -1,5 +1,8 @@
 """Models whose layers are replaced by others of other shapes."""
 
+from collections.abc import Callable
+from typing import Any
+
 from tfrobust.averaging import network_of
 from tfrobust.backend import keras
 from tfrobust.compression.cloning import (
@@ -16,7 +19,7 @@ from tfrobust.compression.plain import plain
 TOLERANCE = 1e-4
 
 
-def prepared(model):
+def prepared(model: keras.Model) -> keras.Model:
     """Returns a model of stock layers that `run` can follow.
 
     Args:
@@ -52,7 +55,7 @@ def prepared(model):
     return model
 
 
-def run(model, layers, inputs):
+def run(model: keras.Model, layers: dict[str, Callable], inputs: Any) -> Any:
     """Calls other functions in the places of a model's layers.
 
     Args:
@@ -70,7 +73,9 @@ def run(model, layers, inputs):
     return inputs
 
 
-def rebuilt(model, layers, weights):
+def rebuilt(
+    model: keras.Model, layers: dict[str, Any], weights: dict[str, list]
+) -> keras.Model:
     """Returns a functional model with other layers.
 
     Args:
