@@ -159,9 +159,9 @@ def get(loss: Loss | str | None) -> Loss:
         return CrossEntropy()
     if isinstance(loss, str) and loss in _FUNCTIONS:
         return _FUNCTIONS[loss]
-    resolved = keras.losses.get(loss) if isinstance(loss, str) else loss
-    name = getattr(resolved, "__name__", type(resolved).__name__)
-    config: dict = getattr(resolved, "get_config", dict)()
+    found = keras.losses.get(loss) if isinstance(loss, str) else loss
+    name = getattr(found, "__name__", type(found).__name__)
+    config = found.get_config() if isinstance(found, keras.losses.Loss) else {}
     if config.get("ignore_class") is not None:
         raise ValueError(
             "`loss` must count every class: metrics and attacks do. Received: "
@@ -169,7 +169,7 @@ def get(loss: Loss | str | None) -> Loss:
             "examples from the data."
         )
     # Keras's functions read probabilities unless they are told otherwise.
-    function = getattr(keras.losses, name, None) is resolved
+    function = getattr(keras.losses, name, None) is found
     reads = config.get("from_logits", not (function and "entropy" in name))
     if not reads:
         raise ValueError(
@@ -177,15 +177,14 @@ def get(loss: Loss | str | None) -> Loss:
             "probabilities. Use tfrobust.losses.CrossEntropy() or pass "
             "from_logits=True."
         )
-    return resolved
+    return found
 
 
 def reads_classes(loss: Loss) -> bool:
     """Whether `loss` compares logits with integer class labels."""
     sparse = keras.losses.SparseCategoricalCrossentropy
     kinds = CrossEntropy, Margin, DLR, sparse
-    functions = cross_entropy, margin, dlr
-    return isinstance(loss, kinds) or any(loss is f for f in functions)
+    return isinstance(loss, kinds) or loss in (cross_entropy, margin, dlr)
 
 
 @register
