@@ -1,12 +1,11 @@
 """Functions that are traced once, whatever calls them."""
 
 import functools
-from collections.abc import Callable
 
 import tensorflow as tf
 
 
-def one_op(*signature: tf.TensorSpec) -> Callable:
+def one_op(*signature):
     """Makes a function one op of the graphs that call it.
 
     What many graphs have many times, and has a hundred ops, is traced once for
@@ -33,7 +32,7 @@ def one_op(*signature: tf.TensorSpec) -> Callable:
     return decorate
 
 
-def compiled(function: Callable, *signature: tf.TensorSpec) -> Callable:
+def compiled(function, *signature):
     """Compiles a function of tensors without AutoGraph.
 
     Args:
