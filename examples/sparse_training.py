@@ -89,7 +89,7 @@ def train(flags, x, y):
     step, callbacks = model.optimizer.iterations, []
     if flags.method == "subnetwork":
         callbacks.append(
-            compression.GradualDensity(flags.density, flags.stages, flags.p)
+            tfr.callbacks.GradualDensity(flags.density, flags.stages, flags.p)
         )
     if flags.method == "tfmot":
         import tensorflow_model_optimization as tfmot

@@ -81,7 +81,8 @@ def test_the_csv_file_has_exactly_the_six_columns(run):
     _, history, folder = run
     with open(folder / "history.csv") as file:
         rows = list(csv.DictReader(file))
-    names = {"loss", "accuracy", "pgd_accuracy"}
-    assert set(rows[0]) == {"epoch"} | names | {f"val_{n}" for n in names}
+    names = {"loss", "accuracy", "pgd1_accuracy"}
+    names |= {"val_loss", "val_accuracy", "val_pgd_accuracy"}
+    assert set(rows[0]) == {"epoch"} | names
     for name in names:
         assert [float(row[name]) for row in rows] == history[name]

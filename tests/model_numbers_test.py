@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import tfrobust as tfr
-from tfrobust import losses, targets
+from tfrobust import losses, metrics
 from tfrobust.backend import keras
 
 LINF = tfr.threats.Linf(0.1)
@@ -108,7 +108,7 @@ def test_a_checkpoint_keeps_no_network_that_diverged(tmp_path):
 
 def test_what_is_finite_and_what_is_no_class_stays_as_it_is():
     z = np.array([[1.0, 2.0, 3.0], [math.nan, 2.0, 3.0]], np.float32)
-    found = targets.surely_wrong(losses.CrossEntropy(), np.array([0, 1]), z)
+    found = metrics.surely_wrong(losses.CrossEntropy(), np.array([0, 1]), z)
     np.testing.assert_array_equal(found, [z[0], [0, -math.inf, 0]])
     squared = keras.losses.MeanSquaredError()
-    np.testing.assert_array_equal(targets.surely_wrong(squared, z, z), z)
+    np.testing.assert_array_equal(metrics.surely_wrong(squared, z, z), z)

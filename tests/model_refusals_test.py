@@ -60,6 +60,8 @@ def test_bad_arrays_are_refused_before_the_first_step(case):
     with pytest.raises(ValueError, match=sentence):
         model.fit(X, Y, validation_data=(x, y), verbose=0)
     with pytest.raises(ValueError, match=sentence):
+        model.fit(X, Y, 8, 1, 0, None, 0.0, (x, y))
+    with pytest.raises(ValueError, match=sentence):
         model.evaluate(x, y, verbose=0)
     assert int(model.optimizer.iterations) == 0
     np.testing.assert_array_equal(model.get_weights()[0], before[0])

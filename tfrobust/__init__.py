@@ -5,6 +5,7 @@ Train against the worst case of a threat, evaluate under attack, and ship.
 
 from tfrobust import (
     attacks,
+    callbacks,
     compression,
     layers,
     losses,
@@ -27,6 +28,7 @@ __all__ = [
     "RobustModel",
     "Verifier",
     "attacks",
+    "callbacks",
     "certify",
     "compare",
     "compression",
@@ -40,3 +42,7 @@ __all__ = [
     "threats",
     "verifiers",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -2,6 +2,7 @@
 
 import abc
 import math
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import tensorflow as tf
@@ -179,12 +180,20 @@ def targeted(adversary: Adversary) -> bool:
     )
 
 
-def named(adversaries: Any) -> dict[str, Adversary]:
+def kind(adversary: Adversary) -> str:
+    """The name of its class: `"pgd"`."""
+    return type(adversary).__name__.lower()
+
+
+def named(
+    adversaries: Any, name: Callable[[Adversary], str] = kind
+) -> dict[str, Adversary]:
     """Returns adversaries by name: a dictionary as it is, others by their kind.
 
     Args:
         adversaries: Dictionary of name to `Adversary`; or one, or a list,
             named after the classes: `"pgd"`, `"pgd-2"` ...
+        name: Function that names an adversary of a list.
 
     Raises:
         TypeError: If it is none of these.
@@ -201,9 +210,11 @@ def named(adversaries: Any) -> dict[str, Adversary]:
         return adversaries
     by_name = {}
     for adversary in adversaries:
-        name, number = type(adversary).__name__.lower(), 1
-        while (unique := f"{name}-{number}" if number > 1 else name) in by_name:
+        unique = first = name(adversary)
+        number = 1
+        while unique in by_name:
             number += 1
+            unique = f"{first}-{number}"
         by_name[unique] = adversary
     return by_name
 

@@ -4,8 +4,6 @@ Inside of the network they would move what the attack found away from where it
 was found, since attacks search in inference mode.
 """
 
-import tensorflow as tf
-
 from tfrobust.backend import keras
 
 # What is the image itself in inference mode, and of its shape in both.
@@ -32,13 +30,15 @@ _FRONT = _classes(_STILL)
 _MOVING = _FRONT + _classes(_OTHER)
 
 
-def moving(network):
+def moving(network: keras.Model) -> list[keras.layers.Layer]:
     """The random layers of a network that move its images."""
     layers = network._flatten_layers()
     return [layer for layer in layers if isinstance(layer, _MOVING)]
 
 
-def split(network):
+def split(
+    network: keras.Model,
+) -> tuple[list[keras.layers.Layer], keras.Model]:
     """Returns the random layers in front of a network, and what follows.
 
     What follows shares the layers of the network. If none moves the images it
@@ -61,13 +61,6 @@ def split(network):
             "may also be the first ones of a Sequential or functional network."
         )
     return front, rest
-
-
-def augmented(front, x):
-    """Applies the layers in front as training does, to float32."""
-    for layer in front:
-        x = layer(x, training=True)
-    return tf.cast(x, tf.float32) if front else x
 
 
 def _chain(network):

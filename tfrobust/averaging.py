@@ -1,11 +1,14 @@
 """Averaged weights, those of Keras's `use_ema`."""
 
 import contextlib
+import functools
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from tfrobust import backend, files
-from tfrobust.backend import keras
+from tfrobust.backend import as_in_keras, keras
+from tfrobust.types import Model
 
 
 class Averaging(keras.Model):
@@ -20,6 +23,7 @@ class Averaging(keras.Model):
     _training = False  # Whether the averages are ahead of the weights.
     _fitting = False
 
+    @as_in_keras
     def fit(self, *args, **kwargs):
         self._begin()
         self._fitting = True
@@ -30,20 +34,23 @@ class Averaging(keras.Model):
         self._training = False
         return history
 
+    @as_in_keras
     def train_on_batch(self, *args, **kwargs):
         self._begin()
         return super().train_on_batch(*args, **kwargs)
 
+    @as_in_keras
     def evaluate(self, *args, **kwargs):
         with self.averaged():
             return super().evaluate(*args, **kwargs)
 
+    @as_in_keras
     def predict(self, *args, **kwargs):
         with self.averaged():
             return super().predict(*args, **kwargs)
 
     @contextlib.contextmanager
-    def averaged(self):
+    def averaged(self) -> Iterator[None]:
         """Uses the averaged weights, in training, for a while."""
         if not (self._training and backend.has_averages(self)):
             yield
@@ -55,16 +62,17 @@ class Averaging(keras.Model):
         finally:
             super().set_weights(saved)
 
-    def get_weights(self):
+    def get_weights(self) -> list[np.ndarray]:
         """As in Keras; in `fit` those that are validated."""
         with self.averaged() if self._fitting else contextlib.nullcontext():
             return super().get_weights()
 
-    def set_weights(self, weights):
+    def set_weights(self, weights: Sequence) -> None:
         """As in Keras; the averages follow."""
         super().set_weights(weights)
         self._follow()
 
+    @as_in_keras
     def load_weights(self, *args, **kwargs):
         """As in Keras; the averages follow, unless they are loaded too."""
         averages = backend.averages(self)
@@ -84,6 +92,7 @@ class Averaging(keras.Model):
             self._training = True
         return result
 
+    @as_in_keras
     def save(self, filepath, overwrite=True, **kwargs):
         """As in Keras, but a local file is written whole or not at all.
 
@@ -98,6 +107,7 @@ class Averaging(keras.Model):
             )
         files.save_whole(super().save, filepath, overwrite, **kwargs)
 
+    @as_in_keras
     def save_weights(self, filepath, overwrite=True, **kwargs):
         """As in Keras, but a local file is written whole or not at all."""
         if not self._training:
@@ -120,7 +130,7 @@ class Averaging(keras.Model):
 
 
 @contextlib.contextmanager
-def network_of(model):
+def network_of(model: Model) -> Iterator[Model]:
     """Gives the network of a `RobustModel`, or the model itself, for a while.
 
     While a `RobustModel` is trained with averages, they are the weights.
@@ -130,3 +140,14 @@ def network_of(model):
         return
     with model.averaged():
         yield model.network
+
+
+def on_network(function: Callable) -> Callable:
+    """A decorator: `function(network, ...)` takes a `RobustModel` too."""
+
+    @functools.wraps(function)
+    def called(model, *args, **kwargs):
+        with network_of(model) as network:
+            return function(network, *args, **kwargs)
+
+    return called

@@ -5,7 +5,10 @@
 imports it from here and uses the subset that both share.
 """
 
+import functools
 import os
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -31,13 +34,19 @@ register = keras.saving.register_keras_serializable(package="tfrobust")
 Schedule = keras.optimizers.schedules.LearningRateSchedule
 
 
-def is_foreign_model(candidate):
+def as_in_keras(method: Callable) -> Callable:
+    """Shows the arguments of the method of `keras.Model` that this calls."""
+    original = getattr(keras.Model, method.__name__)
+    return functools.wraps(original, assigned=(), updated=())(method)
+
+
+def is_foreign_model(candidate: Any) -> bool:
     """Whether `candidate` is a model of the Keras that is not in use."""
     names = {base.__module__.split(".")[0] for base in type(candidate).mro()}
     return ("keras" if LEGACY else "tf_keras") in names
 
 
-def check_network(network):
+def check_network(network: Any) -> None:
     """Refuses what isn't a model of logits of the Keras in use."""
     if is_foreign_model(network):
         other = "keras" if LEGACY else "tf_keras"
@@ -64,7 +73,7 @@ def check_network(network):
             )
 
 
-def check_strategy(strategy):
+def check_strategy(strategy: tf.distribute.Strategy) -> None:
     """Refuses several workers, with which Keras 3 cannot fit."""
     cluster = getattr(strategy, "cluster_resolver", None)
     if not LEGACY and cluster and cluster.cluster_spec().as_dict():
@@ -75,7 +84,7 @@ def check_strategy(strategy):
         )
 
 
-def averages(model):
+def averages(model: Any) -> list:
     """The optimizer's averages (`use_ema`) of the trainable variables."""
     optimizer = getattr(model, "optimizer", None)
     # A loss scale optimizer of Keras 3 has a `use_ema` of its own: False.
@@ -85,7 +94,7 @@ def averages(model):
     return getattr(inner, "_model_variables_moving_average", [])
 
 
-def has_averages(model):
+def has_averages(model: Any) -> bool:
     """Whether the optimizer has averaged weights by now."""
     if not averages(model):
         return False
@@ -93,13 +102,13 @@ def has_averages(model):
     return int(tf.convert_to_tensor(model.optimizer.iterations)) > 0
 
 
-def trainable(model):
+def trainable(model: Any) -> list:
     """The trainable variables of a `RobustModel` whose network is built."""
     # tf_keras may not know yet that the model is built too.
     return (model if model.built else model.network).trainable_variables
 
 
-def build_optimizer(model):
+def build_optimizer(model: Any) -> None:
     """Creates the optimizer's variables, if those of the network exist.
 
     Else Keras traces the first step twice: to create them, and to use them.
@@ -111,7 +120,7 @@ def build_optimizer(model):
             build(trainable(model))
 
 
-def minimize(model, loss, tape):
+def minimize(model: Any, loss: tf.Tensor, tape: tf.GradientTape) -> None:
     """Takes one optimizer step of `model` on the scalar `loss`."""
     variables = model.trainable_variables
     if not LEGACY:

@@ -8,14 +8,17 @@ import contextlib
 import math
 import numbers
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import tensorflow as tf
 
 from tfrobust import losses
 from tfrobust.backend import Schedule
+from tfrobust.types import TensorLike
 
 
-def kind(value, expected, name, example):
+def kind(value: Any, expected: type, name: str, example: str) -> None:
     """Refuses an argument that isn't of the expected class."""
     if not isinstance(value, expected):
         article = "an" if expected.__name__[0] in "AEIOU" else "a"
@@ -25,7 +28,9 @@ def kind(value, expected, name, example):
         )
 
 
-def number(value, name, low=-math.inf, high=math.inf):
+def number(
+    value: Any, name: str, low: float = -math.inf, high: float = math.inf
+) -> None:
     """Refuses an argument that is no finite number in `[low, high]`."""
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     expected = (
@@ -37,29 +42,34 @@ def number(value, name, low=-math.inf, high=math.inf):
     argument(fine, name, expected, shown(value))
 
 
-def finite(**arguments):
+def finite(**arguments: Any) -> None:
     """Refuses arguments that are no finite numbers, given by name."""
     for name, value in arguments.items():
         number(value, name)
 
 
-def amount(value, name, low=-math.inf, high=math.inf):
+def amount(
+    value: Any, name: str, low: float = -math.inf, high: float = math.inf
+) -> None:
     """As `number`, of what may be a schedule or, once resolved, a tensor."""
     if not isinstance(value, (Schedule, tf.Tensor, tf.Variable)):
         number(value, name, low, high)
 
 
-def count(value, name, least=1):
+def count(value: Any, name: str, least: int = 1) -> None:
     """Refuses an argument that is no whole number of at least `least`."""
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     expected = f"be at least {least} and whole"
     argument(whole and value >= least, name, expected, shown(value))
 
 
-def argument(condition, name, expected, received):
+def argument(condition: bool, name: str, expected: str, received: Any) -> None:
     """Refuses an argument of a constructor unless the condition holds.
 
     Args:
+        condition: Whether it is as expected.
+        name: Its name.
+        expected: What it must be.
         received: The value, or the text that shows it.
     """
     if not condition:
@@ -69,7 +79,7 @@ def argument(condition, name, expected, received):
         )
 
 
-def shown(value):
+def shown(value: Any) -> str:
     """A value as a sentence shows it, on one line: an array by its shape."""
     shape = getattr(value, "shape", ())
     if isinstance(shape, (tuple, tf.TensorShape)) and len(shape):
@@ -78,7 +88,9 @@ def shown(value):
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
-def inputs(x, low, high, tolerance=1e-6):
+def inputs(
+    x: TensorLike, low: float, high: float, tolerance: float = 1e-6
+) -> tf.Tensor:
     """Returns x as float32 after checking that it lies in `[low, high]`."""
     x = tf.convert_to_tensor(x)
     if not x.dtype.is_floating:
@@ -101,12 +113,18 @@ def inputs(x, low, high, tolerance=1e-6):
     )
 
 
-def labels(y, logits):
-    """Returns class labels as int32 `[batch]` after checking their range."""
+def labels(y: TensorLike, logits: tf.Tensor | tf.TensorSpec) -> tf.Tensor:
+    """Returns class labels as int32 `[batch]` after checking their range.
+
+    Args:
+        y: Class labels, shape `[batch]`.
+        logits: What has the shape of the logits, `[batch, classes]`: they
+            themselves, or a `tf.TensorSpec`.
+    """
     y = tf.convert_to_tensor(y)
     if y.dtype == tf.bool:
         y = tf.cast(y, tf.int32)
-    whole, logits = losses.class_labels(y, logits)
+    whole = losses.whole_labels(y, logits.shape)
     if not whole.shape.is_compatible_with(logits.shape[:1]):
         raise ValueError(
             "`x` and `y` must have the same length. Received: "
@@ -124,7 +142,7 @@ def labels(y, logits):
 
 
 @contextlib.contextmanager
-def in_one_sentence():
+def in_one_sentence() -> Iterator[None]:
     """Says of a failed check in a compiled step what it says eagerly."""
     message = None
     try:

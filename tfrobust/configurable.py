@@ -2,12 +2,15 @@
 
 import copy
 import inspect
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
 from tfrobust.backend import Schedule, keras
+from tfrobust.types import TensorLike
 
+_Self = TypeVar("_Self", bound="Configurable")
 _ANY = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 
 
@@ -23,7 +26,7 @@ class Configurable:
     # or of x's rank, where a batch of 1 holds for every example.
     per_example: tuple[str, ...] = ()
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments of `__init__`, serialized by Keras."""
         return {
             name: keras.saving.serialize_keras_object(_plain(value))
@@ -31,7 +34,7 @@ class Configurable:
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls: type[_Self], config: dict[str, Any]) -> _Self:
         """Builds the object from what `get_config` returned."""
         return cls(
             **{
@@ -40,7 +43,7 @@ class Configurable:
             }
         )
 
-    def replace(self, **attributes):
+    def replace(self: _Self, **attributes: Any) -> _Self:
         """Returns a copy with some attributes replaced.
 
         Raises:
@@ -58,14 +61,14 @@ class Configurable:
         # What `__init__` doesn't know, such as the training step, stays.
         return checked._replace(**{**vars(changed), **vars(checked)})
 
-    def _replace(self, **attributes):
+    def _replace(self: _Self, **attributes: Any) -> _Self:
         """Replaces without a check: for tensors, of values yet unknown."""
         other = copy.copy(self)
         for name, value in attributes.items():
             setattr(other, name, value)
         return other
 
-    def at(self, step):
+    def at(self: _Self, step: TensorLike) -> _Self:
         """Returns a copy with every schedule replaced by its value at `step`.
 
         Args:
@@ -73,7 +76,7 @@ class Configurable:
         """
         return self._replace(**_at(vars(self), step))
 
-    def schedules(self):
+    def schedules(self) -> list[str]:
         """Returns the names of the attributes that move with the step."""
         return _moving(vars(self))
 
@@ -84,7 +87,7 @@ class Configurable:
         named = [p.name for p in parameters if p.kind not in _ANY]
         return {name: getattr(self, name) for name in named}
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         arguments = (f"{k}={v!r}" for k, v in self._arguments().items())
         return f"{type(self).__name__}({', '.join(arguments)})"
 

@@ -5,14 +5,17 @@ import hashlib
 import json
 import os
 import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from tfrobust.staging import exchange, flush, flush_folder, locked, staging
+from tfrobust.types import Path
 
 CARD = "robustness_card.json"  # The card of an exported folder lies in it.
 
 
 @contextlib.contextmanager
-def new_folder(path, overwrite=False):
+def new_folder(path: Path, overwrite: bool = False) -> Iterator[pathlib.Path]:
     """Yields a folder to fill, which becomes `path` once it is complete.
 
     If filling it fails (a full disk, an interrupt, a kill), whatever stood at
@@ -49,7 +52,7 @@ def new_folder(path, overwrite=False):
 
 
 @contextlib.contextmanager
-def new_file(path, overwrite=True):
+def new_file(path: Path, overwrite: bool = True) -> Iterator[pathlib.Path]:
     """Yields where to write a file, which becomes `path` once complete.
 
     Files that are written beside it come to stand beside `path`, just before.
@@ -74,7 +77,9 @@ def new_file(path, overwrite=True):
             flush_folder(path.parent)
 
 
-def save_whole(save, path, overwrite, **kwargs):
+def save_whole(
+    save: Callable, path: Path, overwrite: bool, **kwargs: Any
+) -> Any:
     """Calls a `save` of Keras, so that a local file of it appears whole.
 
     Keras keeps its own ways with other addresses, with folders, and if it must
@@ -87,18 +92,18 @@ def save_whole(save, path, overwrite, **kwargs):
         return save(str(whole), **kwargs)
 
 
-def card_of(path):
+def card_of(path: Path) -> pathlib.Path:
     """Where the card of an exported file or folder is."""
     path = pathlib.Path(path)
     return path / CARD if path.is_dir() else path.with_name(f"{path.name}.json")
 
 
-def sha256(path):
+def sha256(path: pathlib.Path) -> str:
     """The hash of a file's contents."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def check_hash(path):
+def check_hash(path: Path) -> None:
     """Refuses an exported file or folder that isn't as it was written.
 
     Its card lists the SHA-256 of each file. What has no card, or one of

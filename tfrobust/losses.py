@@ -1,16 +1,28 @@
 """Losses on logits: pure per-example functions and their Keras losses.
 
-Every function maps labels and logits to one loss for each example; larger is
-worse for the model, so attacks ascend and training descends the same number.
+Every function gives one loss for each example; larger is worse for the model,
+so attacks ascend and training descends the same number.
 """
 
 import tensorflow as tf
 
 from tfrobust.backend import keras, register
+from tfrobust.types import Loss, TensorLike
+
+__all__ = (
+    "CrossEntropy DLR KL Margin cross_entropy dlr get kl margin per_example "
+    "targeted_dlr"
+).split()
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 @register
-def cross_entropy(y, logits, label_smoothing=0.0):
+def cross_entropy(
+    y: TensorLike, logits: TensorLike, label_smoothing: float = 0.0
+) -> tf.Tensor:
     """Cross entropy of integer labels `[batch]` and logits, shape `[batch]`.
 
     With smoothing s the target is `(1 - s) * onehot + s / classes`.
@@ -23,13 +35,13 @@ def cross_entropy(y, logits, label_smoothing=0.0):
     return (1 - label_smoothing) * losses + label_smoothing * uniform
 
 
-def true_class(y, logits):
+def true_class(y: TensorLike, logits: tf.Tensor) -> tf.Tensor:
     """Whether each logit is that of the label, of logits' shape, bool."""
     return tf.one_hot(y, logits.shape[-1], True, False, dtype=tf.bool)
 
 
 @register
-def margin(y, logits):
+def margin(y: TensorLike, logits: TensorLike) -> tf.Tensor:
     """The best wrong logit minus the true one: positive iff misclassified."""
     y, logits = class_labels(y, logits)
     true = true_class(y, logits)
@@ -38,23 +50,24 @@ def margin(y, logits):
 
 
 @register
-def dlr(y, logits):
+def dlr(y: TensorLike, logits: TensorLike) -> tf.Tensor:
     """Difference of logits ratio.
 
     Reference: Croce and Hein, 2020, arXiv 2003.01690, equation 6.
     """
+    logits = tf.cast(logits, tf.float32)
     if logits.shape[-1] < 3:
         raise ValueError(
             "The DLR loss needs at least 3 classes. Received logits of shape "
             f"{logits.shape}. Use `margin` or `cross_entropy`."
         )
-    first, _, third = tf.unstack(
-        tf.math.top_k(tf.cast(logits, tf.float32), 3).values, axis=-1
-    )
+    first, _, third = tf.unstack(tf.math.top_k(logits, 3).values, 3, -1)
     return margin(y, logits) / (first - third + 1e-12)
 
 
-def targeted_dlr(y, target, logits):
+def targeted_dlr(
+    y: TensorLike, target: TensorLike, logits: tf.Tensor
+) -> tf.Tensor:
     """Difference of logits ratio towards the class `target`.
 
     Reference: Croce and Hein, 2020, arXiv 2003.01690, equation 7.
@@ -73,25 +86,31 @@ def targeted_dlr(y, target, logits):
 
 
 @register
-def kl(clean, logits):
+def kl(clean: TensorLike, logits: TensorLike) -> tf.Tensor:
     """KL(softmax(clean) || softmax(logits)), shape `[batch]`."""
     clean, logits = (tf.cast(z, tf.float32) for z in (clean, logits))
     gap = tf.nn.log_softmax(clean) - tf.nn.log_softmax(logits)
     return tf.reduce_sum(tf.nn.softmax(clean) * gap, axis=-1)
 
 
-def class_labels(y, logits):
-    """Returns labels as int32 `[batch]` and logits as float32.
+def class_labels(y: TensorLike, logits: TensorLike) -> tuple[tf.Tensor, ...]:
+    """Returns `whole_labels`, and logits as float32."""
+    logits = tf.cast(logits, tf.float32)
+    return whole_labels(y, logits.shape), logits
+
+
+def whole_labels(y: TensorLike, shape: tf.TensorShape) -> tf.Tensor:
+    """Returns labels as int32 `[batch]`.
 
     Raises:
-        ValueError: If the labels are one-hot or soft, or the logits aren't
-            `[batch, classes]` with at least two classes.
+        ValueError: If the labels are one-hot or soft, or the `shape` of the
+            logits isn't `[batch, classes]` with at least two classes.
     """
-    y, logits = tf.convert_to_tensor(y), tf.cast(logits, tf.float32)
-    if logits.shape.rank != 2 or logits.shape[-1] == 1:
+    y = tf.convert_to_tensor(y)
+    if shape.rank != 2 or shape[-1] == 1:
         raise ValueError(
             "A classification loss needs logits of shape [batch, classes] with "
-            f"at least 2 classes. Received shape {logits.shape}. Give a binary "
+            f"at least 2 classes. Received shape {shape}. Give a binary "
             "model two logits; for regression choose a regression loss."
         )
     if y.shape.rank == 2 and y.shape[-1] == 1:
@@ -103,10 +122,10 @@ def class_labels(y, logits):
             "np.argmax(y, axis=-1); for regression pass a regression loss, "
             "such as loss=keras.losses.MeanSquaredError()."
         )
-    return tf.cast(y, tf.int32), logits
+    return tf.cast(y, tf.int32)
 
 
-def per_example(loss, y, outputs):
+def per_example(loss: Loss, y: TensorLike, outputs: tf.Tensor) -> tf.Tensor:
     """Applies a Keras loss or a function without reduction: `[batch]`."""
     call = loss.call if isinstance(loss, keras.losses.Loss) else loss
     y = in_a_column(y, outputs)
@@ -119,7 +138,7 @@ def per_example(loss, y, outputs):
     return tf.reduce_mean(losses, axis=list(range(1, losses.shape.rank)))
 
 
-def in_a_column(y, outputs):
+def in_a_column(y: TensorLike, outputs: tf.Tensor) -> tf.Tensor:
     """Targets `[batch]` of outputs `[batch, 1]` get that shape, as in Keras.
 
     Some functions would broadcast one against the other.
@@ -129,7 +148,7 @@ def in_a_column(y, outputs):
     return tf.expand_dims(y, -1) if single else y
 
 
-def get(loss):
+def get(loss: Loss | str | None) -> Loss:
     """Resolves `loss`, refusing cross entropies that expect probabilities.
 
     Args:
@@ -140,11 +159,9 @@ def get(loss):
         return CrossEntropy()
     if isinstance(loss, str) and loss in _FUNCTIONS:
         return _FUNCTIONS[loss]
-    resolved = keras.losses.get(loss) if isinstance(loss, str) else loss
-    name = getattr(resolved, "__name__", type(resolved).__name__)
-    config = (
-        resolved.get_config() if isinstance(resolved, keras.losses.Loss) else {}
-    )
+    found = keras.losses.get(loss) if isinstance(loss, str) else loss
+    name = getattr(found, "__name__", type(found).__name__)
+    config = found.get_config() if isinstance(found, keras.losses.Loss) else {}
     if config.get("ignore_class") is not None:
         raise ValueError(
             "`loss` must count every class: metrics and attacks do. Received: "
@@ -152,7 +169,7 @@ def get(loss):
             "examples from the data."
         )
     # Keras's functions read probabilities unless they are told otherwise.
-    function = getattr(keras.losses, name, None) is resolved
+    function = getattr(keras.losses, name, None) is found
     reads = config.get("from_logits", not (function and "entropy" in name))
     if not reads:
         raise ValueError(
@@ -160,16 +177,14 @@ def get(loss):
             "probabilities. Use tfrobust.losses.CrossEntropy() or pass "
             "from_logits=True."
         )
-    return resolved
+    return found
 
 
-def reads_classes(loss):
+def reads_classes(loss: Loss) -> bool:
     """Whether `loss` compares logits with integer class labels."""
     sparse = keras.losses.SparseCategoricalCrossentropy
-    functions = (cross_entropy, margin, dlr)
-    return isinstance(loss, (CrossEntropy, Margin, DLR, sparse)) or (
-        any(loss is function for function in functions)
-    )
+    kinds = CrossEntropy, Margin, DLR, sparse
+    return isinstance(loss, kinds) or loss in (cross_entropy, margin, dlr)
 
 
 @register
@@ -180,7 +195,12 @@ class CrossEntropy(keras.losses.Loss):
         label_smoothing: Weight in [0, 1) of the uniform target.
     """
 
-    def __init__(self, label_smoothing=0.0, name="cross_entropy", **kwargs):
+    def __init__(
+        self,
+        label_smoothing: float = 0.0,
+        name: str = "cross_entropy",
+        **kwargs,
+    ):
         super().__init__(name=name, **kwargs)
         if not 0.0 <= label_smoothing < 1.0:
             raise ValueError(
@@ -189,45 +209,41 @@ class CrossEntropy(keras.losses.Loss):
             )
         self.label_smoothing = label_smoothing
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: TensorLike, y_pred: TensorLike) -> tf.Tensor:
         return cross_entropy(y_true, y_pred, self.label_smoothing)
 
-    def get_config(self):
-        config = super().get_config()
-        return {**config, "label_smoothing": self.label_smoothing}
+    def get_config(self) -> dict:
+        return {**super().get_config(), "label_smoothing": self.label_smoothing}
 
 
 @register
 class Margin(keras.losses.Loss):
     """The `margin` function as a Keras loss."""
 
-    def __init__(self, name="margin", **kwargs):
+    def __init__(self, name: str = "margin", **kwargs):
         super().__init__(name=name, **kwargs)
 
-    def call(self, y_true, y_pred):
-        return margin(y_true, y_pred)
+    call = staticmethod(margin)
 
 
 @register
 class DLR(keras.losses.Loss):
     """The `dlr` function as a Keras loss."""
 
-    def __init__(self, name="dlr", **kwargs):
+    def __init__(self, name: str = "dlr", **kwargs):
         super().__init__(name=name, **kwargs)
 
-    def call(self, y_true, y_pred):
-        return dlr(y_true, y_pred)
+    call = staticmethod(dlr)
 
 
 @register
 class KL(keras.losses.Loss):
     """The `kl` function as a Keras loss: `y_true` holds reference logits."""
 
-    def __init__(self, name="kl", **kwargs):
+    def __init__(self, name: str = "kl", **kwargs):
         super().__init__(name=name, **kwargs)
 
-    def call(self, y_true, y_pred):
-        return kl(y_true, y_pred)
+    call = staticmethod(kl)
 
 
 _FUNCTIONS = {f.__name__: f for f in (cross_entropy, margin, dlr, kl)}

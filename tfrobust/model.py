@@ -2,16 +2,18 @@
 
 import contextlib
 import functools
+import inspect
+from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from tfrobust import augmentation, backend, checks, hoisting, losses
+from tfrobust import backend, checks, hoisting, losses
 from tfrobust.averaging import Averaging
-from tfrobust.backend import keras, register
-from tfrobust.objectives import Clean
-from tfrobust.plan import Plan, numbers, results
-from tfrobust.reduction import mean_loss, of_some, penalties
+from tfrobust.backend import as_in_keras, keras, register
+from tfrobust.metrics import numbers, results
+from tfrobust.objectives import Clean, Objective
+from tfrobust.plan import CLEAN, NoPlan, Plan, of_some
+from tfrobust.types import Loss
 
 
 @register
@@ -42,19 +44,22 @@ class RobustModel(Averaging):
     # that it is loaded under, and of a network and a path that may refuse.
     load_scopes: list = []
     save_checks: list = []
+    _plan: Any = NoPlan()  # Until `compile`.
+    _testing = False
 
-    def __init__(self, network, name="robust_model", **kwargs):
+    def __init__(
+        self, network: keras.Model, name: str = "robust_model", **kwargs
+    ):
         super().__init__(name=name, **kwargs)
         backend.check_network(network)
         self.network = network
-        self._testing = False
         if network.built:
             self.build(getattr(network, "input_shape", None))
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: tf.Tensor, training: Any = False) -> tf.Tensor:
         return self.network(inputs, training=training)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         # A subclass builds itself at its first call.
         if isinstance(self.network, keras.Sequential):
             if not self.network.built:
@@ -63,14 +68,16 @@ class RobustModel(Averaging):
 
     def compile(
         self,
-        optimizer="rmsprop",
-        loss=None,
-        objective=None,
-        adversaries=None,
-        metrics=None,
-        weighted_metrics=None,
+        optimizer: Any = "rmsprop",
+        loss: Loss | str | None = None,
+        objective: Objective | None = None,
+        adversaries: Any = None,
+        metrics: Any = None,
+        weighted_metrics: None = None,
+        run_eagerly: bool | None = None,
+        steps_per_execution: int = 1,
         **kwargs,
-    ):
+    ) -> None:
         """Configures training and evaluation.
 
         Args:
@@ -81,13 +88,18 @@ class RobustModel(Averaging):
                 example; cross entropy of integer labels by default.
             objective: An `Objective`; standard training by default.
             adversaries: An `Adversary`, a list of some, named after their
-                kinds (`pgd`, `pgd-2`), or a dictionary of name to adversary;
-                evaluated in `evaluate` and on validation data only. Every
-                metric is computed on the logits of each: `pgd_accuracy`.
+                classes and steps (`pgd20`, `pgd20-2`), or a dictionary of name
+                to adversary; evaluated in `evaluate` and on validation data
+                only. Every metric is computed on the logits of each, and in
+                training on those of each adversary of the objective:
+                `pgd20_accuracy`.
             metrics: List of Keras metrics of labels and logits, `["accuracy"]`
                 by default for classification. For other losses without
                 metrics, the adversaries report their loss.
-            **kwargs: As in Keras: `run_eagerly`, `steps_per_execution` ...
+            weighted_metrics: Refused; sample weights scale the loss alone.
+            run_eagerly: As in Keras.
+            steps_per_execution: As in Keras.
+            **kwargs: What only one Keras has, or with another default.
 
         Raises:
             ValueError: If the loss reads probabilities, or an adversary has a
@@ -102,95 +114,84 @@ class RobustModel(Averaging):
                 f"loss alone. Received: {weighted_metrics!r}. Pass `metrics`."
             )
         # An empty list, or tf_keras warns of every sample weight.
+        kwargs["run_eagerly"] = run_eagerly
+        kwargs["steps_per_execution"] = steps_per_execution
         super().compile(optimizer, weighted_metrics=[], **kwargs)
-        loss = losses.get(loss)
-        # A plain object: Keras 3 lets a built model track nothing new.
-        with self.distribute_strategy.scope():
-            self._plan = Plan(
-                loss, objective or Clean(), adversaries or [], metrics
-            )
-        if self.network.built:
-            self._plan.split(self.network)
-        self._plan.recipe = {
+        recipe = {
             "optimizer": self.optimizer,
-            "loss": loss,
-            "objective": objective,
-            "adversaries": adversaries,
+            "loss": losses.get(loss),
+            "objective": objective or Clean(),
+            "adversaries": adversaries or [],
             "metrics": metrics,
             **kwargs,
         }
+        # A plain object: Keras 3 lets a built model track nothing new.
+        with self.distribute_strategy.scope():
+            self._plan = Plan(recipe)
+        if self.network.built:
+            self._plan.split(self.network)
 
     @property
-    def metrics(self):
+    def metrics(self) -> list:
         """All metrics, the loss first."""
-        plan = getattr(self, "_plan", None)
-        return plan.metrics() if plan else super().metrics
+        return self._plan.metrics()
 
-    def get_metrics_result(self):
+    def get_metrics_result(self) -> dict[str, Any]:
         """The results over all replicas, which Keras logs after the steps."""
         # Not every release of Keras 3 makes numbers of them.
         return numbers(results(self._plan.shown(self._testing)))
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         plan = self._plan
         if not self.built:
             self(x)
         y = plan.checked(self.network, x, y)
         front, network = plan.split(self.network)
-        x = augmentation.augmented(front, x)
-        objective = plan.objective.at(self.optimizer.iterations)
-        objective = objective.weigh(sample_weight)
+        for layer in front:
+            x = tf.cast(layer(x, training=True), tf.float32)
+        now = plan.objective.at(self.optimizer.iterations).weigh(sample_weight)
         with hoisting.training_step():
-            found = objective.search(network, x, y)
+            found = now.search(network, x, y)
             with tf.GradientTape() as tape:
-                outcome = objective.outcome(network, x, y, found)
-                loss, share = mean_loss(outcome.losses, sample_weight)
-                penalty, part = penalties(self)
-                total = share + part
+                outcome = now.outcome(network, x, y, found)
+                total = plan.total(self, outcome.losses, sample_weight)
         clean = outcome.clean
         if clean is None:
             clean = network(x, training=False)
         backend.minimize(self, total, tape)
-        count = tf.shape(outcome.losses)[0]
-        plan.loss.update_state(loss + penalty, sample_weight=count)
-        shown = [plan.loss, *plan.updated(plan.clean, y, clean)]
-        if plan.trained and outcome.worst is not None:
-            shown += plan.updated(plan.worst[plan.trained], y, outcome.worst)
-        return results(shown)
+        return results(plan.updated(y, {CLEAN: clean, **outcome.worst}))
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         plan = self._plan
         y = plan.checked(self.network, x, y)
         clean = self.network(x, training=False)
         values = losses.per_example(plan.objective.loss, y, clean)
-        loss, _ = mean_loss(values, sample_weight)
-        penalty, _ = penalties(self)
-        count = tf.shape(values)[0]
-        plan.loss.update_state(loss + penalty, sample_weight=count)
-        plan.updated(plan.clean, y, clean)
+        plan.total(self, values, sample_weight)
+        logits = {CLEAN: clean}
         for name, adversary in plan.adversaries.items():
-            worst = of_some(
-                functools.partial(adversary, self.network, x, y), clean
-            )
-            plan.updated(plan.worst[name], y, worst)
-        return results(plan.shown(testing=True))
+            worst = functools.partial(adversary, self.network, x, y)
+            logits[name] = of_some(worst, clean)
+        return results(plan.updated(y, logits))
 
-    def predict_step(self, data):
+    def predict_step(self, data: Any) -> tf.Tensor:
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         return self.network(x, training=False)
 
+    @as_in_keras
     def fit(self, x=None, y=None, *args, **kwargs):
         """As in Keras; arrays are checked before the first step."""
+        given = inspect.signature(self.fit).bind(x, y, *args, **kwargs)
+        validation = given.arguments.get("validation_data")
         self._check(x, y)
-        validation = kwargs.get("validation_data")
         if isinstance(validation, tuple | list):
             self._check(*validation[:2])
         backend.build_optimizer(self)
         with checks.in_one_sentence():
             return super().fit(x, y, *args, **kwargs)
 
+    @as_in_keras
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """As in Keras; arrays are checked before the first step."""
         self._check(x, y)
@@ -201,22 +202,26 @@ class RobustModel(Averaging):
         finally:
             self._testing = False
 
+    @as_in_keras
     def summary(self, *args, **kwargs):
         """Prints the summary of the network."""
         return self.network.summary(*args, **kwargs)
 
+    @as_in_keras
     def save(self, filepath, overwrite=True, **kwargs):
         """As in Keras, but whole or not at all, and only what can be loaded."""
         for check in self.save_checks:
             check(self.network, str(filepath))
         super().save(filepath, overwrite, **kwargs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         network = keras.saving.serialize_keras_object(self.network)
         return {"name": self.name, "network": network}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict | None = None
+    ) -> "RobustModel":
         with contextlib.ExitStack() as stack:
             for scope in cls.load_scopes:
                 stack.enter_context(scope(config))
@@ -225,16 +230,15 @@ class RobustModel(Averaging):
             )
         return cls(**{**config, "network": network})
 
-    def get_compile_config(self):
-        if not hasattr(self, "_plan"):
-            return {}
-        recipe = {**self._plan.recipe, "training": self._training}
+    def get_compile_config(self) -> dict[str, Any]:
+        recipe = self._plan.recipe
+        recipe = recipe and {**recipe, "training": self._training}
         return {
             name: keras.saving.serialize_keras_object(value)
             for name, value in recipe.items()
         }
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict[str, Any]) -> None:
         if config:
             recipe = keras.saving.deserialize_keras_object(config)
             self._training = recipe.pop("training", False)
@@ -242,9 +246,5 @@ class RobustModel(Averaging):
             backend.build_optimizer(self)
 
     def _check(self, x=None, y=None):
-        """Checks arrays before Keras makes batches of them."""
-        if isinstance(x, np.ndarray) and hasattr(self, "_plan"):
-            for threat in self._plan.threats():
-                threat.checked(x)
-            with self.distribute_strategy.scope():
-                self._plan.checked(self.network, x, y)
+        with self.distribute_strategy.scope():
+            self._plan.check(self.network, x, y)

@@ -1,74 +1,95 @@
 """What `RobustModel.compile` decided: objective, adversaries, metrics."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import augmentation, backend, checks, losses, targets
+from tfrobust import augmentation, checks, losses, metrics
 from tfrobust.adversary import Adversary, named, targeted
 from tfrobust.backend import keras
 from tfrobust.objectives import Objective
+from tfrobust.objectives.objective import kind_and_steps
+from tfrobust.types import TensorLike
+
+CLEAN = ""  # The name of what no adversary has touched.
+
+
+class NoPlan:
+    """What a model has before `compile`: nothing to train or to evaluate."""
+
+    recipe: dict = {}
+
+    def metrics(self) -> list:
+        return []
+
+    def check(self, network: keras.Model, x: Any, y: Any) -> None:
+        raise RuntimeError(
+            "A RobustModel must be compiled before it is trained or evaluated. "
+            "Call compile, such as model.compile('adam', "
+            "objective=tfr.objectives.WorstCase(tfr.attacks.PGD(threat)))."
+        )
 
 
 class Plan:
     """Objective, adversaries and a list of metrics for each adversary.
 
     Args:
-        loss: A resolved loss on logits.
-        objective: The training `Objective`.
-        adversaries: As in `compile`: for evaluation.
-        metrics: What `compile` was given.
+        recipe: All arguments of `compile`, its loss resolved.
     """
 
-    def __init__(self, loss, objective, adversaries, metrics):
+    def __init__(self, recipe: dict[str, Any]):
+        loss, objective = recipe["loss"], recipe["objective"]
         if not isinstance(objective, Objective):
             raise TypeError(
                 "`objective` must be an objective, such as "
                 "tfr.objectives.WorstCase(tfr.attacks.PGD(threat)). "
                 f"Received: {objective!r}"
             )
-        adversaries = dict(named(adversaries))
-        for name, adversary in adversaries.items():
-            check_adversary(name, adversary)
-        for owner in [*adversaries.values(), *objective.adversaries()]:
-            _check_epsilon(owner)
-        self.recipe: dict[str, Any] = {}  # All arguments of `compile`.
-        self._split: Any = None
+        self.recipe = recipe
         self.objective = objective.bind(loss)
-        self.adversaries = adversaries
+        self.trained = objective.adversaries()
+        self.adversaries = dict(named(recipe["adversaries"], kind_and_steps))
+        for name, adversary in self.adversaries.items():
+            check_adversary(name, adversary)
+        for adversary in self._all():
+            _check_epsilon(adversary)
         self.loss = keras.metrics.Mean(name="loss")
-        self.clean = [
-            _resolve(metric, loss) for metric in _given(metrics, loss)
-        ]
-        # The training adversary and one of the same name share their metrics,
+        clean = metrics.resolved(recipe["metrics"], loss)
+        # A training adversary and one of the same name share their metrics,
         # as Keras shares them between training and validation.
-        trained = self.objective.adversaries()
-        self.trained = type(trained[0]).__name__.lower() if trained else None
-        names = [*adversaries, *([self.trained] if trained else [])]
-        shown = self.clean or [_loss_metric(loss)]
-        self.worst = {n: [_renamed(m, n) for m in shown] for n in names}
+        shown = clean or [metrics.mean_of(loss)]
+        self._metrics = {CLEAN: clean} | {
+            name: [metrics.renamed(metric, name) for metric in shown]
+            for name in {**self.adversaries, **self.trained}
+        }
+        self._split: tuple[list, keras.Model] | None = None
 
-    def split(self, network):
+    def split(self, network: keras.Model) -> tuple[list, keras.Model]:
         """The random layers in front, applied before the attack; the rest."""
         if self._split is None:
-            attacked = self.objective.adversaries()
-            parts = augmentation.split(network) if attacked else ([], network)
-            self._split = parts
+            parts = augmentation.split(network) if self.trained else None
+            self._split = parts or ([], network)
         return self._split
 
-    def metrics(self):
+    def metrics(self) -> list:
         """Every metric, the loss first."""
-        worst = [m for metrics in self.worst.values() for m in metrics]
-        return [self.loss, *self.clean, *worst]
+        return self._of(self._metrics)
 
-    def shown(self, testing):
+    def shown(self, testing: bool) -> list:
         """The metrics of an evaluation, or of a training epoch."""
-        names = self.adversaries if testing else filter(None, [self.trained])
-        worst = [metric for name in names for metric in self.worst[name]]
-        return [self.loss, *self.clean, *worst]
+        names = self.adversaries if testing else self.trained
+        return self._of([CLEAN, *names])
 
-    def checked(self, network, x, y):
+    def check(self, network: keras.Model, x: Any, y: Any) -> None:
+        """Checks arrays before Keras makes batches of them."""
+        if isinstance(x, np.ndarray):
+            for adversary in self._all():
+                adversary.threat.checked(x)
+            self.checked(network, x, y)
+
+    def checked(self, network: keras.Model, x: Any, y: Any) -> Any:
         """Returns labels after checking them, if the loss reads classes."""
         if y is None:
             raise ValueError(
@@ -77,43 +98,64 @@ class Plan:
             )
         if not losses.reads_classes(self.objective.loss):
             return y
-        # Only the shape is used, so compiled steps drop this forward pass.
-        logits = network(x[:1], training=False)
-        shape = [tf.shape(x)[0], logits.shape[-1]]
-        return checks.labels(y, tf.broadcast_to(logits, shape))
+        shape = getattr(network, "output_shape", None)
+        if shape is None:  # Of a subclass, which has a shape for each input.
+            shape = network(x[:1], training=False).shape
+        return checks.labels(y, tf.TensorSpec([x.shape[0], *shape[1:]]))
 
-    def updated(self, metrics, y, logits):
-        """Returns `metrics` after updating them; no number is ever right."""
-        logits = targets.surely_wrong(self.objective.loss, y, logits)
-        y = losses.in_a_column(y, logits)
-        for metric in metrics:
-            metric.update_state(y, logits)
-        return metrics
+    def updated(self, y: TensorLike, logits: dict[str, tf.Tensor]) -> list:
+        """Returns the metrics of logits by name, after updating them."""
+        unknown = sorted(logits.keys() - self._metrics.keys())
+        if unknown:
+            raise ValueError(
+                "`Outcome.worst` must hold logits by the names of the "
+                f"objective's adversaries: {', '.join(self.trained)}. "
+                f"Received also: {', '.join(unknown)}. Use `by_name`."
+            )
+        for name, outputs in logits.items():
+            metrics.update(self._metrics[name], self.objective.loss, y, outputs)
+        return self._of(logits)
 
-    def threats(self):
-        """The threats of every adversary, for checks of the input range."""
-        owners = [*self.adversaries.values(), *self.objective.adversaries()]
-        return [owner.threat for owner in owners]
+    def total(
+        self, model: Any, values: tf.Tensor, sample_weight: TensorLike | None
+    ) -> tf.Tensor:
+        """Logs the losses of a batch, and returns what to descend.
+
+        Args:
+            model: The model whose layers may add to the loss.
+            values: Per-example losses, shape `[batch]`.
+            sample_weight: One weight for each example, or None.
+
+        Returns:
+            This replica's share of the mean over the batch of all replicas.
+        """
+        mean, share = _mean(values, sample_weight)
+        terms = [tf.cast(term, tf.float32) for term in model.losses]
+        penalty = tf.add_n(terms) if terms else tf.constant(0.0)
+        count = tf.shape(values)[0]
+        self.loss.update_state(mean + penalty, sample_weight=count)
+        return share + penalty / _replicas()
+
+    def _all(self):
+        return [*self.adversaries.values(), *self.trained.values()]
+
+    def _of(self, names):
+        return [self.loss, *(m for name in names for m in self._metrics[name])]
 
 
-def results(metrics):
-    """Returns the results of `metrics` by name."""
-    return {metric.name: metric.result() for metric in metrics}
+def of_some(logits: Callable, clean: tf.Tensor) -> tf.Tensor:
+    """Returns `logits()`, not called where this replica has no examples.
+
+    TensorFlow has no gradient of a convolution of none.
+    """
+    clean = tf.cast(clean, tf.float32)
+    if _replicas() == 1:
+        return logits()
+    some = tf.shape(clean)[0] > 0
+    return tf.ensure_shape(tf.cond(some, logits, lambda: clean), clean.shape)
 
 
-def numbers(logs):
-    """Returns tensors as numbers and arrays; in graphs they stay tensors."""
-
-    def shown(value):
-        if tf.is_symbolic_tensor(value):
-            return value
-        array = np.asarray(value)
-        return array if array.ndim else array.item()
-
-    return tf.nest.map_structure(shown, logs)
-
-
-def check_adversary(name, adversary):
+def check_adversary(name: str, adversary: Any) -> None:
     """Refuses what can't be evaluated against true labels."""
     if not isinstance(adversary, Adversary):
         raise TypeError(
@@ -145,72 +187,22 @@ def _check_epsilon(adversary):
         )
 
 
-def _given(metrics, loss):
-    if metrics is None:
-        return ["accuracy"] if _accuracy(loss) else []
-    if isinstance(metrics, dict):
-        raise TypeError(
-            "`metrics` must be a list, of a model with one output. Received: "
-            f"{metrics!r}"
-        )
-    return metrics if isinstance(metrics, list | tuple) else [metrics]
-
-
-def _resolve(metric, loss):
-    if metric in ("accuracy", "acc"):
-        if not (accuracy := _accuracy(loss)):
+def _mean(values, sample_weight):
+    """The weighted mean loss of this replica, and its share of the batch's."""
+    if sample_weight is not None:
+        shape = tf.convert_to_tensor(sample_weight).shape
+        if (shape.rank or 0) > 1 and shape[1:].num_elements() != 1:
             raise ValueError(
-                '"accuracy" in `metrics` needs a loss that tells which labels '
-                f"there are. Received: loss={loss!r}. Pass a metric, such as "
-                "keras.metrics.SparseCategoricalAccuracy()."
+                "`sample_weight` must hold one weight for each example, shape "
+                f"[batch]. Received shape {shape}."
             )
-        return accuracy(name="accuracy")
-    try:
-        found = keras.metrics.get(metric)
-    except ValueError:
-        found = None
-    if not callable(found):
-        raise ValueError(
-            f"`metrics` must be names in {backend.NAME}.metrics, metrics or "
-            f"functions of labels and logits. Received: {metric!r}"
-        )
-    metric = found
-    if isinstance(metric, keras.metrics.Metric):
-        return metric
-    return keras.metrics.MeanMetricWrapper(metric, name=metric.__name__)
+        values *= tf.reshape(tf.cast(sample_weight, values.dtype), [-1])
+    count = tf.cast(tf.shape(values)[0], values.dtype)
+    context = tf.distribute.get_replica_context()
+    whole = context.all_reduce("SUM", count)
+    total = tf.reduce_sum(values)
+    return tf.math.divide_no_nan(total, count), total / tf.maximum(whole, 1.0)
 
 
-def _accuracy(loss):
-    """The class of accuracy that fits the loss's labels, or None."""
-    if losses.reads_classes(loss):
-        return keras.metrics.SparseCategoricalAccuracy
-    if targets.reads_rows(loss):
-        return keras.metrics.CategoricalAccuracy
-    if targets.reads_bits(loss):
-        return _binary_accuracy
-    return None
-
-
-def _binary_accuracy(name):
-    # Keras's own has no threshold for logits.
-    def right(y, logits):
-        y = tf.cast(losses.in_a_column(y, logits), tf.float32)
-        return tf.cast((logits > 0) == (y > 0.5), tf.float32)
-
-    return keras.metrics.MeanMetricWrapper(right, name=name)
-
-
-def _loss_metric(loss):
-    def mean_loss(y, logits):
-        return losses.per_example(loss, y, logits)
-
-    return keras.metrics.MeanMetricWrapper(mean_loss, name="loss")
-
-
-def _renamed(metric, prefix):
-    """A new metric like `metric`, named for an adversary."""
-    config = metric.get_config()
-    config["name"] = f"{prefix}_{metric.name}"
-    if type(metric) is keras.metrics.MeanMetricWrapper:
-        return keras.metrics.MeanMetricWrapper(metric._fn, name=config["name"])
-    return type(metric).from_config(config)
+def _replicas():
+    return tf.distribute.get_strategy().num_replicas_in_sync

@@ -10,6 +10,7 @@ import os
 import pathlib
 import shutil
 import tempfile
+from collections.abc import Iterator
 
 try:
     import fcntl
@@ -20,7 +21,7 @@ SUFFIX = ".tfrobust"
 
 
 @contextlib.contextmanager
-def staging(path):
+def staging(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields an empty folder on the disk of `path`, and removes it in the end.
 
     First it removes those for `path` that killed processes left, and makes the
@@ -61,7 +62,7 @@ def staging(path):
 
 
 @contextlib.contextmanager
-def locked(folder, wait=True):
+def locked(folder: pathlib.Path, wait: bool = True) -> Iterator[None]:
     """Holds the lock of a folder, which ends with the process at the latest.
 
     Raises:
@@ -84,7 +85,7 @@ def locked(folder, wait=True):
         os.close(descriptor)
 
 
-def exchange(new, path):
+def exchange(new: pathlib.Path, path: pathlib.Path) -> None:
     """Puts a folder of `staging` in the place of another: in one step, if the
     system and the disk can. Else a kill in between is mended by the next call.
     """
@@ -93,7 +94,7 @@ def exchange(new, path):
         os.replace(new, path)
 
 
-def swapped(one, other):
+def swapped(one: pathlib.Path, other: pathlib.Path) -> bool:
     """Swaps two folders at once; whether the system and the disk can."""
     try:
         rename = ctypes.CDLL(None, use_errno=True).renameat2
@@ -104,7 +105,7 @@ def swapped(one, other):
     return rename(here, names[0], here, names[1], swap) == 0
 
 
-def flush(path):
+def flush(path: pathlib.Path) -> None:
     """Has a file, or a folder with all that is in it, on the disk itself."""
     if path.is_dir():
         for part in path.iterdir():
@@ -115,7 +116,7 @@ def flush(path):
             os.fsync(file.fileno())
 
 
-def flush_folder(path):
+def flush_folder(path: pathlib.Path) -> None:
     """Has the names in a folder on the disk, where that can be asked for."""
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY)

@@ -49,7 +49,7 @@ def test_training_leaves_flags_history_logs_the_best_and_the_last_model(
 ):
     rows = history(finished)
     assert [row["epoch"] for row in rows] == ["0", "1", "2"]
-    assert {"loss", "pgd_accuracy", "val_accuracy", "val_pgd_accuracy"} <= set(
+    assert {"loss", "pgd1_accuracy", "val_accuracy", "val_pgd_accuracy"} <= set(
         rows[0]
     )
     assert any((finished / "logs").rglob("events*"))

@@ -100,7 +100,7 @@ def test_arguments_out_of_range_are_refused(arguments):
 def test_its_schedules_and_its_verifier_are_found():
     ramp = schedules.Ramp(0.0, 0.1, end=5)
     objective = PER(PolyhedralEnvelope(Linf(ramp)), ramp)
-    assert objective.adversaries() == [objective.verifier]
+    assert objective.adversaries() == {"polyhedralenvelope": objective.verifier}
     written = keras.saving.serialize_keras_object(objective)
     copy = keras.saving.deserialize_keras_object(written)
     assert repr(copy.at(5)) == repr(objective.at(5))

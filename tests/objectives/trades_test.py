@@ -18,7 +18,7 @@ def test_the_loss_is_clean_cross_entropy_plus_beta_times_kl(hand, beta):
     outcome = now.outcome(hand.network, hand.x, hand.y, found)
     np.testing.assert_allclose(outcome.losses, expected, rtol=1e-4)
     np.testing.assert_allclose(outcome.clean, clean, rtol=1e-5)
-    np.testing.assert_allclose(outcome.worst, worst, rtol=1e-5)
+    np.testing.assert_allclose(outcome.worst["pgd8"], worst, rtol=1e-5)
 
 
 def test_its_attack_ascends_the_divergence(hand):

@@ -23,3 +23,7 @@ __all__ = [
     "Square",
     "Transfer",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

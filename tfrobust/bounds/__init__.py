@@ -4,3 +4,7 @@ from tfrobust.bounds import rules as rules  # Fills the table of records.
 from tfrobust.bounds.bounds import Bounds
 
 __all__ = ["Bounds"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -9,7 +9,6 @@ from tfrobust.compression.compact import compact
 from tfrobust.compression.conversion import to_keras, to_tf_keras
 from tfrobust.compression.densities import layer_densities
 from tfrobust.compression.fold import fold
-from tfrobust.compression.gradual_density import GradualDensity
 from tfrobust.compression.loading import scope
 from tfrobust.compression.plain import plain
 from tfrobust.compression.pruning import prune
@@ -19,7 +18,6 @@ from tfrobust.compression.strip import strip
 from tfrobust.compression.subnetwork import subnetwork
 
 __all__ = [
-    "GradualDensity",
     "calibrate",
     "cluster",
     "compact",
@@ -36,6 +34,11 @@ __all__ = [
     "to_keras",
     "to_tf_keras",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 # Subclasses of TF-MOT's classes, imported with it when they are first used.
 _LAZY = {

@@ -6,11 +6,17 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks
+from tfrobust.backend import keras
 from tfrobust.compression.cloning import leaves
 from tfrobust.compression.tfmot import checked_network, tfmot
 
 
-def calibrate(model, calibration, low=0.0, high=1.0):
+def calibrate(
+    model: keras.Model,
+    calibration: np.ndarray | tf.Tensor,
+    low: float = 0.0,
+    high: float = 1.0,
+) -> keras.Model:
     """Sets every range of a quantised network, in place, and checks gradients.
 
     The input's range is `[low, high]`, a little wider where 0 would not be on
@@ -69,7 +75,9 @@ def calibrate(model, calibration, low=0.0, high=1.0):
     return model
 
 
-def input_range(low, high, levels=255):
+def input_range(
+    low: float, high: float, levels: int = 255
+) -> tuple[float, float]:
     """The smallest range around `[low, high]` with 0 on its grid.
 
     TensorFlow moves a range until 0 is on the grid, and then clips what was

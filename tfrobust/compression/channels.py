@@ -56,17 +56,17 @@ class Channels:
     constants: np.ndarray
 
     @property
-    def varies(self):
+    def varies(self) -> np.ndarray:
         """Marks the channels that are no constants."""
         return np.isnan(self.constants)
 
     @property
-    def values(self):
+    def values(self) -> np.ndarray:
         """The constants, and 0 for channels that vary."""
         return np.nan_to_num(self.constants)
 
 
-def is_known(layer, given):
+def is_known(layer: keras.layers.Layer, given: list[Channels]) -> bool:
     """Whether what is said here is true of this layer on these inputs."""
     kind, rank = type(layer), len(given[0].shape)
     if getattr(layer, "data_format", None) == "channels_first":
@@ -86,7 +86,7 @@ def is_known(layer, given):
     return alike and kind in (*CHANNELWISE, *SPATIAL, layers.Flatten)
 
 
-def reads(layer, given):
+def reads(layer: keras.layers.Layer, given: Channels) -> np.ndarray:
     """Marks `[input, output]`: which channel the output cannot do without.
 
     It can do without a constant, which the bias takes over; but for one that
@@ -96,20 +96,22 @@ def reads(layer, given):
     return used & _blocked(layer, given)[:, np.newaxis]
 
 
-def absorbed(layer, values):
+def absorbed(layer: keras.layers.Layer, values: np.ndarray) -> np.ndarray:
     """What inputs of these values add to each output, float64."""
     sums = np.sum(_kernel(layer), axis=0, dtype=np.float64)
     return values.astype(np.float64) @ sums
 
 
-def kernel_constants(layer, given):
+def kernel_constants(layer: keras.layers.Layer, given: Channels) -> np.ndarray:
     """The constants behind a Conv2D or Dense."""
     constants = absorbed(layer, given.values) + _bias(layer)
     constants[np.any(reads(layer, given), axis=0)] = np.nan
     return _activated(layer, constants)
 
 
-def depthwise_constants(layer, given):
+def depthwise_constants(
+    layer: keras.layers.Layer, given: Channels
+) -> np.ndarray:
     """The constants behind a DepthwiseConv2D."""
     kernel = _kernel(layer)
     varies = reads(layer, given)
@@ -119,7 +121,9 @@ def depthwise_constants(layer, given):
     return _activated(layer, np.ravel(constants) + _bias(layer))
 
 
-def channelwise_constants(layer, given):
+def channelwise_constants(
+    layer: keras.layers.Layer, given: list[Channels]
+) -> np.ndarray:
     """The constants behind a layer of `CHANNELWISE`."""
     rank = len(given[0].shape)
     values = [
@@ -131,7 +135,7 @@ def channelwise_constants(layer, given):
     return np.where(varies, np.nan, np.ravel(result))
 
 
-def spatial_constants(layer, given):
+def spatial_constants(layer: keras.layers.Layer, given: Channels) -> np.ndarray:
     """The constants behind a layer of `SPATIAL`."""
     if type(layer) is layers.ZeroPadding2D:
         return np.where(given.constants == 0, 0.0, np.nan)

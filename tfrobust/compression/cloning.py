@@ -1,6 +1,8 @@
 """Copies of a model in which some layers are others."""
 
 import tempfile
+from collections.abc import Callable
+from typing import Any
 
 from tfrobust.backend import NAME, check_network, keras
 from tfrobust.compression.comparison import compare
@@ -10,7 +12,7 @@ from tfrobust.compression.comparison import compare
 OPERATIONS = ("SlicingOpLambda", "TFOpLambda")
 
 
-def duplicate(model):
+def duplicate(model: keras.Model) -> keras.Model:
     """Returns a copy with all that the model holds, after comparing the two.
 
     Args:
@@ -24,7 +26,7 @@ def duplicate(model):
     return copy
 
 
-def clone(model, replace):
+def clone(model: keras.Model, replace: Callable) -> keras.Model:
     """Copies a model with its weights, and with other layers in some places.
 
     Args:
@@ -57,7 +59,7 @@ def clone(model, replace):
     return result
 
 
-def anew(part):
+def anew(part: Any) -> Any:
     """A layer or operation of the same configuration, without its weights."""
     if isinstance(part, keras.Model):
         return clone(part, lambda layer: None)
@@ -71,7 +73,7 @@ def anew(part):
         ) from error
 
 
-def carry(layer, copy):
+def carry(layer: Any, copy: Any) -> None:
     """Gives a copy the state of a layer: what is no weight of it too."""
     if not hasattr(layer, "get_weights"):  # An operation.
         return
@@ -88,13 +90,13 @@ def carry(layer, copy):
                 new.load_assets(folder)
 
 
-def settle(layer):
+def settle(layer: keras.layers.Layer) -> None:
     """Lets a normalisation use the statistics that it was given as weights."""
     if hasattr(layer, "adapt_mean"):
         layer.finalize_state()
 
 
-def check_graph(model):
+def check_graph(model: keras.Model) -> None:
     """Refuses a model that doesn't say how its layers are called."""
     if not getattr(model, "outputs", None):
         raise ValueError(
@@ -103,7 +105,7 @@ def check_graph(model):
         )
 
 
-def leaves(model):
+def leaves(model: keras.Model) -> list[keras.layers.Layer]:
     """Returns the layers of a model, and those of models in it."""
     found = []
     for layer in model.layers:
@@ -112,7 +114,7 @@ def leaves(model):
     return found
 
 
-def check(model):
+def check(model: keras.Model) -> None:
     """Refuses a model that cannot be cloned layer by layer."""
     check_network(model)
     if len(getattr(model, "outputs", None) or []) != 1:

@@ -1,5 +1,7 @@
 """From a network to one whose weights share few values."""
 
+from collections.abc import Collection
+
 from tfrobust import checks
 from tfrobust.backend import keras
 from tfrobust.compression.cloning import clone, duplicate, leaves
@@ -15,12 +17,12 @@ from tfrobust.compression.tfmot import (
 
 @takes_network
 def cluster(
-    model,
-    clusters,
-    preserve_sparsity=False,
-    per_channel=False,
-    layers=None,
-):
+    model: keras.Model,
+    clusters: int,
+    preserve_sparsity: bool = False,
+    per_channel: bool = False,
+    layers: Collection[str] | None = None,
+) -> keras.Model:
     """Returns a copy in which each kernel has few values, trained by `fit`.
 
     The values are trained, and each weight takes the nearest. `strip` makes

@@ -13,7 +13,7 @@ from tfrobust.compression.rebuilding import TOLERANCE, prepared, rebuilt
 layers = keras.layers
 
 
-def compact(model, reset_means=False):
+def compact(model: keras.Model, reset_means: bool = False) -> keras.Model:
     """Returns the same network without the channels that do nothing.
 
     A channel goes if nothing reads it, or if it has the same value for every

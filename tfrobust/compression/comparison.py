@@ -1,5 +1,7 @@
 """Copies answer like what they were copied from."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -7,7 +9,7 @@ import tensorflow as tf
 _RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 
 
-def compare(model, copy, tolerance=1e-5):
+def compare(model: Any, copy: Any, tolerance: float = 1e-5) -> None:
     """Refuses a copy whose outputs differ by more than roundings.
 
     Args:

@@ -1,6 +1,7 @@
 """Networks carried from one Keras to the other."""
 
 import importlib
+from typing import Any
 
 from tfrobust.compression.cloning import carry
 from tfrobust.compression.comparison import compare
@@ -8,7 +9,7 @@ from tfrobust.compression.counterparts import counterpart, refused
 from tfrobust.compression.graph_config import replay
 
 
-def to_tf_keras(model):
+def to_tf_keras(model: Any) -> Any:
     """Returns a tf_keras copy of a Keras 3 model, with equal outputs.
 
     TF-MOT works on tf_keras models only. Both Kerases fit into one process:
@@ -28,7 +29,7 @@ def to_tf_keras(model):
     return _converted(model, "keras", "tf_keras")
 
 
-def to_keras(model):
+def to_keras(model: Any) -> Any:
     """Returns a Keras 3 copy of a tf_keras model, with equal outputs.
 
     Pass a pruned or clustered model through `strip` first. Arguments and

@@ -1,6 +1,8 @@
 """Layers of one Keras like those of the other."""
 
 import inspect
+from types import ModuleType
+from typing import Any
 
 # They hold code or layers, or their weights have other shapes.
 _CLOSED = {
@@ -17,7 +19,7 @@ _RENAMED = {
 }
 
 
-def refused(model, source, target):
+def refused(model: Any, source: ModuleType, target: ModuleType) -> list[str]:
     """Names everything in the model of `source` without a counterpart."""
     found = []
     for layer in getattr(model, "operations", None) or model.layers:
@@ -49,7 +51,7 @@ def _transferable(layer, target):
     return True
 
 
-def counterpart(layer, target):
+def counterpart(layer: Any, target: ModuleType) -> Any:
     """A new layer of `target` like `layer`, without its weights."""
     name, config = type(layer).__name__, dict(layer.get_config())
     kind = getattr(target.layers, name)

@@ -1,9 +1,13 @@
 """How many weights each layer keeps, from one density of the network."""
 
+from collections.abc import Sequence
+
 from tfrobust import checks
 
 
-def layer_densities(sizes, density, p=0.1):
+def layer_densities(
+    sizes: Sequence[int], density: float, p: float = 0.1
+) -> list[float]:
     """Distributes the kept weights: layer i keeps about `c * sizes[i] ** p`.
 
     The constant c makes the total `density * sum(sizes)`. No layer keeps more

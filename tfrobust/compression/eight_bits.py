@@ -1,5 +1,6 @@
 """The quantisation scheme of TF-MOT with one-bit layers. Imports TF-MOT."""
 
+from collections.abc import Collection
 from typing import Any
 
 from tfrobust.backend import keras
@@ -36,14 +37,14 @@ class EightBits(QuantizeScheme):
         refused: The layers that were not quantised, known after use.
     """
 
-    def __init__(self, scheme, one_bit):
+    def __init__(self, scheme: Any, one_bit: Collection[str]):
         self.scheme, self.one_bit = scheme, one_bit
-        self.refused = []
+        self.refused: list[keras.layers.Layer] = []
 
-    def get_layout_transformer(self):
+    def get_layout_transformer(self) -> Any:
         return self.scheme.get_layout_transformer()
 
-    def get_quantize_registry(self):
+    def get_quantize_registry(self) -> Any:
         return _Registry(self)
 
 

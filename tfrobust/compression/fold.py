@@ -11,7 +11,7 @@ layers = keras.layers
 _HOSTS = (layers.Conv2D, layers.Dense, layers.DepthwiseConv2D)
 
 
-def fold(model):
+def fold(model: keras.Model) -> keras.Model:
     """Returns the same network with normalisation folded into kernels.
 
     BatchNormalization in inference form, `scale * x + offset`, becomes a part

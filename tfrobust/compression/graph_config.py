@@ -1,7 +1,10 @@
 """The graph of a functional model, read from its configuration."""
 
+from collections.abc import Callable
+from typing import Any
 
-def replay(model, layers, inputs):
+
+def replay(model: Any, layers: dict[str, Callable], inputs: Any) -> Any:
     """Calls other layers on other inputs as a functional model calls its own.
 
     Args:

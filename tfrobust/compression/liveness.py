@@ -33,7 +33,7 @@ class Liveness:
             they are reset.
     """
 
-    def __init__(self, model, reset_means=False):
+    def __init__(self, model: keras.Model, reset_means: bool = False):
         self._reset_means = reset_means
         self._parents: list[int] = []  # Of groups; a root is its own.
         self._pinned: list[int] = []
@@ -51,7 +51,7 @@ class Liveness:
         self._live[self._roots[self._pinned]] = True
         self._settle()
 
-    def stays(self, tensor):
+    def stays(self, tensor: Channels) -> np.ndarray:
         """Marks the channels of a tensor that stay."""
         return self._live[self._roots[tensor.groups]]
 

@@ -1,13 +1,14 @@
 """Files of networks that TF-MOT changed."""
 
 import contextlib
+from collections.abc import Iterator
 
 from tfrobust.compression.tfmot import is_quantized, tfmot
 from tfrobust.model import RobustModel
 
 
 @contextlib.contextmanager
-def scope():
+def scope() -> Iterator[None]:
     """Lets Keras load pruned, clustered, quantised and one-bit layers.
 
     A `RobustModel` of pruned or clustered ones needs no scope.

@@ -19,26 +19,30 @@ class OneBitConfig(QuantizeConfig):
     Reference: Rastegari et al., 2016, arXiv 1603.05279.
     """
 
-    def get_weights_and_quantizers(self, layer):
+    def get_weights_and_quantizers(self, layer: keras.layers.Layer) -> list:
         name, axes = _kernel(layer)
         return [(getattr(layer, name), OneBitQuantizer(axes))]
 
-    def set_quantize_weights(self, layer, quantize_weights):
+    def set_quantize_weights(
+        self, layer: keras.layers.Layer, quantize_weights: list
+    ) -> None:
         setattr(layer, _kernel(layer)[0], quantize_weights[0])
 
-    def get_activations_and_quantizers(self, layer):
+    def get_activations_and_quantizers(self, layer: keras.layers.Layer) -> list:
         quantizer = tools.quantizers.MovingAverageQuantizer(
             num_bits=8, per_axis=False, symmetric=False, narrow_range=False
         )
         return [(layer.activation, quantizer)]
 
-    def set_quantize_activations(self, layer, quantize_activations):
+    def set_quantize_activations(
+        self, layer: keras.layers.Layer, quantize_activations: list
+    ) -> None:
         layer.activation = quantize_activations[0]
 
-    def get_output_quantizers(self, layer):
+    def get_output_quantizers(self, layer: keras.layers.Layer) -> list:
         return []
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {}
 
 

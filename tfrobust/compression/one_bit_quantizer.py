@@ -1,5 +1,6 @@
 """A quantizer of weights to one bit. Imports TF-MOT."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -22,13 +23,15 @@ class OneBitQuantizer(Quantizer):
     Reference: Rastegari et al., 2016, arXiv 1603.05279, equation 6.
     """
 
-    def __init__(self, axes=(-1,)):
+    def __init__(self, axes: Sequence[int] = (-1,)):
         self.axes = tuple(axes)
 
-    def build(self, tensor_shape, name, layer):
+    def build(self, tensor_shape: Any, name: str, layer: Any) -> dict:
         return {}
 
-    def __call__(self, inputs, training, weights, **kwargs):
+    def __call__(
+        self, inputs: tf.Tensor, training: Any, weights: dict, **kwargs
+    ) -> tf.Tensor:
         weight = tf.convert_to_tensor(inputs)
         rank = len(weight.shape)
         channels = {axis % rank for axis in self.axes}
@@ -37,5 +40,5 @@ class OneBitQuantizer(Quantizer):
         signs = tf.where(weight >= 0, scale, -scale)
         return weight + tf.stop_gradient(signs - weight)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"axes": list(self.axes)}

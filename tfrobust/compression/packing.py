@@ -38,12 +38,12 @@ class Packed:
     checksum: int
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """Bytes of the arrays."""
         return sum(array.nbytes for array in self.arrays.values())
 
 
-def pack(kernel):
+def pack(kernel: np.ndarray) -> Packed:
     """Stores a kernel in as few bytes as the schemes allow.
 
     The kernel may hold zeros and, in each output channel (the last axis), one
@@ -80,7 +80,7 @@ def pack(kernel):
     return min(made, key=lambda packed: packed.nbytes)
 
 
-def unpack(packed):
+def unpack(packed: Packed) -> np.ndarray:
     """Returns the kernel of a `Packed`, float32.
 
     Raises:
@@ -107,7 +107,7 @@ def unpack(packed):
     return kernel.reshape(packed.shape)
 
 
-def storage(kernel):
+def storage(kernel: np.ndarray) -> dict:
     """Counts the bytes that a kernel takes in every scheme.
 
     Schemes of signs are counted from the positions of the zeros alone, as if

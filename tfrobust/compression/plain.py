@@ -1,11 +1,13 @@
 """From a network with hidden kernels to one of stock Keras layers."""
 
+from tfrobust.averaging import on_network
+from tfrobust.backend import keras
 from tfrobust.compression.cloning import check, clone, leaves
 from tfrobust.compression.comparison import compare
-from tfrobust.model import RobustModel
 
 
-def plain(model):
+@on_network
+def plain(model: keras.Model) -> keras.Model:
     """Returns the same network in stock Keras layers, with equal outputs.
 
     Every layer with a hidden kernel, sparse or binary, becomes the Conv2D,
@@ -20,9 +22,6 @@ def plain(model):
     Raises:
         ValueError: If there is no such layer, or the model isn't as described.
     """
-    if isinstance(model, RobustModel):
-        with model.averaged():
-            return plain(model.network)
     check(model)
     if not any(hasattr(layer, "plain") for layer in leaves(model)):
         raise ValueError(

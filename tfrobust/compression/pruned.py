@@ -23,7 +23,7 @@ class Pruned(PruneLowMagnitude):
     pattern `sparsity_m_by_n` too.
     """
 
-    def call(self, inputs, training=None, **kwargs):
+    def call(self, inputs: Any, training: Any = None, **kwargs) -> Any:
         if training:
             # TF-MOT adds one at every call.
             before = hoisting.at_first_call(self, self.pruning_step.read_value)
@@ -31,6 +31,6 @@ class Pruned(PruneLowMagnitude):
                 self.pruning_step.assign(before)
         return super().call(inputs, training=training, **kwargs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         return {**config, "sparsity_m_by_n": self.sparsity_m_by_n}

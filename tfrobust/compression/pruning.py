@@ -1,7 +1,10 @@
 """From a network to one whose smallest weights become zero in training."""
 
 import math
+from collections.abc import Collection
+from typing import Any
 
+from tfrobust.backend import keras
 from tfrobust.compression.cloning import clone, duplicate, leaves
 from tfrobust.compression.comparison import compare
 from tfrobust.compression.tfmot import (
@@ -16,13 +19,13 @@ from tfrobust.compression.tfmot import (
 
 @takes_network
 def prune(
-    model,
-    schedule=None,
-    m_by_n=None,
-    block_size=(1, 1),
-    block_pooling="AVG",
-    layers=None,
-):
+    model: keras.Model,
+    schedule: Any = None,
+    m_by_n: tuple[int, int] | None = None,
+    block_size: tuple[int, int] = (1, 1),
+    block_pooling: str = "AVG",
+    layers: Collection[str] | None = None,
+) -> keras.Model:
     """Returns a copy in which TF-MOT prunes weights during `fit`.
 
     Needs TF-MOT's callback `UpdatePruningStep`. The schedule counts the steps

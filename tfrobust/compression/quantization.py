@@ -1,6 +1,10 @@
 """From a network to one that computes with the roundings of 8-bit integers."""
 
 import warnings
+from collections.abc import Collection
+
+import numpy as np
+import tensorflow as tf
 
 from tfrobust import checks
 from tfrobust.backend import keras
@@ -11,14 +15,14 @@ from tfrobust.compression.tfmot import check_names, named, takes_network, tfmot
 
 @takes_network
 def quantize(
-    model,
-    calibration,
-    low=0.0,
-    high=1.0,
-    preserve_sparsity=False,
-    preserve_clusters=False,
-    one_bit=(),
-):
+    model: keras.Model,
+    calibration: np.ndarray | tf.Tensor,
+    low: float = 0.0,
+    high: float = 1.0,
+    preserve_sparsity: bool = False,
+    preserve_clusters: bool = False,
+    one_bit: Collection[str] = (),
+) -> keras.Model:
     """Returns a copy with TF-MOT's fake quantisation, calibrated for attacks.
 
     Train it further with `fit`; it is a network like any other, and attacks

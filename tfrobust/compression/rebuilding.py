@@ -1,5 +1,9 @@
 """Models whose layers are replaced by others of other shapes."""
 
+from collections.abc import Callable
+from typing import Any
+
+from tfrobust.averaging import network_of
 from tfrobust.backend import keras
 from tfrobust.compression.cloning import (
     OPERATIONS,
@@ -10,13 +14,12 @@ from tfrobust.compression.cloning import (
 )
 from tfrobust.compression.graph_config import replay
 from tfrobust.compression.plain import plain
-from tfrobust.model import RobustModel
 
 # Sums of fewer or other terms are rounded in another order.
 TOLERANCE = 1e-4
 
 
-def prepared(model):
+def prepared(model: keras.Model) -> keras.Model:
     """Returns a model of stock layers that `run` can follow.
 
     Args:
@@ -26,12 +29,10 @@ def prepared(model):
         NotImplementedError: If operations in it are no layers; all are listed.
         ValueError: If the model isn't as described.
     """
-    if isinstance(model, RobustModel):
-        with model.averaged():
-            check(model.network)
-            # A copy, as the average is the network's for the moment only.
-            return prepared(duplicate(model.network))
-    check(model)
+    with network_of(model) as network:
+        check(network)
+        # A copy, as an average is the network's for the moment only.
+        model = network if network is model else duplicate(network)
     if len(model.inputs) != 1:
         raise ValueError(
             "`model` must have one input. Received: "
@@ -54,7 +55,7 @@ def prepared(model):
     return model
 
 
-def run(model, layers, inputs):
+def run(model: keras.Model, layers: dict[str, Callable], inputs: Any) -> Any:
     """Calls other functions in the places of a model's layers.
 
     Args:
@@ -72,7 +73,9 @@ def run(model, layers, inputs):
     return inputs
 
 
-def rebuilt(model, layers, weights):
+def rebuilt(
+    model: keras.Model, layers: dict[str, Any], weights: dict[str, list]
+) -> keras.Model:
     """Returns a functional model with other layers.
 
     Args:

@@ -7,12 +7,12 @@ import tarfile
 
 import numpy as np
 
+from tfrobust.averaging import on_network
 from tfrobust.backend import keras
 from tfrobust.compression import packing
 from tfrobust.compression.cloning import check, leaves
 from tfrobust.compression.plain import plain
 from tfrobust.compression.size_report import SizeReport
-from tfrobust.model import RobustModel
 
 # Layers that use each weight once for each position of their output.
 _ONCE = (
@@ -24,7 +24,8 @@ _ONCE = (
 )
 
 
-def report(model):
+@on_network
+def report(model: keras.Model) -> SizeReport:
     """Counts kept weights, dead channels, operations and bytes of a model.
 
     Args:
@@ -40,9 +41,6 @@ def report(model):
     Example:
         print(tfr.compression.report(model))
     """
-    if isinstance(model, RobustModel):
-        with model.averaged():
-            return report(model.network)
     check(model)
     layers = leaves(model)
     if any(hasattr(layer, "plain") for layer in layers):

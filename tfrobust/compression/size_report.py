@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from tfrobust import files
+from tfrobust.types import Path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,11 +31,11 @@ class SizeReport:
     storage: dict[str, dict]
     patterns: dict[str, np.ndarray]
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """Everything but the patterns, ready for JSON."""
         return {"layers": self.layers, "storage": self.storage}
 
-    def save_figure(self, path):
+    def save_figure(self, path: Path) -> None:
         """Draws which weights are kept, a panel for each layer.
 
         Args:

@@ -1,12 +1,13 @@
 """From the wrappers of TF-MOT back to stock Keras layers."""
 
+from tfrobust.backend import keras
 from tfrobust.compression.cloning import clone, leaves
 from tfrobust.compression.comparison import compare
 from tfrobust.compression.tfmot import takes_network, tfmot
 
 
 @takes_network
-def strip(model):
+def strip(model: keras.Model) -> keras.Model:
     """Returns the network without what TF-MOT needs for training only.
 
     Pruned and clustered layers become stock layers, masked or clustered once

@@ -14,14 +14,14 @@ from tfrobust.layers import (
 
 
 def subnetwork(
-    model,
-    density=0.01,
-    p=0.1,
-    score_scale=0.01,
-    initializer="binary",
-    last_normalization=True,
-    seed=0,
-):
+    model: keras.Model,
+    density: float = 0.01,
+    p: float = 0.1,
+    score_scale: float = 0.01,
+    initializer: str = "binary",
+    last_normalization: bool = True,
+    seed: int = 0,
+) -> keras.Model:
     """Returns a sparse binary network of the architecture of `model`.
 
     Every Conv2D, DepthwiseConv2D and Dense layer becomes its sparse binary

@@ -2,14 +2,17 @@
 
 import functools
 import importlib
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
 
 from tfrobust import checks
-from tfrobust.backend import NAME, is_foreign_model
+from tfrobust.averaging import on_network
+from tfrobust.backend import NAME, is_foreign_model, keras
 from tfrobust.compression.cloning import check, leaves
 from tfrobust.model import RobustModel
 
 
-def tfmot():
+def tfmot() -> Any:
     """Returns the package, imported at the first call.
 
     Importing it chooses tf_keras for the whole process.
@@ -34,7 +37,7 @@ def tfmot():
         ) from error
 
 
-def takes_network(change):
+def takes_network(change: Callable) -> Callable:
     """Lets `change(network, ...)` take a `RobustModel` too, and checks both.
 
     Of a `RobustModel` it changes the network, with the averaged weights if
@@ -42,17 +45,14 @@ def takes_network(change):
     """
 
     @functools.wraps(change)
-    def checked(model, *args, **kwargs):
-        network = checked_network(model)
-        if isinstance(model, RobustModel):
-            with model.averaged():
-                return change(network, *args, **kwargs)
-        return change(network, *args, **kwargs)
+    @on_network
+    def checked(network, *args, **kwargs):
+        return change(checked_network(network), *args, **kwargs)
 
     return checked
 
 
-def checked_network(model):
+def checked_network(model: keras.Model) -> keras.Model:
     """Returns a network, or that of a `RobustModel`, if TF-MOT can take it."""
     tfmot()
     network = model.network if isinstance(model, RobustModel) else model
@@ -65,12 +65,12 @@ def checked_network(model):
     return network
 
 
-def named(layers):
+def named(layers: Iterable) -> str:
     """Names layers and their types, for sentences."""
     return ", ".join(f"{x.name} ({type(x).__name__})" for x in layers)
 
 
-def chosen(layers, names):
+def chosen(layers: list, names: Collection[str] | None) -> list:
     """The layers of these names, or all that are trained."""
     if names is None:
         return [layer for layer in layers if layer.trainable]
@@ -85,7 +85,7 @@ def chosen(layers, names):
     return [layer for layer in layers if layer.name in names]
 
 
-def check_names(names, argument):
+def check_names(names: Any, argument: str) -> None:
     """Refuses what is no collection of names."""
     fine = isinstance(names, (list, tuple, set, frozenset)) and all(
         isinstance(name, str) for name in names
@@ -93,7 +93,7 @@ def check_names(names, argument):
     checks.argument(fine, argument, "be a list of names", repr(names))
 
 
-def check_found(wrappers, model):
+def check_found(wrappers: Collection, model: keras.Model) -> None:
     """Refuses a model in which there was nothing to do."""
     if not wrappers:
         raise ValueError(
@@ -102,7 +102,7 @@ def check_found(wrappers, model):
         )
 
 
-def has_other_kernels(layer, reached):
+def has_other_kernels(layer: keras.layers.Layer, reached: list) -> bool:
     """Whether a layer trains kernels that are not among the ones reached.
 
     TF-MOT leaves depthwise kernels as they are, and says nothing.
@@ -115,7 +115,7 @@ def has_other_kernels(layer, reached):
     )
 
 
-def is_quantized(network):
+def is_quantized(network: Any) -> bool:
     """Whether layers of a network are quantised; it needs no TF-MOT."""
     layers = leaves(network) if hasattr(network, "layers") else []
     return any(hasattr(layer, "quantize_config") for layer in layers)

@@ -113,7 +113,7 @@ class _Run:
         if self.clean is None:
             logits = self.network(x[:1], training=False)
             self.shape, self.classes = x.shape[1:], logits.shape[-1]
-        y = np.asarray(checks.labels(y, tf.zeros([len(x), self.classes])))
+        y = np.asarray(checks.labels(y, tf.TensorSpec([len(x), self.classes])))
         index = self.seen + np.arange(len(x))
         self.state.check_data(index, x, y)
         if self.clean is None:

@@ -1,6 +1,5 @@
 """Exporting a model to LiteRT (TensorFlow Lite), for phones and boards."""
 
-import contextlib
 import pathlib
 import re
 import tempfile
@@ -10,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import backend, files
+from tfrobust.averaging import on_network
 from tfrobust.backend import keras
 from tfrobust.compression.cloning import clone
 from tfrobust.compression.tfmot import is_quantized
@@ -25,7 +25,6 @@ from tfrobust.exporting.problem import (
     stock,
 )
 from tfrobust.exporting.served_network import ServedNetwork
-from tfrobust.model import RobustModel
 
 # How far logits may move, as a fraction of the largest: 8 bits for every
 # activation of many layers, or the 11 bits of float16 for every weight.
@@ -33,6 +32,7 @@ FORMATS = {"int8_sparse": 0.25, "int8": 0.25, "float16": 0.02}
 COMPARED = 64  # Of the calibration, how many inputs are compared.
 
 
+@on_network
 def export_litert(
     model,
     path,
@@ -80,16 +80,13 @@ def export_litert(
     """
     path = pathlib.Path(path)
     _check(path, format, calibration)
-    weights = contextlib.nullcontext()
-    if isinstance(model, RobustModel):
-        model, weights = model.network, model.averaged()
     backend.check_network(model)
     check_report(report)
     spec = input_spec(model, input_name)
     attack, data = resolved(model, spec, None, data, attack)
     if calibration is not None:
         calibration = _calibration(calibration, spec, attack)
-    with weights, files.new_file(path, overwrite=False) as new:
+    with files.new_file(path, overwrite=False) as new:
         network = stock(model)
         new.write_bytes(_converted(network, spec, format, calibration))
         x = probes(spec) if calibration is None else calibration[:COMPARED]

@@ -1,12 +1,12 @@
 """Exporting a model to TensorFlow Serving."""
 
-import contextlib
 import pathlib
 
 import numpy as np
 import tensorflow as tf
 
 from tfrobust import backend, files
+from tfrobust.averaging import on_network
 from tfrobust.exporting import card, server_files, warm_up
 from tfrobust.exporting.problem import (
     check_report,
@@ -16,9 +16,9 @@ from tfrobust.exporting.problem import (
 )
 from tfrobust.exporting.reloaded import check_reloaded
 from tfrobust.exporting.served_network import ServedNetwork
-from tfrobust.model import RobustModel
 
 
+@on_network
 def export(
     model,
     base_path,
@@ -85,15 +85,12 @@ def export(
     Example:
         `tfr.export(model, "served", certify=tfr.verifiers.CROWN(threat))`
     """
-    weights = contextlib.nullcontext()
-    if isinstance(model, RobustModel):
-        model, weights = model.network, model.averaged()
     backend.check_network(model)
     check_report(report)
     spec = input_spec(model, input_name)
     attack, data = resolved(model, spec, certify, data, attack)
     path = _version_folder(pathlib.Path(base_path), version)
-    with weights, files.new_folder(path) as new:
+    with files.new_folder(path) as new:
         network = stock(model)
         served = ServedNetwork(network, spec, packed, certify)
         signatures = served.signatures()

@@ -4,3 +4,7 @@ from tfrobust.graph.node import Node
 from tfrobust.graph.trace import Trace
 
 __all__ = ["Node", "Trace"]
+
+
+def __dir__() -> list[str]:
+    return __all__

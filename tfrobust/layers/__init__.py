@@ -15,3 +15,7 @@ __all__ = [
     "SparseBinaryDense",
     "SparseBinaryDepthwiseConv2D",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,6 +1,7 @@
 """Binary kernels: the signs of real weights."""
 
 import numbers
+from typing import Any
 
 import tensorflow as tf
 
@@ -30,10 +31,10 @@ class Binary(HiddenKernel):
 
     def __init__(
         self,
-        stochastic=False,
-        kernel_initializer="glorot_uniform",
-        kernel_regularizer=None,
-        seed=0,
+        stochastic: bool = False,
+        kernel_initializer: Any = "glorot_uniform",
+        kernel_regularizer: Any = None,
+        seed: int = 0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -46,7 +47,7 @@ class Binary(HiddenKernel):
         )
         self.seed = seed
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "stochastic": self.stochastic,
@@ -83,7 +84,7 @@ class Binary(HiddenKernel):
 class _Clipped(keras.constraints.Constraint):
     """Weights in [-1, 1]. Not every release of Keras takes a function."""
 
-    def __call__(self, weight):
+    def __call__(self, weight: tf.Tensor) -> tf.Tensor:
         return tf.clip_by_value(weight, -1.0, 1.0)
 
 

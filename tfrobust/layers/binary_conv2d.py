@@ -3,9 +3,11 @@
 from tfrobust.backend import register
 from tfrobust.layers.binary import Binary
 from tfrobust.layers.conv2d_form import Conv2DForm
+from tfrobust.layers.hidden_kernel import shows_arguments
 
 
 @register
+@shows_arguments
 class BinaryConv2D(Conv2DForm, Binary):
     """A convolution with the signs of real weights, as in BinaryConnect.
 

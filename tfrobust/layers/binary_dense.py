@@ -3,9 +3,11 @@
 from tfrobust.backend import register
 from tfrobust.layers.binary import Binary
 from tfrobust.layers.dense_form import DenseForm
+from tfrobust.layers.hidden_kernel import shows_arguments
 
 
 @register
+@shows_arguments
 class BinaryDense(DenseForm, Binary):
     """A dense layer of the signs of real weights, as in BinaryConnect.
 

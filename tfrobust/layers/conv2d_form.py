@@ -1,12 +1,14 @@
 """Convolutions of a hidden kernel."""
 
 import numbers
+from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
 from tfrobust import checks
 from tfrobust.backend import keras
-from tfrobust.layers.hidden_kernel import HiddenKernel
+from tfrobust.layers.hidden_kernel import HiddenKernel, Pair
 
 
 class Conv2DForm(HiddenKernel):
@@ -23,11 +25,11 @@ class Conv2DForm(HiddenKernel):
 
     def __init__(
         self,
-        filters,
-        kernel_size,
-        strides=1,
-        padding="valid",
-        dilation_rate=1,
+        filters: int,
+        kernel_size: Pair,
+        strides: Pair = 1,
+        padding: str = "valid",
+        dilation_rate: Pair = 1,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -39,7 +41,7 @@ class Conv2DForm(HiddenKernel):
         self.dilation_rate = pair(dilation_rate, "dilation_rate")
         check_window(self)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence) -> None:
         height, width = self.kernel_size
         channels = self._channels(input_shape, rank=4)
         self._add_kernel(
@@ -48,10 +50,10 @@ class Conv2DForm(HiddenKernel):
         )
         super().build(input_shape)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
         return self._stock().compute_output_shape(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,
@@ -81,9 +83,9 @@ class Conv2DForm(HiddenKernel):
         )
 
 
-def pair(value, name):
+def pair(value: Pair, name: str) -> tuple[int, int]:
     """Returns an integer twice, or a pair as a tuple."""
-    both = (value, value) if isinstance(value, numbers.Integral) else value
+    both: Any = (value, value) if isinstance(value, numbers.Integral) else value
     fine = isinstance(both, (tuple, list)) and len(both) == 2
     checks.argument(fine, name, "be a whole number or a pair", repr(value))
     for number in both:
@@ -91,7 +93,7 @@ def pair(value, name):
     return tuple(both)
 
 
-def check_window(layer):
+def check_window(layer: HiddenKernel) -> None:
     """Refuses a convolution that TensorFlow doesn't have."""
     checks.argument(
         layer.padding in ("valid", "same"),

@@ -1,5 +1,8 @@
 """Dense layers of a hidden kernel."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import tensorflow as tf
 
 from tfrobust import checks
@@ -15,20 +18,20 @@ class DenseForm(HiddenKernel):
         **kwargs: Of the rule, see `HiddenKernel`.
     """
 
-    def __init__(self, units, **kwargs):
+    def __init__(self, units: int, **kwargs):
         super().__init__(**kwargs)
         checks.count(units, "units")
         self.units = units
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence) -> None:
         channels = self._channels(input_shape)
         self._add_kernel((channels, self.units), fan_in=channels)
         super().build(input_shape)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
         return (*input_shape[:-1], self.units)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "units": self.units}
 
     def _apply_kernel(self, inputs, kernel):

@@ -1,9 +1,17 @@
 """What every layer with a hidden kernel shares."""
 
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
+
 import tensorflow as tf
 
 from tfrobust import checks
 from tfrobust.backend import AS_STORED, keras
+
+Pair: TypeAlias = int | tuple[int, int]  # Height and width.
+_Class = TypeVar("_Class", bound=type)
 
 
 class HiddenKernel(keras.layers.Layer):
@@ -15,19 +23,29 @@ class HiddenKernel(keras.layers.Layer):
 
     Args:
         activation: Applied to the outputs; a name or a function.
-        **kwargs: Of every Keras layer: `name`, `dtype`, `trainable`.
+        name: Of the layer, as in Keras.
+        dtype: As in Keras, also a policy of mixed precision.
+        trainable: Whether `fit` changes the weights.
+        **kwargs: Others of every Keras layer.
     """
 
-    def __init__(self, activation=None, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        activation: str | Callable | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        **kwargs,
+    ):
+        super().__init__(name=name, dtype=dtype, trainable=trainable, **kwargs)
         self.activation = keras.activations.get(activation)
 
     @property
-    def kernel(self):
+    def kernel(self) -> tf.Tensor:
         """The kernel that inference applies, float32."""
         return self._effective_kernel(training=False)
 
-    def plain(self):
+    def plain(self) -> keras.layers.Layer:
         """Returns the stock Keras layer that this one equals, weights set."""
         layer = self._stock(
             activation=self.activation,
@@ -42,12 +60,12 @@ class HiddenKernel(keras.layers.Layer):
         layer.set_weights([kernel])
         return layer
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: tf.Tensor, training: Any = False) -> tf.Tensor:
         kernel = self._effective_kernel(training)
         kernel = tf.cast(kernel, self.compute_dtype)
         return self.activation(self._apply_kernel(inputs, kernel))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         activation = keras.activations.serialize(self.activation)
         return {**super().get_config(), "activation": activation}
 
@@ -87,7 +105,33 @@ class HiddenKernel(keras.layers.Layer):
         raise NotImplementedError
 
 
-def regularizer(identifier, name):
+def shows_arguments(layer: _Class) -> _Class:
+    """A decorator: the constructor shows what it passes on as `**kwargs`."""
+    constructor = layer.__init__  # type: ignore[misc]
+    own = layer.__mro__[: layer.__mro__.index(HiddenKernel) + 1]
+    first, *others = (
+        inspect.signature(vars(base)["__init__"]).parameters.values()
+        for base in own
+        if "__init__" in vars(base)
+    )
+    *positional, rest = first
+    keywords = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameters in others
+        for parameter in [*parameters][1:-1]
+    ]
+
+    @functools.wraps(constructor)
+    def __init__(self, *args, **kwargs):
+        constructor(self, *args, **kwargs)
+
+    shown = inspect.Signature([*positional, *keywords, rest])
+    __init__.__signature__ = shown  # type: ignore[attr-defined]
+    layer.__init__ = __init__  # type: ignore[misc]
+    return layer
+
+
+def regularizer(identifier: Any, name: str) -> Callable | None:
     """The regularizer that Keras finds, which may be None."""
     found = keras.regularizers.get(identifier)
     # tf_keras gives back what it doesn't know.

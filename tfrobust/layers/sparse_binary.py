@@ -3,6 +3,7 @@
 import math
 import numbers
 import random
+from typing import Any
 
 import tensorflow as tf
 
@@ -52,11 +53,11 @@ class SparseBinary(HiddenKernel):
 
     def __init__(
         self,
-        density=0.01,
-        score_scale=0.01,
-        initializer="binary",
-        score_regularizer=None,
-        seed=None,
+        density: float = 0.01,
+        score_scale: float = 0.01,
+        initializer: str = "binary",
+        score_regularizer: Any = None,
+        seed: int | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -81,7 +82,7 @@ class SparseBinary(HiddenKernel):
         self.seed = random.randrange(2**31) if seed is None else seed
         checks.kind(self.seed, numbers.Integral, "seed", "0")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "density": self.density,

@@ -2,10 +2,12 @@
 
 from tfrobust.backend import register
 from tfrobust.layers.conv2d_form import Conv2DForm
+from tfrobust.layers.hidden_kernel import shows_arguments
 from tfrobust.layers.sparse_binary import SparseBinary
 
 
 @register
+@shows_arguments
 class SparseBinaryConv2D(Conv2DForm, SparseBinary):
     """A convolution that keeps the best scored of fixed random signs.
 

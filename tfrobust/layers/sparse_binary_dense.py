@@ -2,10 +2,12 @@
 
 from tfrobust.backend import register
 from tfrobust.layers.dense_form import DenseForm
+from tfrobust.layers.hidden_kernel import shows_arguments
 from tfrobust.layers.sparse_binary import SparseBinary
 
 
 @register
+@shows_arguments
 class SparseBinaryDense(DenseForm, SparseBinary):
     """A dense layer that keeps the best scored of fixed random signs.
 

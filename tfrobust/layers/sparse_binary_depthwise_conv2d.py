@@ -1,14 +1,19 @@
 """The sparse binary depthwise convolution."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import tensorflow as tf
 
 from tfrobust import checks
 from tfrobust.backend import keras, register
 from tfrobust.layers.conv2d_form import check_window, pair
+from tfrobust.layers.hidden_kernel import Pair, shows_arguments
 from tfrobust.layers.sparse_binary import SparseBinary
 
 
 @register
+@shows_arguments
 class SparseBinaryDepthwiseConv2D(SparseBinary):
     """A depthwise convolution that keeps the best scored of random signs.
 
@@ -33,11 +38,11 @@ class SparseBinaryDepthwiseConv2D(SparseBinary):
 
     def __init__(
         self,
-        kernel_size,
-        strides=1,
-        padding="valid",
-        depth_multiplier=1,
-        dilation_rate=1,
+        kernel_size: Pair,
+        strides: Pair = 1,
+        padding: str = "valid",
+        depth_multiplier: int = 1,
+        dilation_rate: Pair = 1,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -55,7 +60,7 @@ class SparseBinaryDepthwiseConv2D(SparseBinary):
             tuple(self.strides),
         )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence) -> None:
         height, width = self.kernel_size
         channels = self._channels(input_shape, rank=4)
         self._add_kernel(
@@ -64,10 +69,10 @@ class SparseBinaryDepthwiseConv2D(SparseBinary):
         )
         super().build(input_shape)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence) -> tuple:
         return self._stock().compute_output_shape(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "kernel_size": tuple(self.kernel_size),

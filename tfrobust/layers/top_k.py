@@ -5,12 +5,12 @@ import tensorflow as tf
 from tfrobust.tracing import one_op
 
 
-def kept_count(size, density):
+def kept_count(size: int, density: float) -> int:
     """How many of `size` weights are kept: what is removed rounds down."""
     return size - int((1 - density) * size)
 
 
-def top_k_mask(scores, kept):
+def top_k_mask(scores: tf.Tensor, kept: int) -> tf.Tensor:
     """Marks the `kept` scores of largest magnitude with 1, others with 0.
 
     Of equal magnitudes the first are kept, so the count is exact. It is a

@@ -1,10 +1,13 @@
 """Adversarial weight perturbation."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from tfrobust import checks
 from tfrobust.backend import register
-from tfrobust.objectives.objective import Objective
+from tfrobust.objectives.objective import Objective, Outcome
+from tfrobust.types import Amount, Model, TensorLike
 
 
 @register
@@ -31,13 +34,13 @@ class AWP(Objective):
     Reference: Wu et al., 2020, arXiv 2004.05884, equations 8 and 10.
     """
 
-    def __init__(self, objective, gamma=0.01):
+    def __init__(self, objective: Objective, gamma: Amount = 0.01):
         example = "tfr.objectives.WorstCase(tfr.attacks.PGD(threat))"
         checks.kind(objective, Objective, "objective", example)
         checks.amount(gamma, "gamma", low=0)
         self.objective, self.gamma = objective, gamma
 
-    def search(self, model, x, y):
+    def search(self, model: Model, x: TensorLike, y: TensorLike) -> Any:
         if tf.distribute.get_strategy().num_replicas_in_sync > 1:
             raise NotImplementedError(
                 "AWP runs on one replica. Received a strategy of "
@@ -63,7 +66,9 @@ class AWP(Objective):
             for w, g in zip(kernels, gradients, strict=True)
         ]
 
-    def outcome(self, model, x, y, found):
+    def outcome(
+        self, model: Model, x: TensorLike, y: TensorLike, found: Any
+    ) -> Outcome:
         found, moves = found
         kernels = _kernels(model)
         saved = [tf.identity(w) for w in kernels]

@@ -1,11 +1,14 @@
 """MART."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from tfrobust import checks, losses
 from tfrobust.adversary import Attack
 from tfrobust.backend import register
 from tfrobust.objectives.objective import Objective, Outcome, check_adversary
+from tfrobust.types import Amount, Model, TensorLike
 
 
 @register
@@ -27,15 +30,17 @@ class MART(Objective):
     revisiting misclassified examples, ICLR, equation 11.
     """
 
-    def __init__(self, attack, beta=6.0):
+    def __init__(self, attack: Attack, beta: Amount = 6.0):
         check_adversary(attack, Attack, "attack")
         checks.amount(beta, "beta", low=0)
         self.attack, self.beta = attack, beta
 
-    def search(self, model, x, y):
+    def search(self, model: Model, x: TensorLike, y: TensorLike) -> Any:
         return self.attack.perturb(model, x, y)
 
-    def outcome(self, model, x, y, found):
+    def outcome(
+        self, model: Model, x: TensorLike, y: TensorLike, found: Any
+    ) -> Outcome:
         clean = model(x, training=True)
         worst = model(found, training=True)
         labels, logits = losses.class_labels(y, worst)
@@ -46,4 +51,5 @@ class MART(Objective):
         confidence = tf.nn.softmax(tf.cast(clean, tf.float32))
         doubt = 1.0000001 - tf.reduce_sum(confidence * true, axis=-1)
         divergence = losses.kl(clean, worst)
-        return Outcome(boosted + self.beta * divergence * doubt, clean, worst)
+        total = boosted + self.beta * divergence * doubt
+        return Outcome(total, clean, self.by_name(worst))

@@ -1,12 +1,14 @@
 """Polyhedral envelope regularization."""
 
 import math
+from typing import Any
 
 import tensorflow as tf
 
 from tfrobust import checks, losses
 from tfrobust.backend import register
 from tfrobust.objectives.objective import Objective, Outcome
+from tfrobust.types import Amount, Model
 from tfrobust.verifiers import PolyhedralEnvelope
 
 
@@ -38,7 +40,12 @@ class PER(Objective):
     """
 
     def __init__(
-        self, verifier, alpha, gamma=0.03, hyperplanes=1, examples=None
+        self,
+        verifier: PolyhedralEnvelope,
+        alpha: Amount,
+        gamma: Amount = 0.03,
+        hyperplanes: int = 1,
+        examples: int | None = None,
     ):
         example = "tfr.verifiers.PolyhedralEnvelope(threat)"
         checks.kind(verifier, PolyhedralEnvelope, "verifier", example)
@@ -52,7 +59,9 @@ class PER(Objective):
         self.verifier, self.alpha, self.gamma = verifier, alpha, gamma
         self.hyperplanes, self.examples = hyperplanes, examples
 
-    def outcome(self, model, x, y, found):
+    def outcome(
+        self, model: Model, x: tf.Tensor, y: tf.Tensor, found: Any
+    ) -> Outcome:
         clean = model(x, training=True)
         clean_loss = losses.per_example(self.loss, y, clean)
         hinge = self._hinge(model, x[: self.examples], y[: self.examples])

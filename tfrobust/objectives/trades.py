@@ -1,9 +1,12 @@
 """TRADES."""
 
+from typing import Any
+
 from tfrobust import checks, losses
 from tfrobust.adversary import Attack
 from tfrobust.backend import register
 from tfrobust.objectives.objective import Objective, Outcome, check_adversary
+from tfrobust.types import Amount, Model, TensorLike
 
 
 @register
@@ -26,7 +29,7 @@ class TRADES(Objective):
     Reference: Zhang et al., 2019, arXiv 1901.08573, equation 5.
     """
 
-    def __init__(self, attack, beta=6.0):
+    def __init__(self, attack: Attack, beta: Amount = 6.0):
         check_adversary(attack, Attack, "attack")
         checks.amount(beta, "beta", low=0)
         early = getattr(attack, "early_stop", False)
@@ -43,13 +46,16 @@ class TRADES(Objective):
             )
         self.attack, self.beta = attack, beta
 
-    def search(self, model, x, y):
+    def search(self, model: Model, x: TensorLike, y: TensorLike) -> Any:
         clean = model(x, training=False)
         return self.attack._replace(loss=losses.kl).perturb(model, x, clean)
 
-    def outcome(self, model, x, y, found):
+    def outcome(
+        self, model: Model, x: TensorLike, y: TensorLike, found: Any
+    ) -> Outcome:
         clean = model(x, training=True)
         worst = model(found, training=True)
         divergence = losses.kl(clean, worst)
         clean_loss = losses.per_example(self.loss, y, clean)
-        return Outcome(clean_loss + self.beta * divergence, clean, worst)
+        total = clean_loss + self.beta * divergence
+        return Outcome(total, clean, self.by_name(worst))

@@ -1,9 +1,12 @@
 """Training against the worst case."""
 
+from typing import Any
+
 from tfrobust import checks, losses
 from tfrobust.adversary import Adversary
 from tfrobust.backend import register
 from tfrobust.objectives.objective import Objective, Outcome, check_adversary
+from tfrobust.types import Amount, Model, TensorLike
 
 
 @register
@@ -29,20 +32,22 @@ class WorstCase(Objective):
     mixture: Goodfellow et al., 2015, arXiv 1412.6572, section 6.
     """
 
-    def __init__(self, adversary, mix=1.0):
+    def __init__(self, adversary: Adversary, mix: Amount = 1.0):
         check_adversary(adversary, Adversary, "adversary")
         checks.amount(mix, "mix", low=0, high=1)
         self.adversary, self.mix = adversary, mix
 
-    def search(self, model, x, y):
+    def search(self, model: Model, x: TensorLike, y: TensorLike) -> Any:
         return self.adversary.perturb(model, x, y)
 
-    def outcome(self, model, x, y, found):
+    def outcome(
+        self, model: Model, x: TensorLike, y: TensorLike, found: Any
+    ) -> Outcome:
         worst = self.adversary.logits(model, found, y, training=True)
         worst_loss = losses.per_example(self.loss, y, worst)
         if isinstance(self.mix, (int, float)) and self.mix == 1:
-            return Outcome(worst_loss, worst=worst)
+            return Outcome(worst_loss, worst=self.by_name(worst))
         clean = model(x, training=True)
         clean_loss = losses.per_example(self.loss, y, clean)
         mixture = (1 - self.mix) * clean_loss + self.mix * worst_loss
-        return Outcome(mixture, clean, worst)
+        return Outcome(mixture, clean, self.by_name(worst))

@@ -7,3 +7,7 @@ from tfrobust.threats.linf import Linf
 from tfrobust.threats.threat import Threat
 
 __all__ = ["Box", "L1", "L2", "Linf", "Threat"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -45,3 +45,7 @@ __all__ = [
     "save_histogram",
     "save_map",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

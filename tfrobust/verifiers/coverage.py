@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.averaging import on_network
 from tfrobust.bounds.record import RULES, problem
 from tfrobust.graph import Trace
 from tfrobust.verifiers.subproblems import compiled
@@ -70,6 +71,7 @@ class Coverage:
         return "\n".join(lines + self.problems)
 
 
+@on_network
 def coverage(model, verifier=None, shape=None):
     """Says, before any run, which ops of a network can be bounded.
 
@@ -85,7 +87,6 @@ def coverage(model, verifier=None, shape=None):
     Raises:
         ValueError: If the shape isn't known.
     """
-    model = getattr(model, "network", model)  # Of a `RobustModel`.
     shape = tuple(shape or (getattr(model, "input_shape", None) or ())[1:])
     if not shape or None in shape:
         raise ValueError(

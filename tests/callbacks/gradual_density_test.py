@@ -7,7 +7,8 @@ import tensorflow as tf
 import tfrobust as tfr
 from tests.compression.conftest import tf_keras_only
 from tfrobust.backend import keras
-from tfrobust.compression import GradualDensity, layer_densities, subnetwork
+from tfrobust.callbacks import GradualDensity
+from tfrobust.compression import layer_densities, subnetwork
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.random((16, 12), np.float32), np.arange(16) % 3

@@ -5,7 +5,7 @@ from typing import Any
 
 from tfrobust import checks
 from tfrobust.backend import keras
-from tfrobust.compression.densities import layer_densities
+from tfrobust.compression import layer_densities
 from tfrobust.layers.sparse_binary import SparseBinary
 
 
@@ -37,13 +37,19 @@ class GradualDensity(keras.callbacks.Callback):
     Example:
         network = tfr.compression.subnetwork(network, density=0.01)
         ...
-        gradual = tfr.compression.GradualDensity(density=0.01, stages=4)
+        gradual = tfr.callbacks.GradualDensity(density=0.01, stages=4)
         model.fit(x, y, epochs=40, callbacks=[gradual])
 
     Reference: Liu et al., 2022, arXiv 2202.01341.
     """
 
-    def __init__(self, density, stages, p=0.1, checkpoint=None):
+    def __init__(
+        self,
+        density: float,
+        stages: int,
+        p: float = 0.1,
+        checkpoint: keras.callbacks.ModelCheckpoint | None = None,
+    ):
         super().__init__()
         checks.number(density, "density")
         checks.argument(0 < density <= 1, "density", "lie in (0, 1]", density)
@@ -59,7 +65,7 @@ class GradualDensity(keras.callbacks.Callback):
         self.density, self.stages, self.p = density, stages, p
         self.checkpoint = checkpoint
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict | None = None) -> None:
         if self.params["epochs"] < self.stages:
             raise ValueError(
                 "`fit` needs at least one epoch for each stage. Received: "
@@ -90,7 +96,7 @@ class GradualDensity(keras.callbacks.Callback):
             for t in range(1, self.stages + 1)
         ]
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         stage = self._stage(epoch)
         densities = self._densities[stage - 1]
         if densities != [layer.density for layer in self._layers]:
