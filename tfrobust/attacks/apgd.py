@@ -139,7 +139,7 @@ class APGD(Attack):
 
     def _climb(self, model, x, labels, found, seed):
         """Returns the worst point of one run, and its loss."""
-        rule = SparseRule if self.threat.order == 1 else MomentumRule
+        rule = SparseRule if self.threat.is_sparse else MomentumRule
         plan = self._plan(rule)
         threat = _scaled(self.threat, x, plan.factor[0])
         point = rule.start(threat, x, seed)
@@ -187,7 +187,7 @@ class APGD(Attack):
         """What is known beforehand of each step."""
         several = self.multi_epsilon
         if several is None:
-            several = self.early_stop and self.threat.order == 1
+            several = self.early_stop and self.threat.is_sparse
         early = 3 * self.steps // 10 if several else 0
         stages = {3.0: early, 2.0: early, 1.0: self.steps - 2 * early}
         rises = [np.full(length, -1, np.float32) for length in stages.values()]

@@ -48,7 +48,7 @@ class Part:
         # for rounding.
         nearest = tf.abs(tf.clip_by_value(self.x, *box) - self.x)
         nearest = tf.maximum(nearest - 2e-7 * (1 + tf.abs(self.x)), 0.0)
-        size = tf.norm(flat(nearest / self.room[2]), self.threat.order, axis=1)
+        size = self.threat.norm(flat(nearest / self.room[2]))
         self.feasible = size <= 1 + 1e-5
         self.intervals, self.finite = {trace.input: box}, self.feasible | True
         for node in trace.nodes:
@@ -113,7 +113,7 @@ class Part:
         below, above = self.box
         spare = rounding.spare(below, above, self.trace.input.size)
         lower = functions.minimum(below - spare, above + spare)
-        if self.threat.order < float("inf"):
+        if not self.threat.is_box:
             rows = tf.reshape(-functions.tensor, [-1, 1, self.trace.input.size])
             room = (flat(part)[:, tf.newaxis] for part in self.room)
             reach = self.threat.reach(rows, *room)
@@ -131,7 +131,7 @@ class Part:
         """A point of the threat where functions of x are small."""
         tensor = functions.tensor[:, 0]
         step = tf.where(tensor > 0, *self.box) - self.x
-        if self.threat.order < float("inf"):
+        if not self.threat.is_box:
             with tf.GradientTape() as tape:
                 tape.watch(tensor)
                 room = (flat(part) for part in self.room)
@@ -140,7 +140,7 @@ class Part:
             step = -tape.gradient(reach, tensor)
         lower, upper, scale = self.room
         step = tf.clip_by_value(step, lower, upper)
-        size = tf.norm(flat(step / scale), self.threat.order, axis=1)
+        size = self.threat.norm(flat(step / scale))
         ones = tf.ones([step.shape.rank - 1], tf.int32)
         size = tf.reshape(size, tf.concat([[-1], ones], 0))
         point = self.x + step / tf.maximum(size, 1.0)

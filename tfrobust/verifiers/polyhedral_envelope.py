@@ -4,13 +4,15 @@ import math
 
 import tensorflow as tf
 
+from tfrobust import losses
 from tfrobust.backend import register
 from tfrobust.bounds.activation import Activation, parallel_relu
 from tfrobust.bounds.bounds import Bounds
 from tfrobust.bounds.propagation import backward
+from tfrobust.threats import Threat, hyperplane
 from tfrobust.threats.rows import flat
+from tfrobust.types import Model, TensorLike
 from tfrobust.verifiers.bounding import Bounding
-from tfrobust.verifiers.hyperplane_distance import hyperplane_distance
 
 _PARALLEL = {"Relu": Activation(parallel_relu)}
 
@@ -43,7 +45,9 @@ class PolyhedralEnvelope(Bounding):
     Reference: Liu et al., 2021, arXiv 1912.04792.
     """
 
-    def __init__(self, threat, tighten=True, parallel=False):
+    def __init__(
+        self, threat: Threat, tighten: bool = True, parallel: bool = False
+    ):
         super().__init__(threat)
         shape = getattr(threat.epsilon, "shape", ())
         if len(shape) > 1:
@@ -54,7 +58,9 @@ class PolyhedralEnvelope(Bounding):
             )
         self.tighten, self.parallel = tighten, parallel
 
-    def distances(self, model, x, y):
+    def distances(
+        self, model: Model, x: TensorLike, y: TensorLike
+    ) -> tf.Tensor:
         """Distances from x to the hyperplanes, shape `[batch, classes]`.
 
         Infinity where the range doesn't reach the hyperplane, and at y. Of a
@@ -64,10 +70,10 @@ class PolyhedralEnvelope(Bounding):
         """
         distances = _Distances(self.threat, self).margins(model, x, y)
         y = tf.reshape(tf.cast(y, tf.int32), [-1])
-        true = tf.one_hot(y, distances.shape[-1], True, False, dtype=tf.bool)
+        true = losses.true_class(y, distances)
         return tf.where(true, math.inf, distances)
 
-    def radius(self, model, x, y):
+    def radius(self, model: Model, x: TensorLike, y: TensorLike) -> tf.Tensor:
         """The radius in which the label is certain, at most epsilon.
 
         Shape `[batch]`; 0 where the label isn't certain at x itself, be it
@@ -97,22 +103,12 @@ class PolyhedralEnvelope(Bounding):
         offset = bounds.lower(functions) + self.threat.support(x, -normal)
         shape = tf.shape(normal)
         normal = tf.reshape(normal, [shape[0], shape[1], -1])
-        room = (flat(side)[:, tf.newaxis] for side in self._room(x))
-        order, epsilon = self.threat.order, self.threat.epsilon
-        distances = hyperplane_distance(order, normal, offset, *room)
+        room = (flat(end)[:, tf.newaxis] for end in self.threat.leeway(x))
+        distances = hyperplane.distance(self.threat, normal, offset, *room)
         ruled_out = bounds.lower_from_intervals(functions) > 0
-        epsilon = tf.reshape(tf.cast(epsilon, tf.float32), [-1, 1])
+        epsilon = tf.cast(self.threat.epsilon, tf.float32)
+        epsilon = tf.reshape(epsilon, [-1, 1])
         return tf.where(ruled_out, tf.maximum(distances, epsilon), distances)
-
-    def _room(self, x):
-        """How far each feature may move in the valid range: down and up."""
-        threat = self.threat
-        lower = tf.minimum(threat.low - x, 0.0)
-        upper = tf.maximum(threat.high - x, 0.0)
-        if threat.mask is None:
-            return lower, upper
-        free = threat.mask > 0
-        return tf.where(free, lower, 0.0), tf.where(free, upper, 0.0)
 
 
 class _Distances(Bounding):
