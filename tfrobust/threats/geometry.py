@@ -12,7 +12,8 @@ class Geometry(abc.ABC):
         is_box: Whether the ball is a box, so that the corners are worst.
         is_sparse: Whether the ball has its corners on the axes, so that the
             steepest moves are of few features.
-        features: How many features may move at most; None for any number.
+        features: How many features may move at most, if `sparse` undoes the
+            moves of all others; None for any number.
     """
 
     is_box = False

@@ -70,16 +70,6 @@ class L1(Threat):
     def dual_norm(self, rows: tf.Tensor) -> tf.Tensor:
         return tf.norm(rows, math.inf, axis=-1)
 
-    def contains(
-        self, x: tf.Tensor, perturbed: tf.Tensor, tolerance: float = 1e-5
-    ) -> tf.Tensor:
-        inside = super().contains(x, perturbed, tolerance)
-        if self.features is None:
-            return inside
-        # Less is what clipping makes of inputs that rounding put outside.
-        moved = flat(tf.abs(perturbed - x)) > 2e-6 * (self.high - self.low)
-        return inside & (_count(moved)[:, 0] <= self.features)
-
     def sparse(self, x: tf.Tensor, perturbed: tf.Tensor) -> tf.Tensor:
         """Undoes all but the moves that `features` allows, the best ones."""
         if self.features is None:

@@ -184,6 +184,10 @@ class Threat(Configurable, Geometry):
         excess = tf.maximum(tf.abs(perturbed - x) - rounding, 0.0)
         excess /= tf.maximum(self._epsilon(x), 1e-15)
         near = self.norm(flat(excess)) <= 1 + tolerance
+        if self.features is not None:
+            # Less is what clipping makes of inputs that rounding put outside.
+            moved = flat(tf.abs(perturbed - x)) > 2e-6 * (self.high - self.low)
+            near &= tf.math.count_nonzero(moved, axis=1) <= self.features
         return near & tf.reduce_all(flat(inside), axis=1)
 
     def rows(self, index: TensorLike, x: tf.Tensor, *inputs: Any) -> tuple:

@@ -189,7 +189,7 @@ def growth(
     time = tf.stop_gradient(_growth(gain, room, level, speed))
     # At the root one more step has the root's own gradient: who grows is
     # constant.
-    return _newton(time, gain, room, level, speed)
+    return _newton(time, gain * speed, gain * room, room, level, speed)
 
 
 def _growth(gain, room, level, speed, steps=16):
@@ -202,9 +202,10 @@ def _growth(gain, room, level, speed, steps=16):
     rest then.
     """
     rest = 2e-7 if gain.dtype == tf.float32 else 4e-16
+    rate, full = gain * speed, gain * room
 
     def step(time, moves):
-        later = _newton(time, gain, room, level, speed)
+        later = _newton(time, rate, full, room, level, speed)
         later = tf.minimum(later, 1e30)  # Finite: 0 times infinity isn't 0.
         further = moves & (later > time * (1 + rest))
         return tf.where(further, later, time), further
@@ -218,11 +219,11 @@ def _growth(gain, room, level, speed, steps=16):
     return time
 
 
-def _newton(time, gain, room, level, speed):
+def _newton(time, rate, full, room, level, speed):
     """Where the line through what has grown at `time` meets the level."""
     grows = speed * time < room
-    slope = total(tf.where(grows, gain * speed, 0.0))
-    missing = level - total(tf.where(~grows, gain * room, 0.0))
+    slope = total(tf.where(grows, rate, 0.0))
+    missing = level - total(tf.where(~grows, full, 0.0))
     return tf.math.divide_no_nan(missing, slope)
 
 
