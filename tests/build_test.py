@@ -153,6 +153,16 @@ def uses_of_tf_keras(root):
     ]
 
 
+def numbers_of_norms(root):
+    """A threat is asked what it can do, not for the p of its norm."""
+    return [
+        f"{file} reads {name}; let the threat do what it is read for."
+        for file in sorted(files(root, "tfrobust/**/*.py"))
+        for name in attributes(root, file)
+        if f".{name}".endswith(".threat.order")
+    ]
+
+
 def attributes(root, file):
     """Yields every dotted expression in the code of `file`."""
     for node in ast.walk(ast.parse((root / file).read_text())):
@@ -189,6 +199,10 @@ def test_nobody_uses_the_keras_inside_tensorflow():
     report(uses_of_tf_keras(ROOT))
 
 
+def test_nobody_asks_a_threat_for_the_number_of_its_norm():
+    report(numbers_of_norms(ROOT))
+
+
 SOUND = {
     "BUILD": (
         'py_library(name = "low", srcs = ["tfrobust/low.py"])\n'
@@ -223,6 +237,8 @@ ADDED = SOUND["BUILD"].replace("low.py", 'low.py", "tfrobust/lost.py')
         (uses_of_tf_keras, "tfrobust/low.py", "x = tf.keras.Model"),
         (uses_of_tf_keras, "examples/x.py", "from tensorflow import keras"),
         (uses_of_tf_keras, "tests/x.py", "import tensorflow.keras.layers as l"),
+        (numbers_of_norms, "tfrobust/low.py", "p = threat.order"),
+        (numbers_of_norms, "tfrobust/low.py", "p = attack.threat.order == 1"),
     ],
 )
 def test_a_check_passes_a_sound_tree_and_catches_a_flaw(

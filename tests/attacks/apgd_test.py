@@ -87,7 +87,7 @@ def test_larger_balls_on_the_way_end_in_the_threat(norm):
     threat, asked = norm(NORMS[norm]), []
 
     def spy(x, training=False):
-        asked.append(threat.norm(X, x).numpy().max() / threat.epsilon)
+        asked.append(threat.distance(X, x).numpy().max() / threat.epsilon)
         return curved(x)
 
     options = {"early_stop": False, "steps": 10}

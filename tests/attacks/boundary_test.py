@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from tfrobust.attacks import boundary
 from tfrobust.backend import keras
+from tfrobust.threats import L1, L2, Linf
 
 pytestmark = pytest.mark.keras_free
 
@@ -40,11 +41,13 @@ def test_towards_a_class_it_is_the_lead_and_its_gradient():
     np.testing.assert_allclose(gradient, GRADIENTS[rows, target], rtol=1e-5)
 
 
-@pytest.mark.parametrize(("order", "dual"), [(1, np.inf), (2, 2), (np.inf, 1)])
+@pytest.mark.parametrize(
+    ("threat", "dual"), [(L1(1.0), np.inf), (L2(1.0), 2), (Linf(0.5), 1)]
+)
 @pytest.mark.parametrize("free", [np.ones(6), np.array([1, 0, 0, 1, 0, 1])])
-def test_the_nearest_boundary_is_nearest_in_the_norm(order, dual, free):
+def test_the_nearest_boundary_is_nearest_in_the_norm(threat, dual, free):
     free = np.tile(free, (5, 1)).astype(np.float32)
-    lead, gradient = boundary.nearest(order, free, linear, X, Y)
+    lead, gradient = boundary.nearest(threat, free, linear, X, Y)
     speed = np.linalg.norm(GRADIENTS * free[:, np.newaxis], dual, axis=2)
     distance = np.abs(LEADS) / np.maximum(speed, 1e-30)
     distance[np.arange(5), Y] = np.inf
@@ -62,8 +65,8 @@ def test_the_norm_matters():
         return x @ weights - [0.0, 3.0, 2.0]
 
     x = tf.zeros((1, 3))
-    for order, lead in ((np.inf, -3.0), (1, -2.0)):
-        found, _ = boundary.nearest(order, free, model, x, [0])
+    for threat, lead in ((Linf(0.5), -3.0), (L1(1.0), -2.0)):
+        found, _ = boundary.nearest(threat, free, model, x, [0])
         np.testing.assert_allclose(found, [[lead]])
 
 
@@ -78,8 +81,8 @@ def test_half_precision_layers_do_not_flush_the_gradient():
         return 2e-8 * tf.cast(model(x), tf.float32)
 
     x, free = tf.reshape(X, [5, 6]), np.ones((5, 6), np.float32)
-    _, gradient = boundary.nearest(2, free, small, x, Y)
-    _, expected = boundary.nearest(2, free, linear, X, Y)
+    _, gradient = boundary.nearest(L2(1.0), free, small, x, Y)
+    _, expected = boundary.nearest(L2(1.0), free, linear, X, Y)
     np.testing.assert_allclose(gradient, 2e-8 * expected, rtol=0.1, atol=4e-10)
 
 
@@ -89,6 +92,6 @@ def test_a_slope_that_is_no_number_does_not_spread():
 
     x = tf.constant([[0.0, 0.5, 0.2]])
     free = np.ones((1, 3), np.float32)
-    _, gradient = boundary.nearest(2, free, root, x, [0])
+    _, gradient = boundary.nearest(L2(1.0), free, root, x, [0])
     expected = [[0.0, 0.5 / np.sqrt(0.5), -0.5 / np.sqrt(0.2)]]
     np.testing.assert_allclose(gradient, expected, rtol=1e-5)

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust.attacks import hyperplane
 from tfrobust.attacks.fab import FAB
-from tfrobust.threats import L1, L2, Linf
+from tfrobust.threats import L1, L2, Linf, hyperplane
 
 pytestmark = pytest.mark.keras_free
 
@@ -14,6 +13,7 @@ W = RNG.normal(size=(4, 3)).astype(np.float32)
 W1 = RNG.normal(size=(4, 6)).astype(np.float32) * 3
 W2 = RNG.normal(size=(6, 3)).astype(np.float32)
 DUAL = {Linf: 1, L2: 2, L1: np.inf}
+ORDERS = {Linf: np.inf, L2: 2, L1: 1}
 
 every_norm = pytest.mark.parametrize("norm", list(DUAL))
 
@@ -62,13 +62,13 @@ def distances_to_classes(norm, low, high):
     distances = np.full((8, 3), np.inf)
     for j in range(3):
         move = hyperplane.shortest_move(
-            norm(0.1).order,
+            norm(0.1),
             (W[:, j][:, np.newaxis] - W[:, Y]).T,
             -lead[:, j : j + 1],
             low - X,
             high - X,
         )
-        length = np.linalg.norm(move, norm(0.1).order, axis=1)
+        length = np.linalg.norm(move, ORDERS[norm], axis=1)
         distances[:, j] = np.where(Y == j, np.inf, length)
     return distances
 
@@ -119,7 +119,7 @@ def test_no_point_of_a_grid_is_much_nearer(norm):
     line = np.linspace(0, 1, 301, dtype=np.float32)
     grid = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
     wrong = np.argmax(wavy(grid), axis=1)[np.newaxis] != y[:, np.newaxis]
-    order = norm(0.1).order
+    order = ORDERS[norm]
     far = np.linalg.norm(grid[np.newaxis] - x[:, np.newaxis], order, axis=2)
     least = np.min(np.where(wrong, far, np.inf), axis=1)
     points, distances = nearest(wavy, x, y, norm(0.1), steps=6, restarts=2)
@@ -132,7 +132,7 @@ def test_no_point_of_a_grid_is_much_nearer(norm):
 def test_distances_are_those_of_the_points():
     for norm in DUAL:
         points, distances = nearest(curved, X, CURVED_Y, norm(0.1), steps=5)
-        norms = np.linalg.norm(points - X, norm(0.1).order, axis=1)
+        norms = np.linalg.norm(points - X, ORDERS[norm], axis=1)
         np.testing.assert_allclose(distances, norms, rtol=1e-5)
 
 

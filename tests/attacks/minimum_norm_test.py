@@ -37,7 +37,7 @@ def test_on_a_linear_model_it_finds_the_distance_of_the_boundary(norm):
     attack = MinimumNorm(APGD(threat, steps=15), steps=12)
     perturb = tf.function(attack.perturb, autograph=False)
     found = perturb(linear, X, Y)
-    lengths = threat.norm(X, found).numpy()
+    lengths = threat.distance(X, found).numpy()
     right = losses.margin(Y, linear(found)).numpy() <= 0
     np.testing.assert_array_equal(right, np.arange(7) == 4)
     assert lengths[5] == 0
@@ -52,7 +52,7 @@ def test_each_example_has_an_epsilon_of_its_own_to_begin_with():
     epsilon = np.array([1.0, 0.01, 1.0, 0.01, 1, 1, 1.0], np.float32)
     attack = MinimumNorm(PGD(threat.replace(epsilon=epsilon), 9), steps=8)
     found = attack.perturb(linear, X, Y)
-    lengths = threat.norm(X, found).numpy()
+    lengths = threat.distance(X, found).numpy()
     wrong = losses.margin(Y, linear(found)).numpy() > 0
     np.testing.assert_array_equal(wrong, [1, 0, 1, 0, 0, 1, 1])
     np.testing.assert_allclose(lengths[[1, 3]], 0.01, rtol=1e-3)

@@ -56,7 +56,7 @@ def test_a_start_lies_on_the_sphere_and_in_the_range(norm):
     x = np.tile(rows[:, np.newaxis, np.newaxis], (1, 3, 2))
     threat = norm(0.3, mask=[[1, 1], [1, 0], [1, 1]])
     start = MomentumRule.start(threat.replace(mask=None), x, seed=1)
-    np.testing.assert_allclose(threat.norm(x, start), 0.3, rtol=1e-5)
+    np.testing.assert_allclose(threat.distance(x, start), 0.3, rtol=1e-5)
     assert len(np.unique(start - x)) > 12
     start = MomentumRule.start(norm(tf.constant(2.0)), x, seed=1)
     assert np.min(start) == 0 and np.max(start) == 1

@@ -25,7 +25,7 @@ def test_sparsity_is_reconsidered_every_25th_of_the_run():
 def test_a_start_is_in_the_threat_and_sparse():
     threat = L1(0.3)
     start = SparseRule.start(threat, X, seed=1)
-    np.testing.assert_allclose(threat.norm(X, start), 0.3, rtol=1e-4)
+    np.testing.assert_allclose(threat.distance(X, start), 0.3, rtol=1e-4)
     assert np.all(tf.reduce_sum(tf.cast(start != X, tf.int32), axis=1) < 6)
 
 

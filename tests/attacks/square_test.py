@@ -99,7 +99,7 @@ def test_on_a_linear_model_it_spends_all_and_comes_near_the_worst_case(
     x, y = images(shape), np.zeros(6, int)
     threat = norm(EPSILON[norm])
     found = perturb(Square(threat, queries=400), model, x, y)
-    assert np.all(threat.norm(x, found) > 0.95 * threat.epsilon)
+    assert np.all(threat.distance(x, found) > 0.95 * threat.epsilon)
     support = threat.support(x, np.broadcast_to(w[1] - w[0], x.shape))
     gain = margin(model, found, y) - margin(model, x, y)
     assert np.mean(gain / support) > share
@@ -144,7 +144,7 @@ def test_what_the_range_cuts_off_is_lost_unless_too_much_is_drawn(
     x, seen = np.full((9, 9, 9, 1), gray, np.float32), []
     attack = Square(L2(1.0), queries=1, overdraw=overdraw)
     attack.perturb(spy(constant, seen), x, np.zeros(9, int))
-    spent = L2(1.0).norm(x, seen[-1]).numpy()
+    spent = L2(1.0).distance(x, seen[-1]).numpy()
     assert np.all((spent > least - 1e-5) & (spent < most + 1e-5))
 
 

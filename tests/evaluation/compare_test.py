@@ -15,7 +15,7 @@ PGD = "PGD(steps=10)"
 
 def row(name, correct, adversary, epsilon, **options):
     told = {"identity": adversary, "threat": f"linf {epsilon}", **options}
-    return Row(name, correct, adversary, np.inf, epsilon, **told)
+    return Row(name, correct, adversary, "linf", epsilon, **told)
 
 
 def report(name="plain", right=5, pgd=PGD, examples=10, epsilon=0.1, **info):

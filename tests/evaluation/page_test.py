@@ -45,7 +45,7 @@ def report(points, moved, curves=None, name="pgd <&>"):
     y = np.array([0, 1])
     rows = [
         Row("clean", y == y, forwards=2),
-        Row(name, y == 0, 'PGD("x")', np.inf, 0.1, 0.1, forwards=8),
+        Row(name, y == 0, 'PGD("x")', "linf", 0.1, 0.1, forwards=8),
         Row("worst case", y == 0, epsilon=0.1),
     ]
     images = {

@@ -41,7 +41,7 @@ def report():
     worst = np.array([True, False, False, False])
     rows = [
         Row("clean", np.array([True, True, True, False]), forwards=4),
-        Row("pgd", worst, attack, np.inf, 0.1, 0.0999, True, True, 24, 20, 1.5),
+        Row("pgd", worst, attack, "linf", 0.1, 0.0999, True, True, 24, 20, 1.5),
         Row("worst case", worst, epsilon=0.1),
     ]
     info = {"name": "tiny", "architecture": "linear", "dataset": "toy"}
@@ -135,12 +135,12 @@ def test_the_json_holds_rows_verdicts_and_nothing_that_json_does_not_know(
     report.save(tmp_path / "report")
     record = strictly((tmp_path / "report" / "report.json").read_text())
     attacked = record["rows"][1]
-    assert attacked["order"] == "inf"
+    assert attacked["norm"] == "linf"
     assert attacked["largest_norm"] is None
     assert attacked["accuracy"] == 0.25
     assert attacked["interval_95"] == list(wilson(1, 4))
     assert (attacked["forwards"], attacked["backwards"]) == (24, 20)
-    assert record["rows"][0]["order"] is None
+    assert record["rows"][0]["norm"] is None
     assert record["verdicts"]["clean"] == [1, 1, 1, 0]
     assert record["verdicts"]["worst case"] == [1, 0, 0, 0]
 
@@ -235,7 +235,7 @@ def test_what_is_saved_is_loaded_again(report, tmp_path):
     loaded = Report.load(tmp_path / "report")
     assert loaded.to_dict() == report.to_dict()
     assert str(loaded) == str(report)
-    assert loaded["pgd"].order == np.inf
+    assert loaded["pgd"].norm == "linf"
     assert np.isnan(loaded["pgd"].largest_norm)
     np.testing.assert_array_equal(
         loaded["worst case"].correct, report["worst case"].correct
@@ -295,7 +295,7 @@ def changed(record, path, value):
         (["rows", 1, "epsilon"], float("nan")),
         (["rows", 1, "forwards"], 2.5),
         (["rows", 1, "inside"], 1),
-        (["rows", 1, "order"], "two"),
+        (["rows", 1, "norm"], 2),
         (["rows", 1, "identity"], "del"),
         (["rows", 1, "accuracy"], 0.9),
         (["verdicts", "pgd"], [1, 0, 0]),

@@ -158,7 +158,9 @@ def test_a_step_with_room_for_all_fills_the_range():
 def test_norm_and_contains_measure_a_move():
     x = np.full((2, 2), 0.5, np.float32)
     moved = x + np.array([[0.3, -0.4], [0.03, 0.04]], np.float32)
-    np.testing.assert_allclose(L1(0.4).norm(x, moved), [0.7, 0.07], rtol=1e-6)
+    np.testing.assert_allclose(
+        L1(0.4).distance(x, moved), [0.7, 0.07], rtol=1e-6
+    )
     np.testing.assert_array_equal(L1(0.4).contains(x, moved), [False, True])
 
 

@@ -149,7 +149,9 @@ def test_a_step_with_room_for_all_fills_the_range():
 def test_norm_and_contains_measure_a_move():
     x = np.full((2, 2), 0.5, np.float32)
     moved = x + np.array([[0.3, 0.4], [0.03, 0.04]], np.float32)
-    np.testing.assert_allclose(L2(0.4).norm(x, moved), [0.5, 0.05], rtol=1e-6)
+    np.testing.assert_allclose(
+        L2(0.4).distance(x, moved), [0.5, 0.05], rtol=1e-6
+    )
     np.testing.assert_array_equal(L2(0.4).contains(x, moved), [False, True])
     wide = L2(np.array([[0.1, 0.8]])).contains(x, moved)
     np.testing.assert_array_equal(wide, [False, True])

@@ -63,7 +63,9 @@ def test_random_points_fill_the_interval_evenly():
 def test_norm_and_contains_measure_a_move():
     moved = X + np.array([[0.1, 0, 0], [0, 0, -0.25]], np.float32)
     threat = Linf(0.2)
-    np.testing.assert_allclose(threat.norm(X, moved), [0.1, 0.25], rtol=1e-6)
+    np.testing.assert_allclose(
+        threat.distance(X, moved), [0.1, 0.25], rtol=1e-6
+    )
     np.testing.assert_array_equal(threat.contains(X, moved), [True, False])
 
 

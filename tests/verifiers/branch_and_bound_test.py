@@ -16,6 +16,7 @@ layers = keras.layers
 COUNT, SIDE = 16, 401
 AXIS = np.linspace(0, 1, SIDE, dtype=np.float32)
 GRID = np.stack(np.meshgrid(AXIS, AXIS), axis=-1).reshape(-1, 2)
+ORDERS = {threats.L1: 1, threats.L2: 2, threats.Linf: np.inf}
 LENGTHS = {1: np.add, 2: np.hypot, np.inf: np.maximum}
 
 
@@ -62,7 +63,7 @@ class Case:
         x = rng.uniform(size=(COUNT, 2)).astype(np.float32)
         y = np.argmax(self.network(x), axis=1)
         self.logits = np.asarray(self.network(GRID))
-        way = ways(x, self.threat.order)
+        way = ways(x, ORDERS[type(self.threat)])
         wrong = np.argmax(self.logits, axis=1) != y[:, np.newaxis]
         nearest = np.min(np.where(wrong, way, 0.9), axis=1)
         factors = np.where(np.arange(COUNT) % 2, 0.95, 1.05)
@@ -89,7 +90,7 @@ def check(case, answer, x, y, broken):
     points = answer.counterexample
     logits = np.asarray(case.network(points))
     np.testing.assert_array_equal(np.argmax(logits, axis=1) != y, falsified)
-    way = np.linalg.norm(points - x, case.threat.order, axis=1)
+    way = np.linalg.norm(points - x, ORDERS[type(case.threat)], axis=1)
     assert np.all(way <= case.radii.numpy() * (1 + 1e-5) + 1e-7)
     assert np.min(points) >= 0 and np.max(points) <= 1
     np.testing.assert_array_equal(points[~falsified], x[~falsified])
@@ -148,7 +149,7 @@ def test_no_point_of_a_subdomain_is_below_its_bound(norm):
     ends, room, box, _ = (np.array(p) for p in subproblems.prepare(x))
     row = np.tile(np.array([1.0, -1.0, 0.0], np.float32), (count, 1))
     # Subdomains around points of the threat, far ones too, with their signs.
-    way = ways(x, threat.order)[:, ::7]
+    way = ways(x, ORDERS[norm])[:, ::7]
     inside = way <= 0.4 * (1 - 1e-6)
     chosen = np.argmax(inside * rng.uniform(size=way.shape) * way**2, axis=1)
     first, second = (w.numpy() for w in network.variables[:2])

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.threats.hyperplane_distance_test import solved
 from tests.verifiers.conftest import (
     chain,
     layers,
     little_rounding,
     randomize,
 )
-from tests.verifiers.hyperplane_distance_test import solved
 from tfrobust import attacks, schedules
 from tfrobust.backend import keras
 from tfrobust.threats import L1, L2, Linf
@@ -198,7 +198,7 @@ def test_no_attack_comes_nearer(order):
         point = attack.replace(threat=over).perturb(model, x, y)
         envelope = PolyhedralEnvelope(threat).replace(threat=over)
         wrong = tf.argmax(model(point), axis=1) != y
-        norm = tf.where(wrong, over.norm(x, point), math.inf)
+        norm = tf.where(wrong, over.distance(x, point), math.inf)
         return norm, envelope.radius(model, x, y)
 
     norms, radii = zip(

@@ -140,10 +140,11 @@ class APGD(Attack):
 
     def _climb(self, model, x, labels, found, seed, begin):
         """Returns the worst point of one run, and its loss."""
-        rule = SparseRule if self.threat.order == 1 else MomentumRule
+        sparse = self.threat.is_sparse
+        rule = SparseRule if sparse else MomentumRule
         several = self.multi_epsilon
         if several is None:
-            several = self.early_stop and self.threat.order == 1
+            several = self.early_stop and sparse
         course = Course.plan(rule, self.steps, self.rho, several)
         threat = _scaled(self.threat, x, course.factor[0])
         point = begin(rule.start(threat, x, seed))

@@ -131,7 +131,7 @@ class AutoAttack(Attack):
         return ensemble._perturb(model, x, y, start, step)
 
     def _standard(self, classes):
-        sparse = self.threat.order == 1
+        sparse = self.threat.is_sparse
         return {
             "apgd-ce": APGD(self.threat, restarts=5 if sparse else 1),
             **self._targeted(classes, 5 if sparse else _TARGETS),
@@ -171,10 +171,9 @@ class AutoAttack(Attack):
         return chosen
 
     def _square(self):
-        """The paper's under l2; its l1 takes a share for every channel."""
-        return Square(
-            self.threat, overdraw=1.0 if self.threat.order == 2 else 2.0
-        )
+        """The paper's; its l1 takes a share for every channel."""
+        overdraw = 2.0 if self.threat.is_sparse else 1.0
+        return Square(self.threat, overdraw=overdraw)
 
     def _targeted(self, classes, targets):
         """APGD on the targeted DLR loss, or what replaces it."""

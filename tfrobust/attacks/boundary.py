@@ -6,21 +6,28 @@ gradient, shape `[batch, features]`.
 """
 
 import math
+from collections.abc import Callable
 
 import tensorflow as tf
 
+from tfrobust import losses
+from tfrobust.attacks.active import choose
 from tfrobust.gradients import input_gradient
-from tfrobust.threats.rows import flat
+from tfrobust.threats import Threat
+from tfrobust.threats.rows import column, flat
+from tfrobust.types import Model, TensorLike
 
 
-def wrong_classes(y, logits, count):
+def wrong_classes(y: TensorLike, logits: tf.Tensor, count: int) -> tf.Tensor:
     """The most likely wrong classes, shape `[batch, count]`, or all of them."""
     count = min(count, logits.shape[1] - 1)
-    true = tf.one_hot(y, logits.shape[1], on_value=True, off_value=False)
+    true = losses.true_class(y, logits)
     return tf.math.top_k(tf.where(true, -float("inf"), logits), count).indices
 
 
-def towards(target, model, x, y):
+def towards(
+    target: tf.Tensor, model: Model, x: tf.Tensor, y: TensorLike
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Linearises the boundary to one class for each example."""
     lead, _, gradient = input_gradient(
         model, x, lambda logits: _entry(logits, target) - _entry(logits, y)
@@ -28,11 +35,13 @@ def towards(target, model, x, y):
     return lead[:, tf.newaxis], flat(gradient)
 
 
-def nearest(order, free, model, x, y):
+def nearest(
+    threat: Threat, free: tf.Tensor, model: Model, x: tf.Tensor, y: TensorLike
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Linearises the boundary that then is the nearest, ignoring the range.
 
     Args:
-        order: The p of the norm that measures: 1, 2 or infinity.
+        threat: The `Threat` whose norm measures.
         free: 1 where a feature may move, 0 elsewhere, as rows.
         model: Any callable `model(x, training=False) -> logits`.
         x: Inputs, shape `[batch, ...]`, float32.
@@ -41,12 +50,48 @@ def nearest(order, free, model, x, y):
     logits, jacobian = _jacobian(model, x)
     leads = logits - _entry(logits, y)[:, tf.newaxis]
     gradients = jacobian - _entry(jacobian, y)[:, tf.newaxis]
-    dual = {1: math.inf, 2: 2, math.inf: 1}[order]
-    speed = tf.norm(gradients * free[:, tf.newaxis], dual, axis=2)
+    speed = threat.dual_norm(gradients * free[:, tf.newaxis])
     distance = tf.abs(leads) / tf.maximum(speed, 1e-30)
-    true = tf.one_hot(y, logits.shape[1], on_value=True, off_value=False)
+    true = losses.true_class(y, logits)
     chosen = tf.argmin(tf.where(true, float("inf"), distance), axis=1)
     return _entry(leads, chosen)[:, tf.newaxis], _entry(gradients, chosen)
+
+
+def sharpened(
+    x: tf.Tensor, point: tf.Tensor, lead: Callable[[tf.Tensor], tf.Tensor]
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Moves misclassified points back to the boundary by the secant.
+
+    Args:
+        x: Inputs on the other side, shape `[batch, ...]`.
+        point: The points, of x's shape.
+        lead: Maps points to the lead of the best wrong class, `[batch]`.
+
+    Returns:
+        The points, and whether they are misclassified.
+    """
+
+    def step(inner, inner_lead, outer, outer_lead):
+        high = tf.minimum(outer_lead, 1e30)  # Were it infinite: large.
+        share = tf.math.divide_no_nan(high, high - inner_lead)
+        # On the zero of the secant rounding would decide the class.
+        middle = outer + column(0.9 * share, x) * (inner - outer)
+        middle_lead = lead(middle)
+        wrong = middle_lead > 0
+        return (
+            choose(wrong, inner, middle),
+            tf.where(wrong, inner_lead, middle_lead),
+            choose(wrong, middle, outer),
+            tf.where(wrong, middle_lead, outer_lead),
+        )
+
+    _, _, point, value = tf.while_loop(
+        lambda *_: True,
+        step,
+        (x, lead(x), point, lead(point)),
+        maximum_iterations=3,
+    )
+    return point, value > 0
 
 
 def _jacobian(model, x):

@@ -4,12 +4,13 @@ import tensorflow as tf
 
 from tfrobust import checks, losses, streams
 from tfrobust.adversary import Attack
-from tfrobust.attacks import boundary, hyperplane, severity
+from tfrobust.attacks import boundary, severity
 from tfrobust.attacks.active import choose, while_active
 from tfrobust.backend import register
 from tfrobust.gradients import input_gradient
-from tfrobust.threats import Threat
+from tfrobust.threats import Threat, hyperplane
 from tfrobust.threats.rows import column, flat, spread
+from tfrobust.types import Model, TensorLike
 
 
 @register
@@ -59,14 +60,14 @@ class FAB(Attack):
 
     def __init__(
         self,
-        threat,
-        steps=100,
-        restarts=1,
-        targets=0,
-        alpha_max=0.1,
-        overshoot=1.05,
-        backward=0.9,
-        seed=0,
+        threat: Threat,
+        steps: int = 100,
+        restarts: int = 1,
+        targets: int = 0,
+        alpha_max: float = 0.1,
+        overshoot: float = 1.05,
+        backward: float = 0.9,
+        seed: int = 0,
     ):
         checks.kind(threat, Threat, "threat", "tfr.threats.Linf(8 / 255)")
         checks.count(steps, "steps")
@@ -80,7 +81,9 @@ class FAB(Attack):
         self.alpha_max, self.overshoot = alpha_max, overshoot
         self.backward, self.seed = backward, seed
 
-    def nearest(self, model, x, y):
+    def nearest(
+        self, model: Model, x: TensorLike, y: TensorLike
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Looks for the least perturbations that change the class.
 
         Epsilon only tells how far from x the restarts begin.
@@ -95,8 +98,8 @@ class FAB(Attack):
         def misclassified(threat, x, point, distance):
             return distance == 0
 
-        found = self._search(model, x, y, misclassified, self.step)
-        return tuple(map(tf.stop_gradient, found))
+        point, distance = self._search(model, x, y, misclassified, self.step)
+        return tf.stop_gradient(point), tf.stop_gradient(distance)
 
     def _perturb(self, model, x, y, start, step):
         def inside(threat, x, point, distance):
@@ -152,7 +155,7 @@ class FAB(Attack):
 
     def _run(self, model, x, y, target, point):
         """Returns the nearest misclassified point of one run, and its norm."""
-        order, units = self.threat.order, self._units(x)
+        units = self._units(x)
 
         def lead(point):
             return severity.lead(y, self.logits(model, point, y))
@@ -160,7 +163,7 @@ class FAB(Attack):
         def linearised(point):
             if self.targets:
                 return boundary.towards(target, model, point, y)
-            return boundary.nearest(order, units, model, point, y)
+            return boundary.nearest(self.threat, units, model, point, y)
 
         def step(point, nearest, distance):
             value, gradient = linearised(point)
@@ -178,7 +181,7 @@ class FAB(Attack):
             (point, x, tf.fill(tf.shape(x)[:1], float("inf"))),
             maximum_iterations=self.steps,
         )
-        point, wrong = self._sharpened(x, nearest, lead)
+        point, wrong = boundary.sharpened(x, nearest, lead)
         distance = self._length(x, point, units)
         return point, tf.where(wrong, distance, float("inf"))
 
@@ -191,7 +194,7 @@ class FAB(Attack):
 
     def _length(self, x, point, units):
         moves = tf.math.divide_no_nan(flat(point - x), units)
-        return self.threat.norm(tf.zeros_like(moves), moves)
+        return self.threat.distance(tf.zeros_like(moves), moves)
 
     def _move(self, x, point, lead, gradient, units):
         """Moves across the linearised boundary, with a bias towards x."""
@@ -199,18 +202,19 @@ class FAB(Attack):
         delta = tf.math.divide_no_nan(flat(point - x), units)
         there = tf.reduce_sum(gradient * delta, axis=1, keepdims=True) - lead
         # The projections of the point and of x are found together.
-        centre = tf.concat([flat(point), flat(x)], axis=0)
-        down = tf.minimum(threat.low - centre, 0.0)
-        up = tf.maximum(threat.high - centre, 0.0)
+        down, up = (
+            tf.concat([flat(end) for end in ends], axis=0)
+            for ends in zip(threat.leeway(point), threat.leeway(x), strict=True)
+        )
         both = tf.tile(units, [2, 1])
         moves = hyperplane.shortest_move(
-            threat.order,
+            threat,
             tf.tile(gradient, [2, 1]),
             tf.concat([-lead, there], axis=0),
             tf.math.divide_no_nan(down, both),
             tf.math.divide_no_nan(up, both),
         )
-        lengths = tf.norm(moves, threat.order, axis=1, keepdims=True)
+        lengths = threat.norm(moves)[:, tf.newaxis]
         (here, there), (near, far) = tf.split(moves, 2), tf.split(lengths, 2)
         alpha = tf.math.divide_no_nan(near, near + far)
         alpha = tf.minimum(alpha, self.alpha_max)
@@ -223,28 +227,3 @@ class FAB(Attack):
         point = x + tf.reshape(moved * units, tf.shape(x))
         point = tf.clip_by_value(point, threat.low, threat.high)
         return tf.ensure_shape(point, x.shape)
-
-    def _sharpened(self, x, point, lead):
-        """Moves a misclassified point back to the boundary by the secant."""
-
-        def step(inner, inner_lead, outer, outer_lead):
-            high = tf.minimum(outer_lead, 1e30)  # Were it infinite: large.
-            share = tf.math.divide_no_nan(high, high - inner_lead)
-            # On the zero of the secant rounding would decide the class.
-            middle = outer + column(0.9 * share, x) * (inner - outer)
-            middle_lead = lead(middle)
-            wrong = middle_lead > 0
-            return (
-                choose(wrong, inner, middle),
-                tf.where(wrong, inner_lead, middle_lead),
-                choose(wrong, middle, outer),
-                tf.where(wrong, middle_lead, outer_lead),
-            )
-
-        _, _, point, value = tf.while_loop(
-            lambda *_: True,
-            step,
-            (x, lead(x), point, lead(point)),
-            maximum_iterations=3,
-        )
-        return point, value > 0

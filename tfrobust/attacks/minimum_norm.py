@@ -79,7 +79,7 @@ class MinimumNorm(Attack):
                 inner = attack.against(smaller)
                 point = inner._perturb(model, x, y, start, step)
                 wrong = severity.lead(y, mean_logits(model, point)) > 0
-                length = tf.minimum(threat.norm(x, point), radius)
+                length = tf.minimum(threat.distance(x, point), radius)
                 upper = tf.where(wrong, length, upper)
                 lower = tf.where(wrong, lower, radius)
                 # What an attack missed at a larger radius, it may yet find.

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tfrobust import streams
+from tfrobust.threats import Threat
 from tfrobust.threats.rows import column
+from tfrobust.types import TensorLike
 
 
 class MomentumRule(NamedTuple):
@@ -31,23 +32,18 @@ class MomentumRule(NamedTuple):
     halved: Any
 
     @staticmethod
-    def start(threat, x, seed):
+    def start(threat: Threat, x: tf.Tensor, seed: TensorLike) -> tf.Tensor:
         """A random point on the sphere of radius epsilon, then clipped."""
-        if threat.order == math.inf:
-            direction = 2 * streams.uniform(x, seed) - 1
-        else:
-            direction = streams.normal(x, seed)
-        length = threat.norm(tf.zeros_like(x), direction)
-        unit = tf.math.divide_no_nan(direction, column(length, x))
-        return tf.clip_by_value(x + threat.radii(x) * unit, *threat.box(x))
+        return threat.sphere(x, seed)
 
     @staticmethod
-    def checkpoints(steps):
+    def checkpoints(steps: int) -> list[int]:
         """The iterates at which the size is reconsidered.
 
         Windows shrink from 22 % of the steps by 3 % each, to 6 %.
         """
-        found, window = [], max(22 * steps // 100, 1)
+        found: list[int] = []
+        window = max(22 * steps // 100, 1)
         checkpoint = window
         while checkpoint < steps:
             found.append(checkpoint)
@@ -57,7 +53,9 @@ class MomentumRule(NamedTuple):
         return found
 
     @classmethod
-    def begin(cls, x, point, share=None):
+    def begin(
+        cls, x: tf.Tensor, point: tf.Tensor, share: float | None = None
+    ) -> "MomentumRule":
         """Starts at `point`; `share` is for `SparseRule`."""
         zero = tf.zeros(tf.shape(x)[:1])
         return cls(
@@ -70,12 +68,18 @@ class MomentumRule(NamedTuple):
             halved=zero > 0,
         )
 
-    def observe(self, loss):
+    def observe(self, loss: tf.Tensor) -> "MomentumRule":
         """Takes note of the loss of the current iterate."""
         rises = self.rises + tf.cast(loss > self.loss, tf.float32)
         return self._replace(loss=loss, rises=rises)
 
-    def check(self, x, best, best_loss, rises):
+    def check(
+        self,
+        x: tf.Tensor,
+        best: tf.Tensor,
+        best_loss: tf.Tensor,
+        rises: TensorLike,
+    ) -> tuple[tf.Tensor, "MomentumRule"]:
         """Decides at a checkpoint.
 
         Args:
@@ -97,7 +101,14 @@ class MomentumRule(NamedTuple):
             halved=halve,
         )
 
-    def step(self, threat, x, point, gradient, first):
+    def step(
+        self,
+        threat: Threat,
+        x: tf.Tensor,
+        point: tf.Tensor,
+        gradient: tf.Tensor,
+        first: tf.Tensor,
+    ) -> tuple[tf.Tensor, "MomentumRule"]:
         """Returns the next iterate and the rule; `first` has no momentum."""
         box = threat.box(x)
         # The range is left to the projection, as in the paper.

@@ -5,7 +5,10 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tfrobust import streams
-from tfrobust.threats.rows import bisect, column, flat
+from tfrobust.threats import Threat
+from tfrobust.threats.rows import column, flat
+from tfrobust.threats.water_filling import bisect
+from tfrobust.types import TensorLike
 
 
 class SparseRule(NamedTuple):
@@ -29,18 +32,20 @@ class SparseRule(NamedTuple):
     support: Any
 
     @staticmethod
-    def start(threat, x, seed):
+    def start(threat: Threat, x: tf.Tensor, seed: TensorLike) -> tf.Tensor:
         """The projection of normal noise."""
         return threat.project(x, x + streams.normal(x, seed))
 
     @staticmethod
-    def checkpoints(steps):
+    def checkpoints(steps: int) -> list[int]:
         """The iterates at which sparsity and size are reconsidered."""
         window = max(4 * steps // 100, 1)
         return list(range(window, steps, window))
 
     @classmethod
-    def begin(cls, x, point, share=None):
+    def begin(
+        cls, x: tf.Tensor, point: tf.Tensor, share: float | None = None
+    ) -> "SparseRule":
         """Starts at `point`, moving `share` of the features.
 
         None moves what the support of `point` suggests.
@@ -53,11 +58,17 @@ class SparseRule(NamedTuple):
             support=support,
         )
 
-    def observe(self, loss):
+    def observe(self, loss: tf.Tensor) -> "SparseRule":
         """The losses themselves don't matter."""
         return self
 
-    def check(self, x, best, best_loss, rises):
+    def check(
+        self,
+        x: tf.Tensor,
+        best: tf.Tensor,
+        best_loss: tf.Tensor,
+        rises: TensorLike,
+    ) -> tuple[tf.Tensor, "SparseRule"]:
         """Decides at a checkpoint; see `MomentumRule.check`."""
         support = _support(x, best)
         sparser = support < 0.95 * self.support
@@ -68,9 +79,16 @@ class SparseRule(NamedTuple):
             support=support,
         )
 
-    def step(self, threat, x, point, gradient, first):
+    def step(
+        self,
+        threat: Threat,
+        x: tf.Tensor,
+        point: tf.Tensor,
+        gradient: tf.Tensor,
+        first: tf.Tensor,
+    ) -> tuple[tf.Tensor, "SparseRule"]:
         """Returns the next iterate and the rule."""
-        if getattr(threat, "features", None) is not None:
+        if threat.features is not None:
             # Which features move is the threat's to say.
             size = column(self.size, x)
             ahead = threat.ascend(x, point, gradient, size)

@@ -1,6 +1,7 @@
 """The Square attack."""
 
 import math
+from typing import Any
 
 import tensorflow as tf
 
@@ -61,14 +62,14 @@ class Square(Attack):
 
     def __init__(
         self,
-        threat,
-        queries=5000,
-        initial_fraction=0.8,
-        restarts=1,
-        loss="margin",
-        rescale_schedule=False,
-        overdraw=2.0,
-        seed=0,
+        threat: Threat,
+        queries: int = 5000,
+        initial_fraction: float = 0.8,
+        restarts: int = 1,
+        loss: Any = "margin",
+        rescale_schedule: bool = False,
+        overdraw: float = 2.0,
+        seed: int = 0,
     ):
         checks.kind(threat, Threat, "threat", "tfr.threats.Linf(8 / 255)")
         checks.count(queries, "queries")

@@ -4,16 +4,18 @@ Under linf a window is set to one corner of the ball for each channel. Under
 l2 and l1 perturbation moves from one window to another.
 """
 
-import math
-
 import tensorflow as tf
 
 from tfrobust import streams
 from tfrobust.attacks import windows
-from tfrobust.threats.rows import bisect
+from tfrobust.threats import Threat
+from tfrobust.threats.rows import column as as_column
+from tfrobust.threats.rows import flat
+from tfrobust.threats.water_filling import soft_threshold
+from tfrobust.types import TensorLike
 
 
-def limits(threat, x):
+def limits(threat: Threat, x: tf.Tensor) -> tuple:
     """What `start` and `change` must know of the threat around x.
 
     Args:
@@ -25,14 +27,21 @@ def limits(threat, x):
         each feature may move down and up, in epsilons; all of x's shape.
     """
     box = threat.box(x)
-    if math.isinf(threat.order):
+    if threat.is_box:
         return box
     return *box, *(
         tf.math.divide_no_nan(corner - x, threat.epsilon) for corner in box
     )
 
 
-def start(threat, x, ends, keys, seed, overdraw):
+def start(
+    threat: Threat,
+    x: tf.Tensor,
+    ends: tuple,
+    keys: tf.Tensor,
+    seed: TensorLike,
+    overdraw: float,
+) -> tf.Tensor:
     """Spends all of epsilon on stripes or tiles of random signs.
 
     Args:
@@ -45,7 +54,7 @@ def start(threat, x, ends, keys, seed, overdraw):
             the threat is cut off; not for linf.
     """
     _, height, width, channels = _sizes(x)
-    linf = math.isinf(threat.order)
+    linf = threat.is_box
     tile = (height, 1) if linf else (_fifth(height), _fifth(width))
     row, column = tf.range(height), tf.range(width)
     grid = (height - 1) // tile[0] + 1, (width - 1) // tile[1] + 1
@@ -61,7 +70,17 @@ def start(threat, x, ends, keys, seed, overdraw):
     return _shifted(threat, x, ends, x, 1.0, 0.0, bumps * signs, overdraw)
 
 
-def change(threat, x, ends, images, fraction, keys, seed, number, overdraw):
+def change(
+    threat: Threat,
+    x: tf.Tensor,
+    ends: tuple,
+    images: tf.Tensor,
+    fraction: TensorLike,
+    keys: tf.Tensor,
+    seed: TensorLike,
+    number: TensorLike,
+    overdraw: float,
+) -> tf.Tensor:
     """Changes one window of each image at a random place.
 
     Args:
@@ -79,7 +98,7 @@ def change(threat, x, ends, images, fraction, keys, seed, number, overdraw):
     _, height, width, channels = _sizes(x)
     count = 5 + channels
     numbers = streams.draw(keys, seed, count, begin=number * count)
-    linf = math.isinf(threat.order)
+    linf = threat.is_box
     high, wide = windows.sides(fraction, height, width, odd=not linf)
     signs = _signs(numbers[:, tf.newaxis, tf.newaxis, 5:])
 
@@ -100,7 +119,7 @@ def change(threat, x, ends, images, fraction, keys, seed, number, overdraw):
 
 def _bumps(threat, rows, columns, high, wide, stacked):
     """Pyramids that fall off faster under l1."""
-    power = 4 / threat.order
+    power = 4 / _power(threat)
     return windows.pyramids(rows, columns, high, wide, stacked, power)
 
 
@@ -126,34 +145,33 @@ def _shifted(threat, x, ends, images, first, second, bumps, overdraw):
             outside it.
         overdraw: See `change`.
     """
-    order = threat.order
+    power = _power(threat)
 
     def unit(rows):
-        size = _powers(rows, order) ** (1 / order)
+        size = _powers(rows, power) ** (1 / power)
         return tf.math.divide_no_nan(rows, size)
 
     moved = tf.math.divide_no_nan(images - x, threat.epsilon)
     bumps *= tf.sign(threat.epsilon)  # None where nothing may move.
     mixture = unit(unit(bumps) + unit(first * moved))
     either = tf.maximum(first, second)
-    left = 1 - tf.reduce_sum(_powers(moved, order), axis=-1, keepdims=True)
+    left = 1 - tf.reduce_sum(_powers(moved, power), axis=-1, keepdims=True)
     left /= tf.cast(_sizes(x)[-1], tf.float32)
-    share = tf.maximum(_powers(either * moved, order) + left, 0.0)
-    mixture *= overdraw * share ** (1 / order)
+    share = tf.maximum(_powers(either * moved, power) + left, 0.0)
+    mixture *= overdraw * share ** (1 / power)
     return _fitted(threat, x, ends, (1 - either) * moved + mixture)
 
 
 def _fitted(threat, x, ends, moved):
     """Brings perturbations, measured in epsilons, back into the threat."""
     lower, upper, *room = ends
-    if threat.order == 1:
+    if threat.is_sparse:
         moved = _sparse(moved, room)
     moved = tf.clip_by_value(moved, *room)
-    size = _powers(moved, threat.order)
-    size = tf.reduce_sum(size, axis=-1, keepdims=True) ** (1 / threat.order)
+    size = as_column(threat.norm(flat(moved)), x)
     moved *= threat.epsilon / tf.maximum(size, 1.0)
     point = tf.clip_by_value(x + moved, lower, upper)
-    return threat.sparse(x, point) if threat.order == 1 else point
+    return point if threat.features is None else threat.sparse(x, point)
 
 
 def _sparse(moved, room):
@@ -163,21 +181,21 @@ def _sparse(moved, room):
     proportion keeps what is small, and makes for a far weaker attack.
     """
 
-    def shrunk(t):
-        return tf.sign(moved) * tf.maximum(tf.abs(moved) - t, 0.0)
-
-    def norm(t):
-        left = tf.abs(tf.clip_by_value(shrunk(t), *room))
-        return tf.reduce_sum(left, axis=[1, 2, 3], keepdims=True)
-
-    largest = tf.reduce_max(tf.abs(moved), axis=[1, 2, 3], keepdims=True)
+    down, up = room
+    sizes, ends = tf.abs(moved), tf.where(moved > 0, up, -down)
     # A dozen halvings leave little unspent, which the next query picks up.
-    return shrunk(bisect(norm, largest, count=12)[1])
+    t = soft_threshold(flat(sizes), flat(ends), count=12)
+    return tf.sign(moved) * tf.maximum(sizes - as_column(t, moved), 0.0)
 
 
-def _powers(rows, order):
+def _power(threat):
+    """What perturbation is measured in: absolute values, or else squares."""
+    return 1.0 if threat.is_sparse else 2.0
+
+
+def _powers(rows, power):
     """Sums of powers over each channel, shape `[batch, 1, 1, channels]`."""
-    return tf.reduce_sum(tf.abs(rows) ** order, axis=[1, 2], keepdims=True)
+    return tf.reduce_sum(tf.abs(rows) ** power, axis=[1, 2], keepdims=True)
 
 
 def _signs(numbers):

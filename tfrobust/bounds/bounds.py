@@ -126,7 +126,7 @@ class Bounds:
         if forms is None:
             return constant
         lower, upper = self.intervals[self.trace.input]
-        if math.isinf(self.threat.order):  # The threat is a box.
+        if self.threat.is_box:
             least = forms.minimum(lower - self._spare, upper + self._spare)
         else:
             least = forms.minimum_over(self.threat, self.x)
@@ -139,7 +139,7 @@ class Bounds:
         if not linear:
             return tighten
         # Intervals are exact for boxes, until what they bound is mixed twice.
-        return self.threat.order < math.inf or self._mixes[node] > 1
+        return not self.threat.is_box or self._mixes[node] > 1
 
     def _tightened(self, node, consumers):
         form = Patches if len(node.shape) == 3 else Dense

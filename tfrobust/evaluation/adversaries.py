@@ -24,7 +24,7 @@ def nature(adversary):
         "adversary": repr(adversary),
         "identity": identified(adversary),
         "threat": identified(threat),
-        "order": threat.order,
+        "norm": threat.name,
         "epsilon": float(np.max(threat.epsilon)),
         "proven": isinstance(adversary, Verifier),
         "standard": isinstance(adversary, AutoAttack)

@@ -3,7 +3,6 @@
 import dataclasses
 import html
 import json
-import math
 import string
 
 import numpy as np
@@ -206,10 +205,7 @@ def _unlike(what, texts, identities):
 
 
 def _threat(row):
-    if row.order is None:
-        return f"{row.epsilon:.4g}"
-    order = "inf" if math.isinf(row.order) else f"{row.order:g}"
-    return f"l{order} {row.epsilon:.4g}"
+    return f"{row.norm or ''} {row.epsilon:.4g}".lstrip()
 
 
 def _text(row):

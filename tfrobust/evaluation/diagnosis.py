@@ -137,8 +137,8 @@ def unbounded(subject):
     """When epsilon spans the whole range, nothing can be robust."""
     threat = subject.attack.threat
     width = threat.high - threat.low
-    features = float(np.prod(subject.x.shape[1:]))
-    reach = 0.999 * width * features ** (1 / threat.order)
+    across = tf.fill([np.prod(subject.x.shape[1:])], np.float64(width))
+    reach = 0.999 * float(threat.norm(across))
     epsilon = np.full(np.shape(threat.epsilon), reach)
     accuracy = subject.right(subject.run(subject.attack, epsilon=epsilon))
     chance = 1 / subject.clean["logits"].shape[1]

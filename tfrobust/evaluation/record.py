@@ -102,12 +102,11 @@ def _require(condition, what, received):
 _NONE = type(None)
 _ROW = {
     **dict.fromkeys(("name", "adversary"), (str,)),
-    **dict.fromkeys(("ensemble", "identity", "threat"), (str, _NONE)),
+    **dict.fromkeys(("ensemble", "identity", "norm", "threat"), (str, _NONE)),
     **dict.fromkeys(("epsilon", "largest_norm"), (float, _NONE)),
     **dict.fromkeys(("forwards", "backwards"), (int,)),
     **dict.fromkeys(("inside", "finite", "proven"), (bool,)),
     **dict.fromkeys(("standard", "gradient_free"), (bool,)),
-    "order": (float, str, _NONE),
     "seconds": (float,),
 }
 _CHECK = {

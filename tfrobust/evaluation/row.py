@@ -15,7 +15,7 @@ class Row:
         correct: Per-example verdicts: right on the clean and on the worst
             input, shape `[n]`, bool.
         adversary: Its configuration, to be read.
-        order: The p of the threat's norm, or None.
+        norm: What the threat is called, such as "linf", or None.
         epsilon: Radius of the threat, its largest if there are several.
         largest_norm: Largest confirmed norm of a perturbation.
         inside: Whether every point is in the threat.
@@ -35,7 +35,7 @@ class Row:
     name: str
     correct: np.ndarray
     adversary: str = ""
-    order: float | None = None
+    norm: str | None = None
     epsilon: float | None = None
     largest_norm: float = 0.0
     inside: bool = True
@@ -81,8 +81,6 @@ class Row:
         del record["correct"]
         if not math.isfinite(self.largest_norm):
             record["largest_norm"] = None
-        if self.order is not None and math.isinf(self.order):
-            record["order"] = "inf"
         return {
             **record,
             "accuracy": self.accuracy,
@@ -96,8 +94,6 @@ class Row:
         known = {name: record[name] for name in names if name != "correct"}
         if known["largest_norm"] is None:
             known["largest_norm"] = math.nan
-        if known["order"] is not None:
-            known["order"] = float(known["order"])
         return cls(correct=np.array(correct, bool), **known)
 
 

@@ -67,7 +67,7 @@ class Runner:
             point = adversary.perturb(self._model, x, y)
             # One fresh float32 forward judges the point that was found.
             logits = adversary.logits(self._model, point, y)
-            norm = threat.norm(x, point)
+            norm = threat.distance(x, point)
             inside = threat.contains(x, point)
         finite = tf.reduce_all(tf.math.is_finite(logits), axis=1)
         predicted = tf.argmax(logits, axis=1)

@@ -1,14 +1,16 @@
 """What a threat is made of, checked where it is written."""
 
 import numbers
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfrobust.backend import Schedule
+from tfrobust.types import TensorLike
 
 
-def check_range(low, high):
+def check_range(low: float, high: float) -> None:
     """Refuses what is no range of numbers, the same for all features."""
     for name, end in {"low": low, "high": high}.items():
         if not isinstance(end, numbers.Real) or isinstance(end, bool):
@@ -23,7 +25,7 @@ def check_range(low, high):
         )
 
 
-def mask(given):
+def mask(given: TensorLike) -> np.ndarray:
     """Returns a mask as float32, which must hold zeros and ones."""
     found = np.asarray(given)
     if not np.all(np.isin(found, (0, 1))):
@@ -36,7 +38,7 @@ def mask(given):
     return found.astype(np.float32)
 
 
-def epsilon(given):
+def epsilon(given: TensorLike | Schedule) -> Any:
     """Returns epsilon as a float or float32, or what gives it later."""
     if isinstance(given, (Schedule, tf.Tensor, tf.Variable)):
         return given
@@ -52,3 +54,41 @@ def epsilon(given):
             f"Received: epsilon={given}"
         )
     return found.astype(np.float32) if found.ndim else float(found)
+
+
+def against(
+    x: tf.Tensor, epsilon: TensorLike | Schedule, mask: np.ndarray | None
+) -> tf.Tensor:
+    """Returns epsilon so that it broadcasts against x, as the mask must."""
+    if isinstance(epsilon, Schedule):
+        raise ValueError(
+            "`epsilon` is a schedule, which has a value only at a step. "
+            f"Received: epsilon={epsilon!r}. Evaluate against one number, such "
+            "as threat.replace(epsilon=0.3), or resolve it by .at(step)."
+        )
+    found = tf.cast(epsilon, tf.float32)
+    given, rank = found.shape, len(x.shape)
+    if given.rank == 1:
+        found = tf.reshape(found, [-1] + [1] * (rank - 1))
+    if given.rank not in (0, 1, rank - 1, rank) or not _broadcasts(
+        found.shape, x.shape
+    ):
+        raise ValueError(
+            "`epsilon` must be a number, one number for each example, of "
+            f"shape {x.shape[:1]}, or one for each feature, of shape "
+            f"{[1, *x.shape[1:]]}. Received shape {given}."
+        )
+    if mask is not None and not _broadcasts(mask.shape, x.shape):
+        raise ValueError(
+            "`mask` must broadcast against x, of shape "
+            f"{x.shape}. Received shape {tuple(mask.shape)}."
+        )
+    return found
+
+
+def _broadcasts(shape, target):
+    """Whether a value of `shape` broadcasts against x of shape `target`."""
+    pairs = zip(reversed(list(shape)), reversed(list(target)), strict=False)
+    return len(shape) <= len(target) and all(
+        a in (1, None, b) or b is None for a, b in pairs
+    )

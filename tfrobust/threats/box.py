@@ -1,10 +1,13 @@
 """The box threat."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
 from tfrobust.backend import Schedule, register
 from tfrobust.threats.linf import Linf
+from tfrobust.types import TensorLike
 
 
 @register
@@ -32,7 +35,13 @@ class Box(Linf):
     Reference: Liu et al., 2019, arXiv 1903.06603.
     """
 
-    def __init__(self, radius, low=0.0, high=1.0, mask=None):
+    def __init__(
+        self,
+        radius: TensorLike,
+        low: float = 0.0,
+        high: float = 1.0,
+        mask: TensorLike | None = None,
+    ):
         if isinstance(radius, Schedule) or len(np.shape(radius)) == 0:
             raise ValueError(
                 "`radius` must hold one radius for each feature; one for all "
@@ -40,11 +49,11 @@ class Box(Linf):
             )
         if len(np.shape(radius)) == 1:
             # Of other threats it would be the radius for each example.
-            radius = radius if tf.is_tensor(radius) else np.asarray(radius)
-            radius = radius[tf.newaxis]
+            given: Any = radius if tf.is_tensor(radius) else np.asarray(radius)
+            radius = given[tf.newaxis]
         super().__init__(radius, low, high, mask)
 
     @property
-    def radius(self):
+    def radius(self) -> TensorLike:
         """The radius, known to whatever takes any threat as `epsilon`."""
         return self.epsilon

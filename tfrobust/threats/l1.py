@@ -1,11 +1,20 @@
 """The l1 threat."""
 
+import math
+
 import tensorflow as tf
 
 from tfrobust import checks, streams
-from tfrobust.backend import register
-from tfrobust.threats.rows import bisect, column, flat, normalized
+from tfrobust.backend import Schedule, register
+from tfrobust.threats.rows import column, flat, normalized
 from tfrobust.threats.threat import Threat
+from tfrobust.threats.water_filling import (
+    filled,
+    price,
+    soft_threshold,
+    total,
+)
+from tfrobust.types import TensorLike
 
 
 @register
@@ -40,23 +49,28 @@ class L1(Threat):
     Reference: Croce and Hein, 2021, arXiv 2103.01208, section 2.
     """
 
-    order = 1.0
+    is_sparse = True
 
-    def __init__(self, epsilon, low=0.0, high=1.0, mask=None, features=None):
+    def __init__(
+        self,
+        epsilon: TensorLike | Schedule,
+        low: float = 0.0,
+        high: float = 1.0,
+        mask: TensorLike | None = None,
+        features: int | None = None,
+    ):
         super().__init__(epsilon, low, high, mask)
         if features is not None:
             checks.count(features, "features")
         self.features = features
 
-    def contains(self, x, perturbed, tolerance=1e-5):
-        inside = super().contains(x, perturbed, tolerance)
-        if self.features is None:
-            return inside
-        # Less is what clipping makes of inputs that rounding put outside.
-        moved = flat(tf.abs(perturbed - x)) > 2e-6 * (self.high - self.low)
-        return inside & (_count(moved)[:, 0] <= self.features)
+    def norm(self, rows: tf.Tensor) -> tf.Tensor:
+        return tf.norm(rows, 1, axis=-1)
 
-    def sparse(self, x, perturbed):
+    def dual_norm(self, rows: tf.Tensor) -> tf.Tensor:
+        return tf.norm(rows, math.inf, axis=-1)
+
+    def sparse(self, x: tf.Tensor, perturbed: tf.Tensor) -> tf.Tensor:
         """Undoes all but the moves that `features` allows, the best ones."""
         if self.features is None:
             return perturbed
@@ -109,21 +123,14 @@ class L1(Threat):
         lower, upper, scale = self._room(perturbed, perturbed, radius)
         rows, _ = normalized(flat(gradient))
         gain, room = _gains(rows, lower, upper, scale)
-        failing, passing = _threshold(gain, room)
-        full = tf.where(gain > passing, room, 0.0)
-        # What the full ones leave is shared by those tied at the threshold.
-        tied = tf.where((gain > failing) & (gain <= passing), room, 0.0)
-        left = 1 - tf.reduce_sum(full, axis=1, keepdims=True)
-        share = tf.math.divide_no_nan(
-            left, tf.reduce_sum(tied, axis=1, keepdims=True)
-        )
+        taken, passing = filled(gain, room, room)
         # Those that the range stops go on in proportion to their gain, so that
         # a projection takes from the least of them first.
         least = 1e-3 * tf.reduce_max(gain, axis=1, keepdims=True)
         long = tf.math.divide_no_nan(gain, tf.maximum(passing, least))
         long = tf.where(room < 1, tf.maximum(room, long), room)
-        full = tf.where(gain > passing, long, 0.0)
-        step = tf.sign(rows) * (full + tied * tf.minimum(share, 1.0)) * scale
+        taken = tf.where(gain > passing, long, taken)
+        step = tf.sign(rows) * taken * scale
         return tf.reshape(step, tf.shape(gradient))
 
     def _nearest(self, x, perturbed):
@@ -131,43 +138,45 @@ class L1(Threat):
         delta = flat(self.sparse(x, perturbed) - x)
         size, room = tf.abs(delta), tf.where(delta > 0, upper, -lower)
 
-        def shrunk(t):
-            return tf.minimum(tf.maximum(size - t / scale, 0.0), room)
+        t = soft_threshold(size, room, scale)
+        size = tf.minimum(tf.maximum(size - t / scale, 0.0), room)
+        return x + tf.reshape(tf.sign(delta) * size, tf.shape(x))
 
-        def norm(t):
-            return tf.reduce_sum(shrunk(t) / scale, axis=1, keepdims=True)
-
-        largest = tf.reduce_max(size * scale, axis=1, keepdims=True)
-        _, t = bisect(norm, largest)
-        return x + tf.reshape(tf.sign(delta) * shrunk(t), tf.shape(x))
-
-    def reach(self, coefficients, down, up, scale):
+    def reach(
+        self,
+        coefficients: tf.Tensor,
+        down: tf.Tensor,
+        up: tf.Tensor,
+        scale: tf.Tensor,
+    ) -> tf.Tensor:
         rows, size = normalized(coefficients)
         gain, room = _gains(rows, down, up, scale)
         # The dual of the linear programme bounds it from above at any t. Its
         # solution, the largest gain that is not spent on in full, also has
         # the right gradient.
-        _, passing = _threshold(gain, room)
-        t = tf.where(gain > passing, 0.0, gain)
-        t = tf.reduce_max(t, axis=-1, keepdims=True)
-        spent = tf.reduce_sum(room * tf.maximum(gain - t, 0.0), axis=-1)
-        return size[..., 0] * (t[..., 0] + spent)
+        t = price(gain, room)
+        spent = total(room * tf.maximum(gain - t, 0.0))
+        return (size * (t + spent))[..., 0]
+
+    def least_move(
+        self, gain: tf.Tensor, room: tf.Tensor, level: tf.Tensor
+    ) -> tf.Tensor:
+        budget = tf.maximum(level, 1e-30)
+        return filled(gain, room, gain * room, budget, count=30)[0]
+
+    def least_norm(
+        self, gain: tf.Tensor, room: tf.Tensor, level: tf.Tensor
+    ) -> tf.Tensor:
+        last = price(gain, gain * room, tf.maximum(level, 1e-300))
+        # The dual bounds the sum from below at any gain.
+        saved = total(room * tf.maximum(gain - last, 0.0))
+        return tf.math.divide_no_nan(level - saved, last)
 
 
 def _gains(gradient, lower, upper, scale):
     """Gain for each unit of budget, and the budget that a feature can take."""
     room = tf.where(gradient > 0, upper, -lower) / scale
     return tf.abs(gradient) * scale, room
-
-
-def _threshold(gain, room):
-    """Brackets the gain above which features are filled completely."""
-
-    def spent(t):
-        full = tf.where(gain > t, room, 0.0)
-        return tf.reduce_sum(full, axis=-1, keepdims=True)
-
-    return bisect(spent, tf.reduce_max(gain, axis=-1, keepdims=True))
 
 
 def _largest(rows, count):

@@ -6,14 +6,18 @@ import tensorflow as tf
 
 from tfrobust import streams
 from tfrobust.backend import register
-from tfrobust.threats.rows import (
-    bisect,
-    column,
-    flat,
-    multiplier,
-    normalized,
-)
+from tfrobust.threats.rows import column, flat, normalized
 from tfrobust.threats.threat import Threat
+from tfrobust.threats.water_filling import (
+    bisect,
+    grown,
+    growth,
+    multiplier,
+    total,
+)
+
+# The least square of a length: at 0 a square root has no finite slope.
+_TINY = 1e-300
 
 
 @register
@@ -36,7 +40,11 @@ class L2(Threat):
         `tfr.threats.L2(128 / 255)`
     """
 
-    order = 2.0
+    def norm(self, rows: tf.Tensor) -> tf.Tensor:
+        return tf.norm(rows, axis=-1)
+
+    def dual_norm(self, rows: tf.Tensor) -> tf.Tensor:
+        return tf.norm(rows, axis=-1)
 
     def _draw(self, x, seed):
         direction = flat(streams.normal(x, seed))
@@ -81,7 +89,13 @@ class L2(Threat):
         t = multiplier(squares, limits)
         return x + delta / column(tf.maximum(t, 1.0), x)
 
-    def reach(self, coefficients, down, up, scale):
+    def reach(
+        self,
+        coefficients: tf.Tensor,
+        down: tf.Tensor,
+        up: tf.Tensor,
+        scale: tf.Tensor,
+    ) -> tf.Tensor:
         rows, size = normalized(coefficients)
         # The Lagrangian dual bounds the maximum from above at any multiplier.
         t = tf.stop_gradient(_multiplier(rows, down, up, scale))
@@ -91,6 +105,17 @@ class L2(Threat):
         dual = gain + t / 2 * (1 - _norm(step / scale) ** 2)
         return tf.squeeze(size * dual, axis=-1)
 
+    def least_move(
+        self, gain: tf.Tensor, room: tf.Tensor, level: tf.Tensor
+    ) -> tf.Tensor:
+        return grown(gain, room, level, gain)
+
+    def least_norm(
+        self, gain: tf.Tensor, room: tf.Tensor, level: tf.Tensor
+    ) -> tf.Tensor:
+        move = tf.minimum(gain * growth(gain, room, level, gain), room)
+        return tf.sqrt(tf.maximum(total(move**2), _TINY))
+
 
 def _multiplier(gradient, lower, upper, scale):
     """The t at which `clip(gradient * scale**2 / t)` leaves the unit ball."""
@@ -99,4 +124,4 @@ def _multiplier(gradient, lower, upper, scale):
 
 
 def _norm(rows):
-    return tf.sqrt(tf.reduce_sum(rows**2, axis=-1, keepdims=True))
+    return tf.sqrt(total(rows**2))

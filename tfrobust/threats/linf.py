@@ -5,8 +5,10 @@ import math
 import tensorflow as tf
 
 from tfrobust import streams
-from tfrobust.backend import register
+from tfrobust.backend import Schedule, register
 from tfrobust.threats.threat import Threat
+from tfrobust.threats.water_filling import grown, growth
+from tfrobust.types import TensorLike
 
 
 @register
@@ -27,9 +29,15 @@ class Linf(Threat):
         `tfr.threats.Linf(8 / 255)`
     """
 
-    order = math.inf
+    is_box = True
 
-    def __init__(self, epsilon, low=0.0, high=1.0, mask=None):
+    def __init__(
+        self,
+        epsilon: TensorLike | Schedule,
+        low: float = 0.0,
+        high: float = 1.0,
+        mask: TensorLike | None = None,
+    ):
         super().__init__(epsilon, low, high, mask)
         if isinstance(self.epsilon, float) and self.epsilon >= high - low:
             raise ValueError(
@@ -37,6 +45,12 @@ class Linf(Threat):
                 f"[{low}, {high}]. Received: epsilon={epsilon:g}. "
                 f"Did you mean {epsilon:g}/255?"
             )
+
+    def norm(self, rows: tf.Tensor) -> tf.Tensor:
+        return tf.norm(rows, math.inf, axis=-1)
+
+    def dual_norm(self, rows: tf.Tensor) -> tf.Tensor:
+        return tf.norm(rows, 1, axis=-1)
 
     def _draw(self, x, seed):
         return 2 * streams.uniform(x, seed) - 1
@@ -47,9 +61,25 @@ class Linf(Threat):
     def _nearest(self, x, perturbed):
         return perturbed
 
-    def reach(self, coefficients, down, up, scale):
+    def reach(
+        self,
+        coefficients: tf.Tensor,
+        down: tf.Tensor,
+        up: tf.Tensor,
+        scale: tf.Tensor,
+    ) -> tf.Tensor:
         centre, radius = (down + up) / 2, (up - down) / 2
         return _sum(coefficients, centre) + _sum(tf.abs(coefficients), radius)
+
+    def least_move(
+        self, gain: tf.Tensor, room: tf.Tensor, level: tf.Tensor
+    ) -> tf.Tensor:
+        return grown(gain, room, level, 1.0)
+
+    def least_norm(
+        self, gain: tf.Tensor, room: tf.Tensor, level: tf.Tensor
+    ) -> tf.Tensor:
+        return growth(gain, room, level, 1.0)
 
 
 def _sum(coefficients, values):

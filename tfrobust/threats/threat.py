@@ -1,22 +1,27 @@
 """What every threat shares."""
 
-import abc
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import checks, streams
 from tfrobust.backend import Schedule
 from tfrobust.configurable import Configurable
 from tfrobust.threats import arguments
-from tfrobust.threats.rows import flat, spread
+from tfrobust.threats.geometry import Geometry
+from tfrobust.threats.rows import column, flat, spread
+from tfrobust.types import TensorLike
+
+Ends: TypeAlias = tuple[tf.Tensor, tf.Tensor]  # The lower and the upper one.
 
 
-class Threat(Configurable, abc.ABC):
+class Threat(Configurable, Geometry):
     """The set of points that an input may be moved to.
 
     It is the ball of radius epsilon around x, intersected with the valid
-    range `[low, high]`. A subclass answers for one norm.
+    range `[low, high]`. A subclass answers for one norm, see `Geometry`; all
+    else follows. Who uses a threat asks what it can do, never for its class.
 
     Args:
         epsilon: Radius in the units of x. A float, a schedule of the step,
@@ -34,24 +39,53 @@ class Threat(Configurable, abc.ABC):
             empty.
     """
 
-    order: float  # The p of the norm.
     per_example = ("epsilon", "mask")
 
-    def __init__(self, epsilon, low=0.0, high=1.0, mask=None):
+    def __init__(
+        self,
+        epsilon: TensorLike | Schedule,
+        low: float = 0.0,
+        high: float = 1.0,
+        mask: TensorLike | None = None,
+    ):
         arguments.check_range(low, high)
-        self.epsilon, self.low, self.high = (
-            arguments.epsilon(epsilon),
-            low,
-            high,
-        )
+        self.epsilon = arguments.epsilon(epsilon)
+        self.low, self.high = low, high
         self.mask = None if mask is None else arguments.mask(mask)
 
-    def sample(self, x, seed=0):
+    @property
+    def name(self) -> str:
+        """What it is called in reports, such as "linf"."""
+        return type(self).__name__.lower()
+
+    def distance(self, x: TensorLike, perturbed: TensorLike) -> tf.Tensor:
+        """The norm of `perturbed - x` in the units of x, shape `[batch]`."""
+        delta = tf.cast(flat(perturbed), tf.float64)
+        delta -= tf.cast(flat(x), tf.float64)
+        return tf.cast(self.norm(delta), tf.float32)
+
+    def sample(self, x: tf.Tensor, seed: TensorLike = 0) -> tf.Tensor:
         """Draws a point for each row: uniform in the ball, then clipped."""
         point = x + self._draw(x, seed) * self._epsilon(x)
         return tf.clip_by_value(point, *self.box(x))
 
-    def ascend(self, x, perturbed, gradient, step_size):
+    def sphere(self, x: tf.Tensor, seed: TensorLike = 0) -> tf.Tensor:
+        """Draws a point for each row: at norm epsilon, then clipped."""
+        if self.is_box:
+            direction = 2 * streams.uniform(x, seed) - 1
+        else:
+            direction = streams.normal(x, seed)
+        length = self.distance(tf.zeros_like(x), direction)
+        unit = tf.math.divide_no_nan(direction, column(length, x))
+        return tf.clip_by_value(x + self.radii(x) * unit, *self.box(x))
+
+    def ascend(
+        self,
+        x: tf.Tensor,
+        perturbed: tf.Tensor,
+        gradient: tf.Tensor,
+        step_size: TensorLike,
+    ) -> tf.Tensor:
         """Takes the steepest step of norm `step_size` times epsilon.
 
         Clipped to the valid range, the step maximises its product with
@@ -68,7 +102,9 @@ class Threat(Configurable, abc.ABC):
         radius = self._epsilon(x) * step_size
         return perturbed + self._steepest(x, perturbed, gradient, radius)
 
-    def project(self, x, perturbed, box=None):
+    def project(
+        self, x: tf.Tensor, perturbed: tf.Tensor, box: Ends | None = None
+    ) -> tf.Tensor:
         """Returns the nearest point of the set in the Euclidean distance.
 
         Args:
@@ -84,7 +120,7 @@ class Threat(Configurable, abc.ABC):
             clip_value_max=upper,
         )
 
-    def box(self, x):
+    def box(self, x: tf.Tensor) -> Ends:
         """Returns the smallest box around the set: lower and upper corner."""
         epsilon = self._epsilon(x)
         if self.mask is not None:
@@ -92,12 +128,21 @@ class Threat(Configurable, abc.ABC):
         lower = tf.maximum(x - epsilon, self.low)
         return lower, tf.minimum(x + epsilon, self.high)
 
-    def radii(self, x):
+    def radii(self, x: tf.Tensor) -> tf.Tensor:
         """How far each feature may move, were there no range; of x's shape."""
         boundless = self._replace(low=-np.inf, high=np.inf)
         return boundless.box(tf.zeros_like(x))[1]
 
-    def support(self, x, coefficients):
+    def leeway(self, x: tf.Tensor) -> Ends:
+        """How far features may move down and up, were there no ball."""
+        down = tf.minimum(self.low - x, 0.0)
+        up = tf.maximum(self.high - x, 0.0)
+        if self.mask is None:
+            return down, up
+        free = self.mask > 0
+        return tf.where(free, down, 0.0), tf.where(free, up, 0.0)
+
+    def support(self, x: tf.Tensor, coefficients: tf.Tensor) -> tf.Tensor:
         """The maximum of `sum(coefficients * (x' - x))` over the set.
 
         Never below the true maximum but for rounding, and differentiable.
@@ -120,37 +165,18 @@ class Threat(Configurable, abc.ABC):
         reach = self.reach(rows, *room)
         return reach[:, 0] if single else reach
 
-    def room(self, x):
+    def room(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """How far each feature may move: down, up, and the ball's scale.
 
         The set is `down <= x' - x <= up` and `|(x' - x) / scale| <= 1`.
         """
         parts = self._room(x, x, self._epsilon(x))
-        return tuple(tf.reshape(part, tf.shape(x)) for part in parts)
+        down, up, scale = (tf.reshape(part, tf.shape(x)) for part in parts)
+        return down, up, scale
 
-    @abc.abstractmethod
-    def reach(self, coefficients, down, up, scale):
-        """The maximum of `sum(coefficients * d)` over the set of all d.
-
-        Args:
-            coefficients: Shape `[..., features]`.
-            down: Lower bounds of d; like the next two as `room` returned it,
-                in a shape that broadcasts.
-            up: Upper bounds of d.
-            scale: By what d is divided before its norm, at most 1, is taken.
-
-        Returns:
-            Shape `[...]`. Never below the true maximum but for rounding, and
-            differentiable.
-        """
-
-    def norm(self, x, perturbed):
-        """The norm of `perturbed - x` in the units of x, shape `[batch]`."""
-        delta = tf.cast(flat(perturbed), tf.float64)
-        delta -= tf.cast(flat(x), tf.float64)
-        return tf.cast(tf.norm(delta, self.order, axis=1), tf.float32)
-
-    def contains(self, x, perturbed, tolerance=1e-5):
+    def contains(
+        self, x: tf.Tensor, perturbed: tf.Tensor, tolerance: float = 1e-5
+    ) -> tf.Tensor:
         """Whether each point is in the set, up to rounding; shape `[batch]`."""
         # What rounds to the sum of x and its step may be off by this.
         rounding = 1.2e-7 * tf.maximum(tf.abs(x), tf.abs(perturbed))
@@ -159,54 +185,20 @@ class Threat(Configurable, abc.ABC):
         inside &= (perturbed <= upper + rounding) & (perturbed <= self.high)
         excess = tf.maximum(tf.abs(perturbed - x) - rounding, 0.0)
         excess /= tf.maximum(self._epsilon(x), 1e-15)
-        near = tf.norm(flat(excess), self.order, axis=1) <= 1 + tolerance
+        near = self.norm(flat(excess)) <= 1 + tolerance
+        if self.features is not None:
+            # Less is what clipping makes of inputs that rounding put outside.
+            moved = flat(tf.abs(perturbed - x)) > 2e-6 * (self.high - self.low)
+            near &= tf.math.count_nonzero(moved, axis=1) <= self.features
         return near & tf.reduce_all(flat(inside), axis=1)
 
-    def checked(self, x):
+    def checked(self, x: TensorLike) -> tf.Tensor:
         """Returns x as float32 once it is known to lie in the valid range."""
         return checks.inputs(x, self.low, self.high)
 
-    @abc.abstractmethod
-    def _draw(self, x, seed):
-        """Draws uniformly from the unit ball, in the shape of x."""
-
-    @abc.abstractmethod
-    def _steepest(self, x, perturbed, gradient, radius):
-        """The maximiser of <d, gradient> over |d / radius| <= 1, in range.
-
-        What the range cuts short, this leaves long.
-        """
-
-    @abc.abstractmethod
-    def _nearest(self, x, perturbed):
-        """The nearest point whose clipping to `box` lies in the set."""
-
     def _epsilon(self, x):
         """The radius, broadcastable against x."""
-        if isinstance(self.epsilon, Schedule):
-            raise ValueError(
-                "`epsilon` is a schedule, which has a value only at a step. "
-                f"Received: {self!r}. Evaluate against one number, such as "
-                "threat.replace(epsilon=0.3), or resolve it by .at(step)."
-            )
-        epsilon = tf.cast(self.epsilon, tf.float32)
-        given, rank = epsilon.shape, len(x.shape)
-        if given.rank == 1:
-            epsilon = tf.reshape(epsilon, [-1] + [1] * (rank - 1))
-        if given.rank not in (0, 1, rank - 1, rank) or not _broadcasts(
-            epsilon.shape, x.shape
-        ):
-            raise ValueError(
-                "`epsilon` must be a number, one number for each example, of "
-                f"shape {x.shape[:1]}, or one for each feature, of shape "
-                f"{[1, *x.shape[1:]]}. Received shape {given}."
-            )
-        if self.mask is not None and not _broadcasts(self.mask.shape, x.shape):
-            raise ValueError(
-                "`mask` must broadcast against x, of shape "
-                f"{x.shape}. Received shape {tuple(self.mask.shape)}."
-            )
-        return epsilon
+        return arguments.against(x, self.epsilon, self.mask)
 
     def _room(self, x, centre, radius):
         """How far `centre` may move down and up, and the scale, as rows."""
@@ -215,11 +207,3 @@ class Threat(Configurable, abc.ABC):
         lower = tf.clip_by_value(self.low - centre, -radius, 0.0)
         upper = tf.clip_by_value(self.high - centre, 0.0, radius)
         return flat(lower), flat(upper), spread(tf.maximum(radius, 1e-15), x)
-
-
-def _broadcasts(shape, target):
-    """Whether a value of `shape` broadcasts against x of shape `target`."""
-    pairs = zip(reversed(list(shape)), reversed(list(target)), strict=False)
-    return len(shape) <= len(target) and all(
-        a in (1, None, b) or b is None for a, b in pairs
-    )

@@ -13,9 +13,8 @@ from tfrobust.bounds.forms import Forms
 from tfrobust.bounds.rounding import Drifts
 from tfrobust.graph import Node, Trace
 from tfrobust.threats import Threat
+from tfrobust.verifiers.adam import Adam
 from tfrobust.verifiers.bounding import Bounding
-
-_DECAY = 0.9, 0.999  # Of Adam's two averages.
 
 
 @register
@@ -178,7 +177,7 @@ def maximize(
         of `start`.
     """
 
-    def step(count, point, mean, square, best, kept):
+    def step(point, adam, best, kept):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(point)
             reached = values(point)
@@ -189,24 +188,19 @@ def maximize(
             _select(better, *pair) for pair in zip(point, kept, strict=True)
         ]
         best = tf.where(better, reached, best)
-        count += 1.0
-        rate = learning_rate * (1 - (count - 1) / steps)
-        mean = [_average(0, *pair) for pair in zip(mean, gradient, strict=True)]
-        square = [
-            _average(1, s, g**2) for s, g in zip(square, gradient, strict=True)
-        ]
+        rate = learning_rate * (1 - adam.count / steps)
+        moves, adam = adam.step(gradient)
         point = [
-            tf.clip_by_value(p + rate * _direction(m, s, count), 0.0, limit)
-            for p, m, s, limit in zip(point, mean, square, limits, strict=True)
+            tf.clip_by_value(p + rate * move, 0.0, limit)
+            for p, move, limit in zip(point, moves, limits, strict=True)
         ]
-        return count, point, mean, square, best, kept
+        return point, adam, best, kept
 
-    zeros = [tf.zeros_like(p) for p in start]
     lowest = tf.fill(tf.shape(start[0])[:2], -float("inf"))
     lowest = tf.ensure_shape(lowest, start[0].shape[:2])
-    state = 0.0, start, zeros, zeros, lowest, start
+    state = start, Adam.begin(start), lowest, start
     *_, kept = tf.while_loop(
-        lambda *state: tf.reduce_any(state[4] <= enough),
+        lambda *state: tf.reduce_any(state[2] <= enough),
         step,
         state,
         # The size of the batch may be known of the start alone.
@@ -229,16 +223,3 @@ def _select(chosen, value, other):
     return tf.where(
         tf.reshape(chosen, tf.concat([shape, ones], 0)), value, other
     )
-
-
-def _average(which, average, value):
-    # One NaN would stay for good.
-    value = tf.where(tf.math.is_finite(value), value, 0.0)
-    return _DECAY[which] * average + (1 - _DECAY[which]) * value
-
-
-def _direction(mean, square, count):
-    """Adam's step of length 1, corrected for averages that began at 0."""
-    mean /= 1 - _DECAY[0] ** count
-    square /= 1 - _DECAY[1] ** count
-    return tf.math.divide_no_nan(mean, tf.sqrt(square))

@@ -1,6 +1,10 @@
 """Constrained maximisation by an augmented Lagrangian."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
+
+from tfrobust.verifiers.adam import Adam
 
 EVERY = 5  # Iterations between updates of the multipliers.
 FACTOR, LEVELS = 5.0, 5  # The penalty grows fivefold, at five levels in all.
@@ -8,8 +12,14 @@ DECAY = 0.9, 0.99  # Adam's.
 
 
 def augmented_lagrangian(
-    objective, constraints, start, highest, multipliers, steps, step_size
-):
+    objective: Callable[[tf.Tensor], tf.Tensor],
+    constraints: Callable[[tf.Tensor], tf.Tensor],
+    start: tf.Tensor,
+    highest: tf.Tensor,
+    multipliers: tf.Tensor,
+    steps: int,
+    step_size: float,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Maximises an objective of each row while its constraints stay positive.
 
     Minimises `-objective + sum_j(multiplier_j e_j + penalty / 2 e_j^2)` with
@@ -34,7 +44,7 @@ def augmented_lagrangian(
     Reference: Liu et al., 2019, arXiv 1903.06603.
     """
 
-    def iterate(step, rows, momentum, square, multipliers, best, record):
+    def iterate(step, rows, adam, multipliers, best, record):
         penalty = FACTOR ** tf.cast(step * LEVELS // steps, tf.float32)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(rows)
@@ -51,21 +61,16 @@ def augmented_lagrangian(
         due = tf.equal(step % EVERY, EVERY - 1)
         multipliers += tf.where(due, penalty * e, 0.0)
 
-        momentum = DECAY[0] * momentum + (1 - DECAY[0]) * gradient
-        square = DECAY[1] * square + (1 - DECAY[1]) * gradient**2
-        count, left = tf.cast(step + 1, tf.float32), 1 - step / steps
-        mean = momentum / (1 - DECAY[0] ** count)
-        size = tf.sqrt(square / (1 - DECAY[1] ** count)) + 1e-12
-        rows -= step_size * tf.cast(left, tf.float32) * mean / size
-        rows = tf.minimum(rows, highest)
-        return step + 1, rows, momentum, square, multipliers, best, record
+        size = step_size * (1 - adam.count / steps)
+        uphill, adam = adam.step(gradient, DECAY)
+        rows = tf.minimum(rows - size * uphill, highest)
+        return step + 1, rows, adam, multipliers, best, record
 
-    zeros = tf.zeros_like(start)
-    adam = tf.constant(0), start, zeros, zeros
-    _, last, _, _, _, best, _ = tf.while_loop(
+    begin = tf.constant(0), start, Adam.begin(start), multipliers
+    _, last, _, _, best, _ = tf.while_loop(
         lambda *_: True,
         iterate,
-        (*adam, multipliers, start, objective(start)),
+        (*begin, start, objective(start)),
         maximum_iterations=steps,
     )
     return best, last

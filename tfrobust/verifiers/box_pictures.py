@@ -1,11 +1,16 @@
 """Pictures of certified boxes, in any format that matplotlib writes."""
 
+import os
+
 import numpy as np
 
 from tfrobust import files
+from tfrobust.verifiers.certified_boxes import CertifiedBoxes
 
 
-def save_map(boxes, path, example=0):
+def save_map(
+    boxes: CertifiedBoxes, path: str | os.PathLike, example: int = 0
+) -> None:
     """Writes an image next to the radii of its pixels.
 
     Args:
@@ -44,7 +49,7 @@ def save_map(boxes, path, example=0):
     _save(figure, path)
 
 
-def save_histogram(boxes, path):
+def save_histogram(boxes: CertifiedBoxes, path: str | os.PathLike) -> None:
     """Writes how the radii of all certified examples are distributed.
 
     Args:

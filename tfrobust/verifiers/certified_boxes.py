@@ -1,7 +1,6 @@
 """Boxes in which a network is proven never to change its mind."""
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 
@@ -25,41 +24,41 @@ class CertifiedBoxes:
         free: Which features may be perturbed, of x's shape.
     """
 
-    x: Any
+    x: np.ndarray
     threat: Box
-    uniform: Any
-    certified: Any
-    free: Any
+    uniform: np.ndarray
+    certified: np.ndarray
+    free: np.ndarray
 
     @property
-    def radii(self):
+    def radii(self) -> np.ndarray:
         """The radius of each feature, of x's shape."""
-        return self.threat.radius
+        return np.asarray(self.threat.radius)
 
     @property
-    def gain(self):
+    def gain(self) -> np.ndarray:
         """Mean over the features of `log(radius / uniform)`, `[batch]`."""
         return self.total_gain / np.maximum(self._count(), 1)
 
     @property
-    def total_gain(self):
+    def total_gain(self) -> np.ndarray:
         """Log of the volume of the box over that of the cube, `[batch]`."""
         uniform = _log(self.uniform)[:, np.newaxis]
         ratios = np.where(self._free(), _log(_rows(self.radii)) - uniform, 0.0)
         return np.where(self.certified, ratios.sum(axis=1), 0.0)
 
     @property
-    def geometric_mean(self):
+    def geometric_mean(self) -> np.ndarray:
         """Geometric mean of the radii, shape `[batch]`."""
         return self.uniform * np.exp(self.gain)
 
     @property
-    def arithmetic_mean(self):
+    def arithmetic_mean(self) -> np.ndarray:
         """Arithmetic mean of the radii, shape `[batch]`."""
         return _rows(self.radii).sum(axis=1) / np.maximum(self._count(), 1)
 
     @property
-    def similarity(self):
+    def similarity(self) -> np.ndarray:
         """Cosines between the radii of every two examples, `[batch, batch]`.
 
         Near 1 where the same features matter, whatever the example.

@@ -1,7 +1,7 @@
 """The largest epsilon that each input is certified for."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -9,6 +9,8 @@ import tensorflow as tf
 from tfrobust import checks, losses
 from tfrobust.adversary import Verifier
 from tfrobust.backend import Schedule
+from tfrobust.tracing import compiled
+from tfrobust.types import Model, TensorLike
 from tfrobust.verifiers.polyhedral_envelope import PolyhedralEnvelope
 
 
@@ -20,13 +22,19 @@ class CertifiedRadius(NamedTuple):
         calls: How often the input was bounded, shape `[n]`.
     """
 
-    radius: Any
-    calls: Any
+    radius: np.ndarray
+    calls: np.ndarray
 
 
 def certified_radius(
-    model, x, y, verifier, tolerance=1e-4, upper=None, batch_size=128
-):
+    model: Model,
+    x: TensorLike,
+    y: TensorLike,
+    verifier: Verifier,
+    tolerance: float = 1e-4,
+    upper: TensorLike | None = None,
+    batch_size: int = 128,
+) -> CertifiedRadius:
     """Searches the largest epsilon that each input is certified for.
 
     The upper end is tried first; what isn't certified there is halved. A
@@ -62,17 +70,16 @@ def certified_radius(
     _check(x, y, tolerance)
     high = _upper(verifier.threat.epsilon if upper is None else upper, len(x))
 
-    @tf.function(
-        autograph=False,
-        input_signature=[
-            tf.TensorSpec([None, *x.shape[1:]], tf.float32),
-            tf.TensorSpec([None, *y.shape[1:]], y.dtype),
-            tf.TensorSpec([None], tf.float32),
-        ],
-    )
-    def certified(x, y, epsilon):
+    def at(x, y, epsilon):
         threat = verifier.threat._replace(epsilon=epsilon)
         return _certified(verifier._replace(threat=threat), model, x, y)
+
+    certified = compiled(
+        at,
+        tf.TensorSpec([None, *x.shape[1:]], tf.float32),
+        tf.TensorSpec([None, *y.shape[1:]], y.dtype),
+        tf.TensorSpec([None], tf.float32),
+    )
 
     def wrong(x, y):
         logits = model(x, training=False)
@@ -102,7 +109,7 @@ def _certified(verifier, model, x, y):
         return verifier.radius(model, x, y)
     margins = verifier.margins(model, x, y)
     y = tf.reshape(tf.cast(y, tf.int32), [-1])
-    true = tf.one_hot(y, margins.shape[-1], True, False, dtype=tf.bool)
+    true = losses.true_class(y, margins)
     certain = tf.reduce_all(true | (margins > 0), axis=-1)
     return tf.where(certain, verifier.threat.epsilon, 0.0)
 

@@ -1,13 +1,14 @@
 """The largest box that a verifier can certify around each example."""
 
-import math
-
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import checks, losses
+from tfrobust.adversary import Verifier
 from tfrobust.threats import Box
-from tfrobust.threats.rows import flat
+from tfrobust.threats.rows import column, flat
+from tfrobust.tracing import compiled
+from tfrobust.types import Model, TensorLike
 from tfrobust.verifiers.augmented_lagrangian import augmented_lagrangian
 from tfrobust.verifiers.bounding import Bounding
 from tfrobust.verifiers.certified_boxes import CertifiedBoxes
@@ -17,7 +18,15 @@ BEYOND = 1.1  # How much further than the optimiser's last box to look.
 TINY = 1e-30  # What has no logarithm is counted as this.
 
 
-def maximize_box(model, x, y, verifier, steps=400, step_size=0.1, slack=1e-4):
+def maximize_box(
+    model: Model,
+    x: TensorLike,
+    y: TensorLike,
+    verifier: Verifier,
+    steps: int = 400,
+    step_size: float = 0.1,
+    slack: float = 1e-4,
+) -> CertifiedBoxes:
     """Gives every feature a radius of its own, and the box the most volume.
 
     Maximises the sum of the logarithms of the radii subject to certified
@@ -108,7 +117,7 @@ class _Problem:
         """The last certified box on the way from `inner` to `outer`."""
 
         def between(share):
-            return inner + _like(share, inner) * (outer - inner)
+            return inner + column(share, inner) * (outer - inner)
 
         def halve(passing, failing):
             middle = (passing + failing) / 2
@@ -158,8 +167,7 @@ class _Problem:
 
     def _constraints(self):
         """A function of the radii's logarithms: margins relative to x's."""
-        classes = self._logits.shape[-1]
-        true = tf.one_hot(self._y, classes, True, False, dtype=tf.bool)
+        true = losses.true_class(self._y, self._logits)
         label = tf.gather(self._logits, self._y, axis=1, batch_dims=1)
         clean = label[:, tf.newaxis] - self._logits - self._slack
         scale = tf.where(clean > 0, clean, 1.0)
@@ -187,7 +195,7 @@ def _check(verifier, x, steps, slack):
             f"tfr.verifiers.CROWNIBP(threat). Received: {verifier!r}"
         )
     threat = verifier.threat
-    if threat.order < math.inf or not np.isfinite(threat.high - threat.low):
+    if not (threat.is_box and np.isfinite(threat.high - threat.low)):
         raise ValueError(
             "`verifier` must be one of boxes in a finite range, such as "
             "tfr.verifiers.CROWNIBP(tfr.threats.Linf(0.1)). Received: "
@@ -204,19 +212,13 @@ def _check(verifier, x, steps, slack):
 
 def _compiled(function, *arguments):
     """The function for arguments of these shapes, traced once."""
-    traced = tf.function(function, autograph=False)
-    return traced.get_concrete_function(*arguments)
+    return compiled(function).get_concrete_function(*arguments)
 
 
 def _logarithm(radii):
     return tf.math.log(tf.maximum(flat(radii), TINY))
 
 
-def _like(numbers, values):
-    """One number for each example, to broadcast against values."""
-    return tf.reshape(numbers, [-1] + [1] * (len(values.shape) - 1))
-
-
 def _where(condition, first, second):
     """Chooses whole examples."""
-    return tf.where(_like(condition, first), first, second)
+    return tf.where(column(condition, first), first, second)

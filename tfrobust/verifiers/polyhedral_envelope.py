@@ -4,16 +4,16 @@ import math
 
 import tensorflow as tf
 
+from tfrobust import losses
 from tfrobust.backend import register
 from tfrobust.bounds import Bounds
 from tfrobust.bounds.activation import PARALLEL
 from tfrobust.bounds.dense import Dense
 from tfrobust.bounds.propagation import backward
-from tfrobust.threats import Threat
+from tfrobust.threats import Threat, hyperplane
 from tfrobust.threats.rows import flat
 from tfrobust.types import Model, TensorLike
 from tfrobust.verifiers.bounding import Bounding
-from tfrobust.verifiers.hyperplane_distance import hyperplane_distance
 
 
 @register
@@ -73,7 +73,7 @@ class PolyhedralEnvelope(Bounding):
         """
         distances = self.traced(model, x, y, self._distances)
         y = tf.reshape(tf.cast(y, tf.int32), [-1])
-        true = tf.one_hot(y, distances.shape[-1], True, False, dtype=tf.bool)
+        true = losses.true_class(y, distances)
         return tf.where(true, math.inf, distances)
 
     def radius(self, model: Model, x: TensorLike, y: TensorLike) -> tf.Tensor:
@@ -102,19 +102,9 @@ class PolyhedralEnvelope(Bounding):
         offset = bounds.lower(specification) + self.threat.support(x, -normal)
         shape = tf.shape(normal)
         normal = tf.reshape(normal, [shape[0], shape[1], -1])
-        room = (flat(side)[:, tf.newaxis] for side in self._room(x))
-        order, epsilon = self.threat.order, self.threat.epsilon
-        distances = hyperplane_distance(order, normal, offset, *room)
+        room = (flat(end)[:, tf.newaxis] for end in self.threat.leeway(x))
+        distances = hyperplane.distance(self.threat, normal, offset, *room)
         ruled_out = bounds.lower_from_intervals(specification) > 0
-        epsilon = tf.reshape(tf.cast(epsilon, tf.float32), [-1, 1])
+        epsilon = tf.cast(self.threat.epsilon, tf.float32)
+        epsilon = tf.reshape(epsilon, [-1, 1])
         return tf.where(ruled_out, tf.maximum(distances, epsilon), distances)
-
-    def _room(self, x):
-        """How far each feature may move in the valid range: down and up."""
-        threat = self.threat
-        lower = tf.minimum(threat.low - x, 0.0)
-        upper = tf.maximum(threat.high - x, 0.0)
-        if threat.mask is None:
-            return lower, upper
-        free = threat.mask > 0
-        return tf.where(free, lower, 0.0), tf.where(free, upper, 0.0)

@@ -63,7 +63,7 @@ class Subdomains:
         # for rounding.
         nearest = tf.abs(tf.clip_by_value(self.x, *box) - self.x)
         nearest = tf.maximum(nearest - 2e-7 * (1 + tf.abs(self.x)), 0.0)
-        size = tf.norm(flat(nearest / self.room[2]), self.threat.order, axis=1)
+        size = self.threat.norm(flat(nearest / self.room[2]))
         self.feasible = size <= 1 + 1e-5
         self.intervals = {trace.input: rounding.widened(box)}
         magnitudes = rounding.Magnitudes()
@@ -130,7 +130,7 @@ class Subdomains:
         below, above = self.box
         spare = rounding.spare(below, above, self.trace.input.size)
         lower = forms.minimum(below - spare, above + spare)
-        if self.threat.order < float("inf"):
+        if not self.threat.is_box:
             negated = tf.reshape(-forms.tensor, [-1, 1, self.trace.input.size])
             room = (flat(end)[:, tf.newaxis] for end in self.room)
             reach = self.threat.reach(negated, *room)
@@ -149,7 +149,7 @@ class Subdomains:
         """A point of the threat where forms of x are small."""
         tensor = forms.tensor[:, 0]
         step = tf.where(tensor > 0, *self.box) - self.x
-        if self.threat.order < float("inf"):
+        if not self.threat.is_box:
             with tf.GradientTape() as tape:
                 tape.watch(tensor)
                 room = (flat(end) for end in self.room)
@@ -158,7 +158,7 @@ class Subdomains:
             step = -tape.gradient(reach, tensor)
         lower, upper, scale = self.room
         step = tf.clip_by_value(step, lower, upper)
-        size = tf.norm(flat(step / scale), self.threat.order, axis=1)
+        size = self.threat.norm(flat(step / scale))
         ones = tf.ones([step.shape.rank - 1], tf.int32)
         size = tf.reshape(size, tf.concat([[-1], ones], 0))
         point = self.x + step / tf.maximum(size, 1.0)

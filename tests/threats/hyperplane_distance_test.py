@@ -6,15 +6,14 @@ import pytest
 import tensorflow as tf
 from scipy import optimize
 
-from tfrobust.verifiers import hyperplane_distance as module
-from tfrobust.verifiers.hyperplane_distance import hyperplane_distance
+from tfrobust.threats import L1, L2, Linf, hyperplane, water_filling
 
 pytestmark = pytest.mark.keras_free
 
-ORDERS = [1.0, 2.0, math.inf]
+THREATS = {1.0: L1(1.0), 2.0: L2(1.0), math.inf: Linf(0.5)}
 FAR = np.full((1, 1, 1), 1e6)
 
-every_order = pytest.mark.parametrize("order", ORDERS)
+every_order = pytest.mark.parametrize("order", list(THREATS))
 
 
 def problem(rows=20, features=7, share=None):
@@ -67,7 +66,7 @@ def _upto(room):
 @every_order
 def test_it_is_what_scipy_finds(order):
     normal, offset, lower, upper = problem()
-    distance = hyperplane_distance(order, normal, offset, lower, upper)
+    distance = hyperplane.distance(THREATS[order], normal, offset, lower, upper)
     distance = distance.numpy()
     for k in range(len(normal)):
         for j in range(2):
@@ -83,8 +82,8 @@ def test_it_is_what_scipy_finds(order):
 def test_a_distance_done_by_hand(order, expected):
     # The second feature stops at the box and has made 1 of 2. The rest is
     # made by the third alone, in proportion to the gains, or evenly.
-    distance = hyperplane_distance(
-        order,
+    distance = hyperplane.distance(
+        THREATS[order],
         [[[-1.0, 4.0, -2.0]]],
         [[2.0]],
         [[[-1.0, -0.25, -1.0]]],
@@ -98,7 +97,7 @@ def test_without_a_box_it_is_the_offset_by_the_dual_norm(order):
     rng = np.random.default_rng(5)
     normal = rng.normal(size=(4, 3, 6)).astype(np.float32)
     offset = rng.normal(size=(4, 3)).astype(np.float32)
-    distance = hyperplane_distance(order, normal, offset, -FAR, FAR)
+    distance = hyperplane.distance(THREATS[order], normal, offset, -FAR, FAR)
     dual = {1.0: math.inf, 2.0: 2, math.inf: 1}[order]
     expected = offset / np.linalg.norm(normal, dual, axis=-1)
     np.testing.assert_allclose(distance, expected, rtol=1e-6)
@@ -108,8 +107,8 @@ def test_without_a_box_it_is_the_offset_by_the_dual_norm(order):
 @every_order
 def test_behind_the_hyperplane_the_box_is_ignored(order):
     normal, offset, lower, upper = problem()
-    boxed = hyperplane_distance(order, normal, -offset, lower, upper)
-    free = hyperplane_distance(order, normal, -offset, -FAR, FAR)
+    boxed = hyperplane.distance(THREATS[order], normal, -offset, lower, upper)
+    free = hyperplane.distance(THREATS[order], normal, -offset, -FAR, FAR)
     np.testing.assert_array_equal(boxed, free)
 
 
@@ -117,7 +116,10 @@ def test_behind_the_hyperplane_the_box_is_ignored(order):
 def test_a_smaller_box_never_makes_it_shorter(order):
     normal, offset, lower, upper = problem()
     room = [(np.float32(s) * lower, np.float32(s) * upper) for s in (0.5, 1, 2)]
-    near = [hyperplane_distance(order, normal, offset, *box) for box in room]
+    near = [
+        hyperplane.distance(THREATS[order], normal, offset, *box)
+        for box in room
+    ]
     assert np.all(near[0] >= near[1]) and np.all(near[1] >= near[2])
     assert np.sum(np.isinf(near[0])) > np.sum(np.isinf(near[1])) == 0
 
@@ -126,7 +128,7 @@ def test_a_smaller_box_never_makes_it_shorter(order):
 @pytest.mark.parametrize("share", [1.0, 1.5])
 def test_out_of_reach_it_is_infinite(order, share):
     normal, offset, lower, upper = problem(share=share + 1e-5)
-    distance = hyperplane_distance(order, normal, offset, lower, upper)
+    distance = hyperplane.distance(THREATS[order], normal, offset, lower, upper)
     moving = np.any(normal * (upper - lower) != 0, axis=-1) & (offset > 0)
     np.testing.assert_array_equal(distance[moving], math.inf)
 
@@ -139,7 +141,7 @@ def test_a_constant_is_infinitely_far_from_zero_or_not_at_all(
     order, offset, expected
 ):
     flat = np.zeros((1, 1, 3), np.float32)
-    distance = hyperplane_distance(order, flat, [[offset]], -FAR, FAR)
+    distance = hyperplane.distance(THREATS[order], flat, [[offset]], -FAR, FAR)
     np.testing.assert_array_equal(distance, [[expected]])
 
 
@@ -152,7 +154,9 @@ def test_it_never_exceeds_the_exact_distance_by_a_single_bit(order):
     room = np.exp(3 * rng.normal(size=(3, 1, 200))).astype(np.float32)
     share = np.array([[0.1], [0.7], [0.9999]])
     offset = (share * (normal * room).sum(axis=-1)).astype(np.float32)
-    distance = hyperplane_distance(order, normal, offset, -room, 0 * room)
+    distance = hyperplane.distance(
+        THREATS[order], normal, offset, -room, 0 * room
+    )
     for k in range(3):
         gains = [Fraction(float(v)) for v in normal[k, 0]]
         rooms = [Fraction(float(v)) for v in room[k, 0]]
@@ -191,13 +195,15 @@ def _reach(order, gains, rooms, length):
 @pytest.mark.parametrize("order", [2.0, math.inf])
 def test_stopped_early_it_is_shorter(order, monkeypatch):
     arrays = problem()
-    exact = hyperplane_distance(order, *arrays).numpy()
-    time, found = module._time, []
+    exact = hyperplane.distance(THREATS[order], *arrays).numpy()
+    growth, found = water_filling._growth, []
     for steps in range(5):
         monkeypatch.setattr(
-            module, "_time", lambda *a, steps=steps: time(*a, steps=steps)
+            water_filling,
+            "_growth",
+            lambda *a, steps=steps: growth(*a, steps=steps),
         )
-        found.append(hyperplane_distance(order, *arrays).numpy())
+        found.append(hyperplane.distance(THREATS[order], *arrays).numpy())
         assert np.all(found[-1] <= exact)
     assert np.all(np.diff(found, axis=0) >= 0)
     assert np.mean(found[0] < 0.99 * exact) > 0.3
@@ -210,7 +216,7 @@ def test_its_gradient_is_that_of_finite_differences(order):
     normal, offset, *box = arrays
 
     def total(normal, offset):
-        found = hyperplane_distance(order, normal, offset, *box)
+        found = hyperplane.distance(THREATS[order], normal, offset, *box)
         return tf.reduce_sum(found[offset > 0])
 
     with tf.GradientTape() as tape:
@@ -236,7 +242,9 @@ def test_gradients_are_finite_where_there_is_no_distance(order):
     offset = tf.constant([[-1.0, 9.0, 0.0]])
     with tf.GradientTape() as tape:
         tape.watch([normal, offset])
-        found = hyperplane_distance(order, normal, offset, [-1.0], [1.0])
+        found = hyperplane.distance(
+            THREATS[order], normal, offset, [-1.0], [1.0]
+        )
         value = tf.reduce_sum(tf.nn.relu(1 - found))
     for slope in tape.gradient(value, [normal, offset]):
         assert np.all(np.isfinite(slope))
@@ -245,8 +253,9 @@ def test_gradients_are_finite_where_there_is_no_distance(order):
 @every_order
 def test_a_row_ignores_its_batch_mates(order):
     arrays = problem()
-    together = hyperplane_distance(order, *arrays)
-    backward = hyperplane_distance(order, *(a[::-1] for a in arrays))
+    traced = tf.function(lambda *a: hyperplane.distance(THREATS[order], *a))
+    together = traced(*arrays)
+    backward = hyperplane.distance(THREATS[order], *(a[::-1] for a in arrays))
     np.testing.assert_array_equal(backward[::-1], together)
-    alone = hyperplane_distance(order, *(a[7:8] for a in arrays))
+    alone = hyperplane.distance(THREATS[order], *(a[7:8] for a in arrays))
     np.testing.assert_allclose(alone[0], together[7], rtol=1e-6)

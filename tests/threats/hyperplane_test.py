@@ -3,14 +3,14 @@ import pytest
 import tensorflow as tf
 from scipy import optimize
 
-from tfrobust.attacks import hyperplane
+from tfrobust.threats import L1, L2, Linf, hyperplane
 
 pytestmark = pytest.mark.keras_free
 
-ORDERS = [1.0, 2.0, np.inf]
+THREATS = {1.0: L1(1.0), 2.0: L2(1.0), np.inf: Linf(0.5)}
 RNG = np.random.default_rng(4)
 
-every_order = pytest.mark.parametrize("order", ORDERS)
+every_order = pytest.mark.parametrize("order", list(THREATS))
 
 
 def problem(rows=60, features=7, fraction=None):
@@ -73,7 +73,7 @@ def check_reached(arrays, move):
 @every_order
 def test_the_move_reaches_the_hyperplane_and_none_is_shorter(order):
     arrays = problem()
-    move = hyperplane.shortest_move(order, *arrays).numpy()
+    move = hyperplane.shortest_move(THREATS[order], *arrays).numpy()
     check_reached(arrays, move)
     exact = [array.astype(np.float64) for array in arrays]
     least = [solved(order, *row) for row in zip(*exact, strict=True)]
@@ -96,7 +96,9 @@ def test_a_move_done_by_hand(order, expected):
     lower = np.array([[-1.0, -0.25, -1.0]], np.float32)
     upper = np.array([[1.0, 0.1, 1.0]], np.float32)
     offset = np.array([[2.0]], np.float32)
-    move = hyperplane.shortest_move(order, normal, offset, lower, upper)
+    move = hyperplane.shortest_move(
+        THREATS[order], normal, offset, lower, upper
+    )
     np.testing.assert_allclose(move[0], expected, rtol=1e-6)
 
 
@@ -105,7 +107,7 @@ def test_without_a_box_it_is_the_dual_norm(order):
     normal = RNG.normal(size=(5, 4)).astype(np.float32)
     offset = RNG.normal(size=(5, 1)).astype(np.float32)
     far = np.full((5, 4), 1e6, np.float32)
-    move = hyperplane.shortest_move(order, normal, offset, -far, far)
+    move = hyperplane.shortest_move(THREATS[order], normal, offset, -far, far)
     dual = {1.0: np.inf, 2.0: 2, np.inf: 1}[order]
     expected = np.abs(offset[:, 0]) / np.linalg.norm(normal, dual, axis=1)
     lengths = np.linalg.norm(move, order, axis=1)
@@ -115,7 +117,9 @@ def test_without_a_box_it_is_the_dual_norm(order):
 @every_order
 def test_out_of_reach_it_ends_in_the_nearest_corner(order):
     normal, offset, lower, upper = problem(fraction=1.5)
-    move = hyperplane.shortest_move(order, normal, offset, lower, upper)
+    move = hyperplane.shortest_move(
+        THREATS[order], normal, offset, lower, upper
+    )
     direction = np.sign(offset) * normal
     corner = np.where(direction > 0, upper, np.where(direction < 0, lower, 0))
     np.testing.assert_array_equal(move, corner)
@@ -127,7 +131,7 @@ def test_without_a_direction_or_a_distance_nothing_moves(order, normal, offset):
     normal = np.full((1, 3), normal, np.float32)
     offset = np.full((1, 1), offset, np.float32)
     box = -np.ones((1, 3), np.float32), np.ones((1, 3), np.float32)
-    move = hyperplane.shortest_move(order, normal, offset, *box)
+    move = hyperplane.shortest_move(THREATS[order], normal, offset, *box)
     np.testing.assert_array_equal(move, np.zeros((1, 3)))
 
 
@@ -136,8 +140,10 @@ def test_without_a_direction_or_a_distance_nothing_moves(order, normal, offset):
 def test_the_scale_of_the_gradient_does_not_matter(order, size):
     normal, offset, *box = problem()
     size = np.float32(size)
-    scaled = hyperplane.shortest_move(order, size * normal, size * offset, *box)
-    move = hyperplane.shortest_move(order, normal, offset, *box)
+    scaled = hyperplane.shortest_move(
+        THREATS[order], size * normal, size * offset, *box
+    )
+    move = hyperplane.shortest_move(THREATS[order], normal, offset, *box)
     np.testing.assert_allclose(scaled, move, atol=2e-5)
 
 
@@ -151,16 +157,20 @@ def test_large_rows_with_gains_and_rooms_of_all_sizes_are_reached(
     offset = fraction * (normal * upper).sum(axis=1, keepdims=True)
     arrays = normal, offset, 0 * upper, upper
     arrays = tuple(array.astype(np.float32) for array in arrays)
-    move = hyperplane.shortest_move(order, *arrays).numpy()
+    move = hyperplane.shortest_move(THREATS[order], *arrays).numpy()
     check_reached(arrays, move)
 
 
 @every_order
 def test_a_row_ignores_its_batch_mates(order):
     arrays = problem()
-    traced = tf.function(lambda *a: hyperplane.shortest_move(order, *a))
+    traced = tf.function(
+        lambda *a: hyperplane.shortest_move(THREATS[order], *a)
+    )
     together = traced(*map(tf.constant, arrays)).numpy()
-    backward = hyperplane.shortest_move(order, *(a[::-1] for a in arrays))
+    backward = hyperplane.shortest_move(
+        THREATS[order], *(a[::-1] for a in arrays)
+    )
     np.testing.assert_array_equal(backward[::-1], together)
-    alone = hyperplane.shortest_move(order, *(a[7:8] for a in arrays))
+    alone = hyperplane.shortest_move(THREATS[order], *(a[7:8] for a in arrays))
     np.testing.assert_allclose(alone[0], together[7], atol=1e-6)
