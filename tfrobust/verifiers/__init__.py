@@ -4,6 +4,7 @@ from tfrobust.bounds.activation import Activation
 from tfrobust.bounds.linear import Linear
 from tfrobust.bounds.lookup import register_rule
 from tfrobust.bounds.relaxation import Relaxation
+from tfrobust.decision import Decision
 from tfrobust.verifiers.alpha_crown import AlphaCROWN
 from tfrobust.verifiers.box_pictures import save_histogram, save_map
 from tfrobust.verifiers.branch_and_bound import Answer, BranchAndBound
@@ -33,6 +34,7 @@ __all__ = [
     "CertifiedBoxes",
     "CertifiedRadius",
     "Coverage",
+    "Decision",
     "FastLin",
     "Linear",
     "PolyhedralEnvelope",

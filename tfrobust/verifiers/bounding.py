@@ -1,6 +1,7 @@
 """What every verifier that bounds a traced network shares."""
 
 import abc
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -9,6 +10,8 @@ from tfrobust.adversary import Verifier
 from tfrobust.bounds.dense import Dense
 from tfrobust.graph import Trace
 from tfrobust.threats import Threat
+from tfrobust.types import Model
+from tfrobust.verifiers.coverage import coverage
 
 # From how many coefficients on, those of all values of the largest activation,
 # bounds aren't worked out op by op.
@@ -55,6 +58,12 @@ class Bounding(Verifier):
 
             return bounded.get_concrete_function(x, y)(x, y)
         return self._bounded(trace, x, y)
+
+    def cost(self, model: Model, shape: Sequence[int]) -> int | None:
+        found = coverage(model, self, shape)
+        if not found.complete:
+            raise NotImplementedError(" ".join(found.problems))
+        return found.bytes_per_example
 
     def _bounded(self, trace, x, y):
         y = checks.labels(y, trace.value)

@@ -8,10 +8,11 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.bounds.bounds import CHUNK
 from tfrobust.bounds.lookup import problem
 from tfrobust.bounds.rules import RULES
 from tfrobust.graph import Trace
-from tfrobust.verifiers.subproblems import compiled
+from tfrobust.tracing import compiled
 
 # Tensors of the largest size that a kernel and its neighbours hold at once.
 _ALIVE = 4
@@ -113,7 +114,7 @@ def coverage(model, verifier=None, shape=None):
         widest = max(node.size for node in nodes)
         margins = compiled(
             lambda x, y: verifier.margins(model, x, y),
-            [1, *shape],
+            tf.TensorSpec([1, *shape]),
             tf.TensorSpec([1], tf.int64),
         )
         graph = margins.get_concrete_function().graph
@@ -136,6 +137,8 @@ def _bytes(graph, widest):
         for output in op.outputs:
             if output.shape.rank is not None:
                 # How many functions are open is known only when it runs.
-                lengths = [n or 2 * widest for n in output.shape.as_list()]
-                sizes.append(int(np.prod(lengths)) * output.dtype.size)
+                known = int(np.prod([n or 1 for n in output.shape.as_list()]))
+                opened = 2 * widest * output.shape.as_list().count(None)
+                count = min(known * max(1, opened), max(known, CHUNK))
+                sizes.append(count * output.dtype.size)
     return sum(sorted(sizes)[-_ALIVE:])
