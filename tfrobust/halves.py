@@ -5,10 +5,25 @@ cores and waits for the slowest share; small ones it doesn't share at all. The
 cores that one half leaves idle work on the other.
 """
 
+import contextlib
+import threading
+
 import tensorflow as tf
 
 # A half of a smaller batch may take longer than half of its time.
 LEAST = 128
+_scope = threading.local()
+
+
+@contextlib.contextmanager
+def of_batches(largest):
+    """A scope in which no batch is larger, so that small ones stay whole."""
+    outer = getattr(_scope, "largest", LEAST)
+    _scope.largest = largest
+    try:
+        yield
+    finally:
+        _scope.largest = outer
 
 
 def in_halves(run, threat, x, *inputs):
@@ -26,6 +41,7 @@ def in_halves(run, threat, x, *inputs):
     size = x.shape[0]
     if (
         tf.executing_eagerly()
+        or getattr(_scope, "largest", LEAST) < LEAST
         or tf.config.list_physical_devices("GPU")
         or (size is not None and (size < LEAST or size % 2 == 1))
     ):

@@ -8,7 +8,6 @@ import tensorflow as tf
 
 import tfrobust as tfr
 from tfrobust.backend import keras
-from tfrobust.evaluation.prover import Prover
 from tfrobust.evaluation.runner import Runner
 
 THREAT = tfr.threats.Linf(0.1)
@@ -113,11 +112,11 @@ def test_a_run_goes_on_where_it_was_interrupted(problem, tmp_path, monkeypatch):
             certify(problem, tfr.verifiers.CROWN(THREAT), state=state)
     assert state.exists()
     # What was known is not run again.
-    monkeypatch.setattr(Runner, "__call__", None)
+    monkeypatch.setattr(Runner, "_attacked", None)
     report = certify(problem, tfr.verifiers.CROWN(THREAT), state=state)
     assert verdicts(report) == EXPECTED
     # Nor does a smaller batch of bounds.
-    monkeypatch.setattr(Prover, "_bounded", None)
+    monkeypatch.setattr(Runner, "__call__", None)
     again = certify(
         problem, tfr.verifiers.CROWN(THREAT), state=state, memory=2_000
     )
