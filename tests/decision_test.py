@@ -101,7 +101,7 @@ def test_bounds_cost_more_the_wider_the_network_is():
     assert cost(search, 16) == cost(alpha, 16)
 
 
-def test_ten_classes_of_a_wide_network_fit_into_the_usual_memory():
+def test_ten_classes_of_a_wide_network_take_megabytes():
     network = keras.Sequential(
         [
             keras.Input((28, 28, 1)),
@@ -110,7 +110,7 @@ def test_ten_classes_of_a_wide_network_fit_into_the_usual_memory():
             keras.layers.Dense(10),
         ]
     )
-    assert tfr.verifiers.AlphaCROWN(THREAT).cost(network, (28, 28, 1)) < 2**28
+    assert tfr.verifiers.AlphaCROWN(THREAT).cost(network, (28, 28, 1)) < 2**24
 
 
 def test_what_has_no_rule_costs_nothing_but_a_sentence():

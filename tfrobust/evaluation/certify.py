@@ -98,20 +98,19 @@ def _stages(memory, run):
     """The attack, and each verifier on what is still unknown."""
     (name, attack), *verifiers = run.adversaries.items()
     stages = [run.stage(name, attack, run.clean.right)]
+    # The first verifier also bounds what the attack fooled: a certificate there
+    # would show that one of both is wrong.
+    needed = run.clean.right
     for name, verifier in verifiers:
-        # The first also bounds what the attack fooled: a certificate there
-        # would show that one of both is wrong.
-        needed = run.clean.right
-        if len(stages) > 1:
-            before = run.clean, *stages
-
-            def needed(index, before=before):
-                return _verdict(index, *before) == UNKNOWN
-
         stages.append(run.stage(name, verifier, needed, memory=memory))
+        needed = functools.partial(_unknown, (run.clean, *stages))
     # What can't be bounded is refused before anything runs.
     _ = stages[1].runner.size
     return stages
+
+
+def _unknown(stages, index):
+    return _verdict(index, *stages) == UNKNOWN
 
 
 def _verdict(index, clean, attack, *verifiers):

@@ -11,6 +11,7 @@ from tfrobust import halves, losses
 from tfrobust.adversary import Verifier
 from tfrobust.evaluation.counter import Counter
 from tfrobust.tracing import compiled
+from tfrobust.verifiers.coverage import bytes_of
 
 # The most examples that are bounded at once, however large the memory is.
 _MOST = 256
@@ -38,7 +39,6 @@ class Runner:
         self._network, self._model = model, Counter(model)
         self._shape = tuple(shape)
         self._largest, self._memory = largest, memory
-        self._function = None
 
     def __call__(self, x, y, epsilon=None):
         """Returns NumPy arrays by name: see the keys in `_attacked`.
@@ -46,12 +46,11 @@ class Runner:
         Of a verifier: whether examples are `correct` for certain or
         `falsified`, and the `margin`, NaN unless `finite`.
         """
+        function = self._function  # What it takes to trace is not counted.
         begin = time.perf_counter()
-        if self._function is None:
-            self._function = self._traced()
         if epsilon is None:
             epsilon = self.adversary.threat.epsilon if self.adversary else 0.0
-        answer = self._function(
+        answer = function(
             tf.cast(x, tf.float32),
             tf.cast(y, tf.int64),
             tf.cast(epsilon, tf.float32),
@@ -76,7 +75,7 @@ class Runner:
         if not isinstance(verifier, Verifier):
             return size
         if self._memory is not None:
-            bytes_each = verifier.cost(self._network, self._shape) or 0
+            bytes_each = self._bytes_each()
             if bytes_each > self._memory:
                 raise ValueError(
                     "`memory` must allow one example, for which "
@@ -92,7 +91,15 @@ class Runner:
             self.adversary = verifier.replace(batch_size=size)
         return 1
 
-    def _traced(self):
+    def _bytes_each(self):
+        """What an example takes: as its graph says, or else the verifier."""
+        if hasattr(self._function, "graph"):
+            return bytes_of(self._function.graph)
+        return self.adversary.cost(self._network, self._shape) or 0
+
+    @functools.cached_property
+    def _function(self):
+        """The answer as a graph, or as Python if it can't be one."""
         proves = isinstance(self.adversary, Verifier)
         answer = self._decided if proves else self._attacked
         function = compiled(

@@ -1,6 +1,6 @@
 """Exporting a model to LiteRT (TensorFlow Lite), for phones and boards."""
 
-import contextlib
+import os
 import pathlib
 import re
 import tempfile
@@ -10,10 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import backend, files
+from tfrobust.adversary import Attack
+from tfrobust.averaging import network_of
 from tfrobust.backend import keras
 from tfrobust.compression.cloning import clone
 from tfrobust.compression.tfmot import is_quantized
 from tfrobust.evaluation.litert import LiteRT
+from tfrobust.evaluation.report import Report
 from tfrobust.exporting import card
 from tfrobust.exporting.attacked import attacked
 from tfrobust.exporting.comparison import check_equal, probes
@@ -25,7 +28,7 @@ from tfrobust.exporting.problem import (
     stock,
 )
 from tfrobust.exporting.served_network import ServedNetwork
-from tfrobust.model import RobustModel
+from tfrobust.types import TensorLike
 
 # How far logits may move, as a fraction of the largest: 8 bits for every
 # activation of many layers, or the 11 bits of float16 for every weight.
@@ -34,15 +37,15 @@ COMPARED = 64  # Of the calibration, how many inputs are compared.
 
 
 def export_litert(
-    model,
-    path,
-    format="int8_sparse",
-    calibration=None,
-    input_name="image",
-    data=None,
-    attack=None,
-    report=None,
-):
+    model: keras.Model,
+    path: str | os.PathLike,
+    format: str = "int8_sparse",
+    calibration: np.ndarray | tf.Tensor | None = None,
+    input_name: str = "image",
+    data: tuple[TensorLike, TensorLike] | tf.data.Dataset | None = None,
+    attack: Attack | None = None,
+    report: Report | None = None,
+) -> pathlib.Path:
     """Writes a LiteRT file that needs neither tfrobust nor TensorFlow to run.
 
     Its signature `serving_default` takes `input_name`, shape `[batch, ...]`,
@@ -80,28 +83,28 @@ def export_litert(
     """
     path = pathlib.Path(path)
     _check(path, format, calibration)
-    weights = contextlib.nullcontext()
-    if isinstance(model, RobustModel):
-        model, weights = model.network, model.averaged()
-    backend.check_network(model)
-    check_report(report)
-    spec = input_spec(model, input_name)
-    attack, data = resolved(model, spec, None, data, attack)
-    if calibration is not None:
-        calibration = _calibration(calibration, spec, attack)
-    with weights, files.new_file(path, overwrite=False) as new:
-        network = stock(model)
-        new.write_bytes(_converted(network, spec, format, calibration))
-        x = probes(spec) if calibration is None else calibration[:COMPARED]
-        copy, logits = _loaded(new, x, format)
-        tolerance, found = FORMATS[format], None
-        check_equal("logits", logits, model(x, training=False), tolerance)
-        if data is not None:
-            clean, worst = attacked(copy, model, attack, data, model, tolerance)
-            found = card.accuracies(clean, worst, attack)
-        about = card.of_file(new, network, format, found, report)
-        card.write(files.card_of(new), about)
-    return path
+    with network_of(model) as model:
+        backend.check_network(model)
+        check_report(report)
+        spec = input_spec(model, input_name)
+        attack, data = resolved(model, spec, None, data, attack)
+        if calibration is not None:
+            calibration = _calibration(calibration, spec, attack)
+        with files.new_file(path, overwrite=False) as new:
+            network = stock(model)
+            new.write_bytes(_converted(network, spec, format, calibration))
+            x = probes(spec) if calibration is None else calibration[:COMPARED]
+            copy, logits = _loaded(new, x, format)
+            tolerance, found = FORMATS[format], None
+            check_equal("logits", logits, model(x, training=False), tolerance)
+            if data is not None:
+                clean, worst = attacked(
+                    copy, model, attack, data, model, tolerance
+                )
+                found = card.accuracies(clean, worst, attack)
+            about = card.of_file(new, network, format, found, report)
+            card.write(files.card_of(new), about)
+        return path
 
 
 def _converted(network, spec, format, calibration):

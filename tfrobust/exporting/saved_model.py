@@ -1,12 +1,16 @@
 """Exporting a model to TensorFlow Serving."""
 
-import contextlib
+import os
 import pathlib
 
 import numpy as np
 import tensorflow as tf
 
 from tfrobust import backend, files
+from tfrobust.adversary import Attack, Verifier
+from tfrobust.averaging import network_of
+from tfrobust.backend import keras
+from tfrobust.evaluation.report import Report
 from tfrobust.exporting import card, server_files, warm_up
 from tfrobust.exporting.problem import (
     check_report,
@@ -16,20 +20,20 @@ from tfrobust.exporting.problem import (
 )
 from tfrobust.exporting.reloaded import check_reloaded
 from tfrobust.exporting.served_network import ServedNetwork
-from tfrobust.model import RobustModel
+from tfrobust.types import TensorLike
 
 
 def export(
-    model,
-    base_path,
-    version=None,
-    input_name="image",
-    packed=True,
-    certify=None,
-    data=None,
-    attack=None,
-    report=None,
-):
+    model: keras.Model,
+    base_path: str | os.PathLike,
+    version: int | str | None = None,
+    input_name: str = "image",
+    packed: bool = True,
+    certify: Verifier | None = None,
+    data: tuple[TensorLike, TensorLike] | tf.data.Dataset | None = None,
+    attack: Attack | None = None,
+    report: Report | None = None,
+) -> pathlib.Path:
     """Writes a SavedModel that needs neither tfrobust nor Keras to run.
 
     The signature `serving_default` takes `input_name`, shape `[batch, ...]`,
@@ -85,29 +89,29 @@ def export(
     Example:
         `tfr.export(model, "served", certify=tfr.verifiers.CROWN(threat))`
     """
-    weights = contextlib.nullcontext()
-    if isinstance(model, RobustModel):
-        model, weights = model.network, model.averaged()
-    backend.check_network(model)
-    check_report(report)
-    spec = input_spec(model, input_name)
-    attack, data = resolved(model, spec, certify, data, attack)
-    path = _version_folder(pathlib.Path(base_path), version)
-    with weights, files.new_folder(path) as new:
-        network = stock(model)
-        served = ServedNetwork(network, spec, packed, certify)
-        signatures = served.signatures()
-        tf.saved_model.save(served, str(new), signatures)
-        found = check_reloaded(new, model, spec, certify, data, attack)
-        example = np.zeros([1, *(n or 32 for n in spec.shape[1:])], np.float32)
-        if certify is not None:
-            example += np.clip(0.0, certify.threat.low, certify.threat.high)
-        requests = {name: {input_name: example} for name in signatures}
-        warm_up.write(new / "assets.extra", path.parent.name, requests)
-        about = card.of_folder(new, network, served, certify, found, report)
-        card.write(files.card_of(new), about)
-    server_files.write(path.parent)
-    return path
+    with network_of(model) as model:
+        backend.check_network(model)
+        check_report(report)
+        spec = input_spec(model, input_name)
+        attack, data = resolved(model, spec, certify, data, attack)
+        path = _version_folder(pathlib.Path(base_path), version)
+        with files.new_folder(path) as new:
+            network = stock(model)
+            served = ServedNetwork(network, spec, packed, certify)
+            signatures = served.signatures()
+            tf.saved_model.save(served, str(new), signatures)
+            found = check_reloaded(new, model, spec, certify, data, attack)
+            example = np.zeros(
+                [1, *(n or 32 for n in spec.shape[1:])], np.float32
+            )
+            if certify is not None:
+                example += np.clip(0.0, certify.threat.low, certify.threat.high)
+            requests = {name: {input_name: example} for name in signatures}
+            warm_up.write(new / "assets.extra", path.parent.name, requests)
+            about = card.of_folder(new, network, served, certify, found, report)
+            card.write(files.card_of(new), about)
+        server_files.write(path.parent)
+        return path
 
 
 def _version_folder(base_path, version):

@@ -8,7 +8,6 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.bounds.bounds import CHUNK
 from tfrobust.bounds.lookup import problem
 from tfrobust.bounds.rules import RULES
 from tfrobust.graph import Trace
@@ -111,14 +110,13 @@ def coverage(model, verifier=None, shape=None):
         neurons += 0 if missing or rule == "linear" else node.size
     found = Coverage(rows, problems, neurons)
     if verifier is not None and found.complete:
-        widest = max(node.size for node in nodes)
         margins = compiled(
             lambda x, y: verifier.margins(model, x, y),
             tf.TensorSpec([1, *shape]),
             tf.TensorSpec([1], tf.int64),
         )
         graph = margins.get_concrete_function().graph
-        found.bytes_per_example = _bytes(graph, widest)
+        found.bytes_per_example = bytes_of(graph)
         found.bound_one = lambda: margins(
             tf.fill([1, *shape], tf.cast(verifier.threat.low, tf.float32)),
             tf.zeros([1], tf.int64),
@@ -130,15 +128,17 @@ def _named(rule):
     return "linear" if rule.linear else type(rule).__name__.lower()
 
 
-def _bytes(graph, widest):
-    """What the largest tensors of a graph take."""
-    sizes = []
-    for op in graph.get_operations():
-        for output in op.outputs:
-            if output.shape.rank is not None:
-                # How many functions are open is known only when it runs.
-                known = int(np.prod([n or 1 for n in output.shape.as_list()]))
-                opened = 2 * widest * output.shape.as_list().count(None)
-                count = min(known * max(1, opened), max(known, CHUNK))
-                sizes.append(count * output.dtype.size)
+def bytes_of(graph: tf.Graph) -> int:
+    """What the largest tensors of a verifier's graph take for one example.
+
+    Lengths that aren't known count as 1, be it of the batch or of the functions
+    that are open at once, which loops hold in pieces of fixed size.
+    """
+    sizes = [
+        int(np.prod([n or 1 for n in output.shape.as_list()]))
+        * output.dtype.size
+        for op in graph.get_operations()
+        for output in op.outputs
+        if output.shape.rank is not None
+    ]
     return sum(sorted(sizes)[-_ALIVE:])
