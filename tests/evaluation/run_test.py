@@ -10,6 +10,7 @@ import tensorflow as tf
 import tfrobust as tfr
 from tfrobust.backend import keras
 from tfrobust.evaluation import run as run_module
+from tfrobust.evaluation.counter import Counter
 from tfrobust.evaluation.network import Network
 from tfrobust.evaluation.runner import Runner
 from tfrobust.evaluation.state import State
@@ -253,3 +254,17 @@ def test_a_small_memory_shrinks_the_batches_of_branch_and_bound(network):
         assert runner.adversary.batch_size == expected
     with pytest.raises(ValueError, match="BranchAndBound takes about"):
         _ = Runner(network, search, (2,), memory=1).size
+
+
+def test_a_counter_collected_while_a_graph_is_made_adds_no_op_to_it():
+    held = [Counter(lambda x, training=False: x)]
+
+    def collecting(x):
+        held.clear()
+        gc.collect()
+        return x + 1.0
+
+    made = tf.function(collecting, autograph=False)
+    graph = made.get_concrete_function(tf.TensorSpec([1])).graph
+    kinds = [op.type for op in graph.get_operations()]
+    assert not held and "DestroyResourceOp" not in kinds
