@@ -5,7 +5,9 @@ cores and waits for the slowest share; small ones it doesn't share at all. The
 cores that one half leaves idle work on the other.
 """
 
-from collections.abc import Callable
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -15,6 +17,18 @@ from tfrobust.gathering import gathered
 
 # A half of a smaller batch may take longer than half of its time.
 LEAST = 128
+_scope = threading.local()
+
+
+@contextlib.contextmanager
+def of_batches(largest: int) -> Iterator[None]:
+    """A scope in which no batch is larger, so that small ones stay whole."""
+    outer = getattr(_scope, "largest", LEAST)
+    _scope.largest = largest
+    try:
+        yield
+    finally:
+        _scope.largest = outer
 
 
 def in_halves(
@@ -37,6 +51,7 @@ def in_halves(
     size = x.shape[0]
     if (
         tf.executing_eagerly()
+        or getattr(_scope, "largest", LEAST) < LEAST
         or tf.config.list_physical_devices("GPU")
         or (size is not None and (size < LEAST or size % 2 == 1))
     ):

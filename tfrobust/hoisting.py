@@ -19,10 +19,10 @@ _active = threading.local()  # Replicas are traced in threads of their own.
 
 
 @contextlib.contextmanager
-def fixed_weights() -> Iterator[None]:
-    """A scope in which no weight changes."""
-    with _scope("weights"):
-        yield
+def fixed_weights() -> Iterator["Kept"]:
+    """A scope in which no weight changes; gives what is kept in it."""
+    with _scope("weights") as kept:
+        yield kept
 
 
 @contextlib.contextmanager
@@ -60,9 +60,10 @@ def at_first_call(
 @contextlib.contextmanager
 def _scope(kind):
     outer = getattr(_active, kind, None)
-    setattr(_active, kind, Kept())
+    kept = Kept()
+    setattr(_active, kind, kept)
     try:
-        yield
+        yield kept
     finally:
         setattr(_active, kind, outer)
 

@@ -8,7 +8,6 @@ import tensorflow as tf
 
 import tfrobust as tfr
 from tfrobust.backend import keras
-from tfrobust.evaluation.prover import Prover
 from tfrobust.evaluation.runner import Runner
 
 THREAT = tfr.threats.Linf(0.1)
@@ -98,26 +97,24 @@ def test_a_savedmodel_on_disk_gives_the_same_verdicts(problem, tmp_path):
 
 def test_a_run_goes_on_where_it_was_interrupted(problem, tmp_path, monkeypatch):
     state = tmp_path / "state.npz"
-    calls = []
-    margins = tfr.verifiers.CROWN.margins
+    call = Runner.__call__
 
-    def interrupted(self, model, x, y):
-        calls.append(x)
-        if len(calls) == 2:  # After the estimate of memory.
+    def interrupted(self, *arguments):
+        if isinstance(self.adversary, tfr.Verifier):
             raise KeyboardInterrupt
-        return margins(self, model, x, y)
+        return call(self, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(tfr.verifiers.CROWN, "margins", interrupted)
+        patch.setattr(Runner, "__call__", interrupted)
         with pytest.raises(KeyboardInterrupt):
             certify(problem, tfr.verifiers.CROWN(THREAT), state=state)
     assert state.exists()
     # What was known is not run again.
-    monkeypatch.setattr(Runner, "__call__", None)
+    monkeypatch.setattr(Runner, "_attacked", None)
     report = certify(problem, tfr.verifiers.CROWN(THREAT), state=state)
     assert verdicts(report) == EXPECTED
     # Nor does a smaller batch of bounds.
-    monkeypatch.setattr(Prover, "_bounded", None)
+    monkeypatch.setattr(Runner, "__call__", None)
     again = certify(
         problem, tfr.verifiers.CROWN(THREAT), state=state, memory=2_000
     )

@@ -50,6 +50,11 @@ def batches(data, batch_size):
     return _pairs(parts), len(starts)
 
 
+def most(data):
+    """The most examples that a batch may have; of a dataset nobody knows."""
+    return sys.maxsize if isinstance(data, tf.data.Dataset) else len(data[0])
+
+
 def arrays(data):
     """All of the data as one pair of arrays."""
     parts, _ = batches(data, sys.maxsize)

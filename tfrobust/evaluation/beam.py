@@ -2,10 +2,12 @@
 
 import json
 import multiprocessing
+import os
 import pathlib
 import pickle
 import tempfile
 import uuid
+from collections.abc import Callable, Sequence
 from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
@@ -22,14 +24,14 @@ ATTEMPTS = 3
 
 
 def sharded(
-    function,
-    problem,
-    folder=None,
-    shard_size=1024,
-    state=None,
-    flags=(),
-    **options,
-):
+    function: Callable[..., Report],
+    problem: Callable[[], tuple[Any, ...]],
+    folder: str | None = None,
+    shard_size: int = 1024,
+    state: str | os.PathLike | None = None,
+    flags: Sequence[str] = (),
+    **options: Any,
+) -> Report:
     """Runs `tfr.evaluate` or `tfr.certify` on many workers.
 
     The verdicts are those of one process, since no example's depends on

@@ -1,38 +1,41 @@
 """Certifying a model over a whole dataset."""
 
-import numpy as np
+import functools
+import os
+from collections.abc import Mapping, Sequence
 
-from tfrobust.adversary import Verifier, named
+import numpy as np
+import tensorflow as tf
+
+from tfrobust.adversary import Attack, Verifier, named
 from tfrobust.attacks import PGD
-from tfrobust.backend import keras
+from tfrobust.decision import CERTIFIED, FALSIFIED, UNKNOWN
 from tfrobust.evaluation import diagnostics
-from tfrobust.evaluation.adversaries import check, surrogates
-from tfrobust.evaluation.batches import check_pair, labelled
+from tfrobust.evaluation.adversaries import check
+from tfrobust.evaluation.batches import batches, most
 from tfrobust.evaluation.identity import identity
-from tfrobust.evaluation.judged import judged
+from tfrobust.evaluation.network import callable_of
 from tfrobust.evaluation.provenance import Provenance
-from tfrobust.evaluation.prover import Prover
 from tfrobust.evaluation.report import Report, Row
-from tfrobust.evaluation.runner import Runner
-from tfrobust.evaluation.stage import Stage
+from tfrobust.evaluation.run import Run
 from tfrobust.evaluation.state import State
 from tfrobust.evaluation.usefulness import counted, of_answers
+from tfrobust.types import Model, TensorLike
 
-CERTIFIED, FALSIFIED, UNKNOWN = "certified", "falsified", "unknown"
-BATCH = 128
+BATCH = 256
 
 
 def certify(
-    model,
-    data,
-    verifiers,
-    attack=None,
-    memory=2**30,
-    state=None,
-    name=None,
-    dataset=None,
-    verbose=1,
-):
+    model: Model | str | os.PathLike,
+    data: tuple[TensorLike, TensorLike] | tf.data.Dataset,
+    verifiers: Mapping[str, Verifier] | Sequence[Verifier] | Verifier,
+    attack: Attack | None = None,
+    memory: int = 2**30,
+    state: str | os.PathLike | None = None,
+    name: str | None = None,
+    dataset: str | None = None,
+    verbose: int = 1,
+) -> Report:
     """Proves what can be proven of a model's robustness, example by example.
 
     An attack first looks for counterexamples; a prediction that is wrong
@@ -52,7 +55,7 @@ def certify(
         attack: The `Attack`, of the same threat; None takes PGD on the
             margin, 40 steps, twice.
         memory: How many bytes a batch of bounds may take; batches are as
-            large as the estimate of `verifiers.coverage` allows.
+            large as each verifier's `cost` allows.
         state: A file in which to keep verdicts while it runs, so that a run
             that was killed goes on from there; None keeps none.
         name: Name of the model in the report.
@@ -67,111 +70,93 @@ def certify(
     Raises:
         NotImplementedError: If an op of the network has no rule.
         TypeError: As `evaluate`.
-        ValueError: If an argument isn't as expected, one example exceeds the
-            memory, or `state` belongs to another run.
+        ValueError: If an argument isn't as expected, or `state` belongs to
+            another run. If one example exceeds the memory; of a verifier after
+            the first when its turn comes, and with `state` and more memory the
+            run goes on from there.
 
     Example:
         `tfr.certify(model, (x, y), tfr.verifiers.ladder(threat))`
     """
-    check_pair(data)
+    parts, total = batches(data, BATCH)
     adversaries = _checked(attack, verifiers)
-    network, weights = judged(model)
-    with weights:
-        x, y = labelled(data, _threat(adversaries), network)
+    with callable_of(model) as network:
         source = Provenance(network, name, dataset)
-        source.add(x, y)
-        known = State(state, ["certify", source.weights(), adversaries])
-        known.check_data(np.arange(len(x)), x, y)
-        others = surrogates(adversaries.values())
-        known.check_models([network, *others], x[:4])
-        run = _Run(network, adversaries, x, y, memory, known)
-        return run.report(source, verbose)
-
-
-class _Run:
-    """The stages of one certification: clean, attack, each verifier."""
-
-    def __init__(self, network, adversaries, x, y, memory, state):
-        shape, self.x, self.y = x.shape[1:], x, y
-        self.classes = network(x[:1], training=False).shape[-1]
-        attack, *verifiers = adversaries.items()
-        self.clean, self.attacked = (
-            Stage(name, Runner(network, adversary, shape), state)
-            for name, adversary in (("clean", None), attack)
+        run = Run(
+            network,
+            adversaries,
+            source,
+            State(state, ["certify", source.weights(), adversaries]),
+            functools.partial(_stages, memory),
+            largest=most(data),
         )
-        self.provers = [
-            Prover(name, verifier, network, shape, memory, state)
-            for name, verifier in verifiers
-        ]
-
-    def report(self, source, verbose):
-        count = len(self.x)
-        everything = np.arange(count)
-        clean = self._right(self.clean, everything, verbose)
-        standing = np.flatnonzero(clean)
-        survived = np.zeros(count, bool)
-        survived[standing] = self._right(self.attacked, standing, verbose)
-        rows = [
-            stage.row(count, clean) for stage in (self.clean, self.attacked)
-        ]
-        # A point outside of the threat shows nothing.
-        inside = np.ones(count, bool)
-        inside[standing] = self.attacked.inside(standing)
-        verdict = np.full(count, UNKNOWN, dtype="<U9")
-        verdict[~clean | (~survived & inside)] = FALSIFIED
-        margin = np.full(count, -np.inf, np.float32)
-        contradicted = 0
-        for prover in self.provers:
-            # The first also bounds what the attack fooled: a certificate there
-            # would show that one of both is wrong.
-            first = prover is self.provers[0]
-            todo = standing if first else np.flatnonzero(verdict == UNKNOWN)
-            least, wrong = self._bounded(prover, todo, verbose)
-            margin[todo] = np.maximum(margin[todo], least)
-            contradicted += int(np.sum(verdict[todo[least > 0]] == FALSIFIED))
-            verdict[todo[wrong]] = FALSIFIED
-            proven = todo[least > 0]
-            verdict[proven[verdict[proven] == UNKNOWN]] = CERTIFIED
-            rows.append(prover.row(verdict == CERTIFIED))
-        classes = counted(self.y, self.clean.predicted(count), self.classes)
-        checked = [
-            *of_answers(rows[0], classes),
-            *diagnostics.of_certificates(rows, inside, contradicted),
-        ]
-        worst = Row("worst case", verdict == CERTIFIED)
-        worst.epsilon = rows[-1].epsilon
-        certificates = {
-            "verdict": verdict.tolist(),
-            "margin": [float(m) if np.isfinite(m) else None for m in margin],
-        }
-        info = source.info(count)
-        return Report(
-            [*rows, worst], {}, checked, {}, info, certificates, classes
-        )
-
-    def _right(self, stage, index, verbose):
-        def run(part):
-            return (stage(self.x[part], self.y[part], part),)
-
-        return _in_parts(run, index, BATCH, verbose)[0].astype(bool)
-
-    def _bounded(self, prover, index, verbose):
-        def run(part):
-            return prover(self.x[part], self.y[part], part)
-
-        least, wrong = _in_parts(run, index, prover.batch_size, verbose)
-        return least, wrong.astype(bool)
+        run.over(parts, total, verbose)
+        return _report(run)
 
 
-def _in_parts(run, index, size, verbose):
-    """Runs on some examples at a time, with a progress bar."""
-    starts = range(0, len(index), size)
-    bar = keras.utils.Progbar(len(starts), verbose=verbose)
-    parts = [(np.zeros(0), np.zeros(0))]
-    for begin in starts:
-        parts.append(run(index[begin : begin + size]))
-        bar.add(1)
-    return [np.concatenate(some) for some in zip(*parts, strict=False)]
+def _stages(memory, run):
+    """The attack, and each verifier on what is still unknown."""
+    (name, attack), *verifiers = run.adversaries.items()
+    stages = [run.stage(name, attack, run.clean.right)]
+    # The first verifier also bounds what the attack fooled: a certificate there
+    # would show that one of both is wrong.
+    needed = run.clean.right
+    for name, verifier in verifiers:
+        stages.append(run.stage(name, verifier, needed, memory=memory))
+        needed = functools.partial(_unknown, (run.clean, *stages))
+    # What can't be bounded is refused before anything runs.
+    _ = stages[1].runner.size
+    return stages
+
+
+def _unknown(stages, index):
+    return _verdict(index, *stages) == UNKNOWN
+
+
+def _verdict(index, clean, attack, *verifiers):
+    """What is known of each example, by the answers of these stages."""
+    verdict = np.full(len(index), UNKNOWN, dtype="<U9")
+    clean, survived = clean.right(index), attack.right(index)
+    # A point outside of the threat shows nothing.
+    inside = attack.take("inside", index, bool)
+    verdict[~clean | (~survived & inside)] = FALSIFIED
+    for verifier in verifiers:
+        verdict[verifier.take("falsified", index, bool)] = FALSIFIED
+        proven = verifier.right(index)
+        verdict[proven & (verdict == UNKNOWN)] = CERTIFIED
+    return verdict
+
+
+def _report(run):
+    index, (clean, attack, *verifiers) = np.arange(run.count), run.stages
+    right = clean.right(index)
+    rows = [clean.row(run.count), attack.row(run.count, right)]
+    margin = np.full(run.count, -np.inf, np.float32)
+    fooled = _verdict(index, clean, attack) == FALSIFIED
+    contradicted = 0
+    for number, verifier in enumerate(verifiers, 1):
+        row = verifier.row(run.count)
+        contradicted += int(np.sum(row.correct & fooled))
+        bounded = verifier.known(index) & verifier.take("finite", index, bool)
+        least = np.where(bounded, verifier.take("margin", index), -np.inf)
+        margin = np.maximum(margin, least)
+        verdict = _verdict(index, clean, attack, *verifiers[:number])
+        row.correct = verdict == CERTIFIED
+        rows.append(row)
+    classes = counted(run.labels(), run.predicted(), run.classes)
+    outside = right & ~attack.take("inside", index, bool)
+    checked = [
+        *of_answers(rows[0], classes),
+        *diagnostics.of_certificates(rows, ~outside, contradicted),
+    ]
+    worst = Row("worst case", verdict == CERTIFIED)
+    worst.epsilon = rows[-1].epsilon
+    certificates = {
+        "verdict": verdict.tolist(),
+        "margin": [float(m) if np.isfinite(m) else None for m in margin],
+    }
+    info = run.source.info(run.count)
+    return Report([*rows, worst], {}, checked, {}, info, certificates, classes)
 
 
 def _checked(attack, verifiers):

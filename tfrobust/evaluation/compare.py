@@ -1,12 +1,16 @@
 """Comparing models by the reports on them."""
 
 import os
+from collections.abc import Mapping, Sequence
 
 from tfrobust.evaluation.comparison import Comparison
 from tfrobust.evaluation.report import Report
 
 
-def compare(reports):
+def compare(
+    reports: Mapping[str, Report | str | os.PathLike]
+    | Sequence[Report | str | os.PathLike],
+) -> Comparison:
     """Puts the reports on several models side by side.
 
     What wasn't alike among the evaluations is said in the table: the data,
@@ -27,9 +31,11 @@ def compare(reports):
     Example:
         `tfr.compare({"plain": report, "robust": "runs/robust/report"})`
     """
-    named = isinstance(reports, dict)
-    loaded = [_loaded(r) for r in (reports.values() if named else reports)]
-    names = list(reports) if named else [r.info["name"] for r in loaded]
+    if isinstance(reports, Mapping):
+        names, loaded = [*reports], [*map(_loaded, reports.values())]
+    else:
+        loaded = [_loaded(report) for report in reports]
+        names = [report.info["name"] for report in loaded]
     if not loaded:
         raise ValueError("`reports` must hold at least one report.")
     if len(set(names)) < len(names):

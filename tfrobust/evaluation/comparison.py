@@ -3,7 +3,9 @@
 import dataclasses
 import html
 import json
+import os
 import string
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +37,7 @@ class Comparison:
     reports: dict[str, Report]
 
     @property
-    def notes(self):
+    def notes(self) -> list[str]:
         """Why accuracies must not be ranked as they are, in sentences."""
         found = []
         for what in ("dataset", "data", "examples", "threat"):
@@ -67,11 +69,11 @@ class Comparison:
         ]
         return found
 
-    def cells(self):
+    def cells(self) -> dict[str, dict[str, str]]:
         """The table as texts: for each model, a dictionary by column."""
         return {name: self._cells(name) for name in self.reports}
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """The comparison as JSON holds it."""
         return {
             "notes": self.notes,
@@ -92,7 +94,7 @@ class Comparison:
             },
         }
 
-    def to_markdown(self):
+    def to_markdown(self) -> str:
         """The table and the notes as Markdown."""
         cells = list(self.cells().values())
         lines = markdown.table([list(cells[0]), *(r.values() for r in cells)])
@@ -100,7 +102,7 @@ class Comparison:
             lines += ["", *markdown.bullets(self.notes)]
         return "\n".join(lines) + "\n"
 
-    def to_html(self):
+    def to_html(self) -> str:
         """The table, the notes and the curves as a page."""
         curves = {
             name: curve
@@ -120,7 +122,7 @@ class Comparison:
     def __str__(self):
         return self.to_markdown()
 
-    def save(self, folder, overwrite=False):
+    def save(self, folder: str | os.PathLike, overwrite: bool = False) -> None:
         """Writes compare.json, compare.md and compare.html, all or none.
 
         Args:

@@ -47,9 +47,7 @@ class _Sum:
         self._name = f"tfrobust_{uuid.uuid4()}"
         zero = tf.zeros([], tf.int64)
         tf.raw_ops.AssignVariableOp(resource=self._opened(), value=zero)
-        weakref.finalize(
-            self, tf.raw_ops.DestroyResourceOp, resource=self._opened()
-        ).atexit = False
+        weakref.finalize(self, _destroy, self._opened()).atexit = False
 
     def add(self, count):
         tf.raw_ops.AssignAddVariableOp(resource=self._opened(), value=count)
@@ -64,3 +62,10 @@ class _Sum:
             return tf.raw_ops.VarHandleOp(
                 dtype=tf.int64, shape=[], shared_name=self._name
             )
+
+
+def _destroy(resource):
+    # Garbage is collected at any time, also while an op is added to a graph:
+    # another op there would wait for the lock of that one for ever.
+    with tf.init_scope():
+        tf.raw_ops.DestroyResourceOp(resource=resource)

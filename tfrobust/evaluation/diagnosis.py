@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tfrobust.attacks import Square
 from tfrobust.evaluation.diagnostics import POINT, TOO_WEAK, Check
+from tfrobust.tracing import compiled
 
 ZERO_GRADIENTS = 0.01  # Largest share of examples without any gradient.
 NOISE_DRAWS = 10
@@ -23,9 +24,7 @@ def diagnose(subject):
 
 def deterministic(subject):
     """Repeated forwards must agree."""
-    forward = tf.function(
-        lambda x: subject.model(x, training=False), autograph=False
-    )
+    forward = compiled(lambda x: subject.model(x, training=False))
     first, *others = (np.asarray(forward(subject.x)) for _ in range(5))
     gap = max(np.abs(other - first).max() for other in others)
     still = bool(gap <= 1e-4 * max(1.0, np.abs(first).max()))

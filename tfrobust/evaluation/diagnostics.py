@@ -35,7 +35,7 @@ class Check(NamedTuple):
     overstated: float = 0.0
 
     @property
-    def state(self):
+    def state(self) -> str:
         """ "ok" or "FAILED"; "weak" or "note" if that is not critical."""
         if self.passed or self.critical:
             return "ok" if self.passed else "FAILED"

@@ -1,43 +1,45 @@
 """Evaluating a model under attack over a whole dataset."""
 
+import os
+from collections import abc
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import checks
-from tfrobust.adversary import Attack, named
-from tfrobust.attacks import AutoAttack, Ensemble, Transfer
-from tfrobust.backend import keras
+from tfrobust.adversary import Adversary, Attack, named
+from tfrobust.attacks import Transfer
 from tfrobust.evaluation import diagnostics
-from tfrobust.evaluation.adversaries import check, check_names, surrogates
-from tfrobust.evaluation.batches import batches
+from tfrobust.evaluation.adversaries import check, check_names
+from tfrobust.evaluation.batches import batches, most
 from tfrobust.evaluation.diagnosis import diagnose
-from tfrobust.evaluation.judged import judged
+from tfrobust.evaluation.network import callable_of
 from tfrobust.evaluation.provenance import Provenance
 from tfrobust.evaluation.report import Report, Row
-from tfrobust.evaluation.runner import Runner
+from tfrobust.evaluation.run import Run
 from tfrobust.evaluation.sequence import Sequence
-from tfrobust.evaluation.stage import Stage
 from tfrobust.evaluation.state import State
 from tfrobust.evaluation.subject import Subject, has_gradient
 from tfrobust.evaluation.usefulness import counted, of_answers
+from tfrobust.types import Model, TensorLike
 
 CURVE = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 
 
 def evaluate(
-    model,
-    data,
-    adversaries,
-    batch_size=128,
-    curve=CURVE,
-    diagnostic_examples=256,
-    state=None,
-    name=None,
-    dataset=None,
-    verbose=1,
-):
+    model: Model | str | os.PathLike,
+    data: tuple[TensorLike, TensorLike] | tf.data.Dataset,
+    adversaries: abc.Mapping[str, Adversary]
+    | abc.Sequence[Adversary]
+    | Adversary,
+    batch_size: int = 128,
+    curve: abc.Sequence[float] = CURVE,
+    diagnostic_examples: int = 256,
+    state: str | os.PathLike | None = None,
+    name: str | None = None,
+    dataset: str | None = None,
+    verbose: int = 1,
+) -> Report:
     """Evaluates a model under every adversary, and how far to believe it.
 
     An example counts as right under an adversary if it is right both clean
@@ -73,6 +75,7 @@ def evaluate(
         A `Report`: print it, or `save` it.
 
     Raises:
+        NotImplementedError: If a verifier has no rule for an op of the network.
         TypeError: If data is no pair, or `state` can't tell adversaries apart.
         ValueError: If inputs, labels or adversaries aren't as expected, or
             `state` belongs to another run.
@@ -80,170 +83,106 @@ def evaluate(
     parts, total = batches(data, batch_size)
     adversaries = named(adversaries)
     check(adversaries)
-    network, weights = judged(model)
-    with weights:
+    with callable_of(model) as network:
         source = Provenance(network, name, dataset)
-        known = State(state, [source.weights(), adversaries])
-        run = _Run(network, adversaries, source, known, diagnostic_examples)
-        bar = None
-        for x, y in parts:
-            x, y = run.begin(x, y)
-            bar = bar or keras.utils.Progbar(
-                total and total * run.parts(), verbose=verbose
-            )
-            run.add(x, y, lambda bar=bar: bar.add(1))
-        return run.report(sorted(curve))
-
-
-class _Run:
-    """Collects the answers to one batch after the other."""
-
-    def __init__(self, network, adversaries, source, state, count):
-        self.network, self.adversaries = network, adversaries
-        self.source, self.state, self.count = source, state, count
-        self.clean: Any = None
-        self.sequences: list[Any] = []
-        self.x, self.y, self.labels, self.seen = [], [], [], 0
-
-    def begin(self, x, y):
-        """Checks a batch; `y` has shape `[batch, 1]`."""
-        for adversary in self.adversaries.values():
-            adversary.threat.checked(x)
-        x = x.astype(np.float32)
-        if self.clean is None:
-            logits = self.network(x[:1], training=False)
-            self.shape, self.classes = x.shape[1:], logits.shape[-1]
-        y = np.asarray(checks.labels(y, tf.TensorSpec([len(x), self.classes])))
-        index = self.seen + np.arange(len(x))
-        self.state.check_data(index, x, y)
-        if self.clean is None:
-            others = surrogates(self.adversaries.values())
-            self.state.check_models([self.network, *others], x[:4])
-            self.clean = self._stage("clean", None)
-            self.sequences = [
-                self._sequence(name, adversary)
-                for name, adversary in self.adversaries.items()
-            ]
-            check_names(self.sequences)
-        return x, y
-
-    def parts(self):
-        """How often `add` calls `done`."""
-        return 1 + sum(len(s.stages) for s in self.sequences)
-
-    def add(self, x, y, done):
-        """Runs every adversary on one batch."""
-        index = self.seen + np.arange(len(x))
-        standing = self.clean(x, y, index)
-        done()
-        for sequence in self.sequences:
-            sequence(x, y, index, standing, done)
-        self.source.add(x, y)
-        self.labels.append(y)
-        room = max(0, self.count - self.seen)
-        self.x.append(x[:room])
-        self.y.append(y[:room])
-        self.seen += len(x)
-
-    def report(self, curve):
-        """Sums up, and runs the curve and the diagnostics."""
-        if self.clean is None:
-            raise ValueError("`data` must hold at least one example.")
-        rows = [self.clean.row(self.seen)]
-        clean = rows[0].correct
-        for sequence in self.sequences:
-            rows += sequence.rows(self.seen, clean)
-        worst = diagnostics.worst_case(rows)
-        radii = {row.epsilon for row in rows if row.epsilon is not None}
-        epsilon = radii.pop() if len(radii) == 1 else None
-        rows.append(Row("worst case", worst, epsilon=epsilon))
-        classes = counted(
-            np.concatenate(self.labels),
-            self.clean.predicted(self.seen),
-            self.classes,
+        run = Run(
+            network,
+            adversaries,
+            source,
+            State(state, [source.weights(), adversaries]),
+            _stages,
+            kept=diagnostic_examples,
+            largest=most(data),
         )
-        curves, found = {}, diagnostics.of_rows(rows)
-        found += of_answers(rows[0], classes)
-        found += [
-            diagnostics.noted(sequence.name, sentence)
-            for sequence in self.sequences
-            for sentence in sequence.notes
+        run.over(parts, total, verbose)
+        return _report(run, sorted(curve))
+
+
+def _stages(run):
+    """Each adversary on what is right clean, its components in turn."""
+    run.sequences = [Sequence(run, *named) for named in run.adversaries.items()]
+    check_names(run.sequences)
+    return [stage for sequence in run.sequences for stage in sequence.stages]
+
+
+def _report(run, curve):
+    """Sums up, and runs the curve and the diagnostics."""
+    rows = [run.clean.row(run.count)]
+    clean = rows[0].correct
+    for sequence in run.sequences:
+        rows += sequence.rows(run.count, clean)
+    worst = diagnostics.worst_case(rows)
+    radii = {row.epsilon for row in rows if row.epsilon is not None}
+    epsilon = radii.pop() if len(radii) == 1 else None
+    rows.append(Row("worst case", worst, epsilon=epsilon))
+    classes = counted(run.labels(), run.predicted(), run.classes)
+    curves, found = {}, diagnostics.of_rows(rows)
+    found += of_answers(rows[0], classes)
+    found += [
+        diagnostics.noted(sequence.name, sentence)
+        for sequence in run.sequences
+        for sentence in sequence.notes
+    ]
+    if run.kept:
+        x, y = run.first()
+        curves = _curves(run.sequences, curve, x, y, clean[: len(x)])
+        found += diagnostics.of_curves(curves, run.adversaries)
+        found += _diagnosed(run, x, y, worst[: len(x)])
+    else:
+        found.append(diagnostics.NOT_RUN)
+    info = run.source.info(run.count)
+    images = _images(run, rows)
+    return Report(rows, curves, found, images, info, classes=classes)
+
+
+def _images(run, rows):
+    """Clean examples, and what the strongest attack made of them."""
+    images = {"clean": run.clean.pictures(None)}
+    accuracies = {row.name: row.accuracy for row in rows}
+    shown = [s for s in run.sequences if isinstance(s.adversary, Attack)]
+    if shown:
+        best = min(shown, key=lambda sequence: accuracies[sequence.name])
+        images[best.name] = best.pictures(run.clean)
+    return images
+
+
+def _curves(sequences, multiples, x, y, clean):
+    curves: dict[str, Any] = {}
+    index = np.flatnonzero(clean)
+    for sequence in sequences:
+        if not isinstance(sequence.adversary, Attack):
+            continue
+        stage = sequence.stages[0]
+        radius = float(np.max(stage.adversary.threat.epsilon))
+        right = [
+            np.sum(stage(x[index], y[index], index, multiple))
+            for multiple in multiples
         ]
-        if self.count:
-            x, y = np.concatenate(self.x), np.concatenate(self.y)
-            curves = self._curves(curve, x, y, clean[: len(x)])
-            found += diagnostics.of_curves(curves, self.adversaries)
-            found += self._diagnosed(x, y, worst[: len(x)])
-        else:
-            found.append(diagnostics.NOT_RUN)
-        info = self.source.info(len(worst))
-        images = self._images(rows)
-        return Report(rows, curves, found, images, info, classes=classes)
+        curves[sequence.name] = {
+            "epsilon": [multiple * radius for multiple in multiples],
+            "accuracy": [int(count) / len(x) for count in right],
+            "examples": len(x),
+        }
+    return curves
 
-    def _stage(self, name, adversary, ensemble=None):
-        runner = Runner(self.network, adversary, self.shape)
-        return Stage(name, runner, self.state, ensemble)
 
-    def _sequence(self, name, adversary):
-        if not isinstance(adversary, (AutoAttack, Ensemble)):
-            stages = [self._stage(name, adversary)]
-            return Sequence(name, adversary, stages)
-        parts = adversary.components(self.classes).items()
-        stages = [
-            self._stage(f"{name}: {part}", a, ensemble=name)
-            for part, a in parts
-        ]
-        notes = adversary.notes(self.classes)
-        return Sequence(name, adversary, stages, notes)
-
-    def _images(self, rows):
-        """Clean examples, and what the strongest attack made of them."""
-        images = {"clean": self.clean.pictures(None)}
-        accuracies = {row.name: row.accuracy for row in rows}
-        shown = [s for s in self.sequences if isinstance(s.adversary, Attack)]
-        if shown:
-            best = min(shown, key=lambda sequence: accuracies[sequence.name])
-            images[best.name] = best.pictures(self.clean)
-        return images
-
-    def _curves(self, multiples, x, y, clean):
-        curves, index = {}, np.flatnonzero(clean)
-        for sequence in self.sequences:
-            if not isinstance(sequence.adversary, Attack):
-                continue
-            stage = sequence.stages[0]
-            radius = float(np.max(stage.adversary.threat.epsilon))
-            right = [
-                np.sum(stage(x[index], y[index], index, multiple))
-                for multiple in multiples
-            ]
-            curves[sequence.name] = {
-                "epsilon": [multiple * radius for multiple in multiples],
-                "accuracy": [int(count) / len(x) for count in right],
-                "examples": len(x),
-            }
-        return curves
-
-    def _diagnosed(self, x, y, standing):
-        stages = [self.clean]
-        for sequence in self.sequences:
-            stages += sequence.stages
-        attacks = [stage.adversary for stage in stages[1:]]
-        surrogate = None
-        if not has_gradient(self.network, x[:1]):
-            moved = [a for a in attacks if isinstance(a, Transfer)]
-            if not moved:
-                return [diagnostics.NO_GRADIENT]
-            surrogate = moved[0].surrogate
-        subject = Subject(
-            self.network,
-            diagnostics.strongest(attacks),
-            x,
-            y,
-            standing,
-            # Tracing takes longer than running: what is traced is used again.
-            runners={stage.adversary: stage.runner for stage in stages},
-            surrogate=surrogate,
-            randomised=any(getattr(a, "averages", 1) > 1 for a in attacks),
-        )
-        return diagnose(subject)
+def _diagnosed(run, x, y, standing):
+    attacks = [stage.adversary for stage in run.stages[1:]]
+    surrogate = None
+    if not has_gradient(run.network, x[:1]):
+        moved = [a for a in attacks if isinstance(a, Transfer)]
+        if not moved:
+            return [diagnostics.NO_GRADIENT]
+        surrogate = moved[0].surrogate
+    subject = Subject(
+        run.network,
+        diagnostics.strongest(attacks),
+        x,
+        y,
+        standing,
+        # Tracing takes longer than running: what is traced is used again.
+        runners={stage.adversary: stage.runner for stage in run.stages},
+        surrogate=surrogate,
+        randomised=any(getattr(a, "averages", 1) > 1 for a in attacks),
+    )
+    return diagnose(subject)

@@ -89,7 +89,10 @@ def _parts(value):
 
 def weights_of(network):
     """The weights of whatever has any, else None."""
-    return getattr(network, "weights", getattr(network, "variables", None))
+    try:
+        return getattr(network, "weights", getattr(network, "variables", None))
+    except ValueError:  # In tf_keras a model has none before it is called.
+        return None
 
 
 def _dictionary(value):

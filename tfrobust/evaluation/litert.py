@@ -1,12 +1,15 @@
 """A LiteRT file as a callable of logits."""
 
+import os
 import pathlib
 import threading
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfrobust import files
+from tfrobust.types import TensorLike
 
 
 class LiteRT:
@@ -28,7 +31,7 @@ class LiteRT:
             none is named `logits`.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike) -> None:
         files.check_hash(path)
         content = pathlib.Path(path).read_bytes()
         self.name = str(path)
@@ -42,10 +45,10 @@ class LiteRT:
                 f"{path} takes: {[part['name'] for part in inputs]}."
             )
         self._input, self._output = inputs[0], self._logits(path)
-        self._shape = None
+        self._shape: Any = None
         self.input_shape = (None, *inputs[0]["shape"][1:].tolist())
 
-    def __call__(self, x, training=False):
+    def __call__(self, x: TensorLike, training: bool = False) -> tf.Tensor:
         logits = tf.numpy_function(self._run, [x], tf.float32)
         return tf.ensure_shape(logits, [None, self._output["shape"][-1]])
 

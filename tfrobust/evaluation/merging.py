@@ -1,6 +1,7 @@
 """Reports on the shards of a dataset, put together."""
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from tfrobust.evaluation.report import Report
 from tfrobust.evaluation.usefulness import of_answers
 
 
-def shards(count, size, first=0):
+def shards(count: int, size: int, first: int = 0) -> list[tuple[int, int]]:
     """Parts of so many examples, as pairs of their first and last plus one.
 
     Args:
@@ -22,7 +23,9 @@ def shards(count, size, first=0):
     return list(zip(edges[:-1], edges[1:], strict=True))
 
 
-def collected(results, count):
+def collected(
+    results: Iterable[tuple[int, Report]], count: int
+) -> list[Report]:
     """The reports in the order of their shards, each once.
 
     A shard that ran twice, since its worker seemed dead, is taken once.
@@ -46,7 +49,7 @@ def collected(results, count):
     return [found[number] for number in range(count)]
 
 
-def merged(reports):
+def merged(reports: Sequence[Report]) -> Report:
     """Returns the `Report` on all shards, as one process would write it.
 
     The verdicts of an example depend on nothing but the example, so that they

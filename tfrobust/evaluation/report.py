@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 from typing import Any
 
@@ -38,7 +39,7 @@ class Report:
     certificates: dict[str, Any] = dataclasses.field(default_factory=dict)
     classes: dict[str, Any] = dataclasses.field(default_factory=dict)
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Row:
         """The `Row` of that name."""
         for row in self.rows:
             if row.name == name:
@@ -49,12 +50,12 @@ class Report:
         )
 
     @property
-    def reliable(self):
+    def reliable(self) -> bool:
         """Whether no critical diagnostic failed."""
         return not self.reasons
 
     @property
-    def reasons(self):
+    def reasons(self) -> list[str]:
         """Why the report is unreliable: one sentence a failed check."""
         return [
             f"{check.name}: {check.detail}"
@@ -63,7 +64,7 @@ class Report:
         ]
 
     @property
-    def recommendations(self):
+    def recommendations(self) -> list[str]:
         """What stronger attack to run where the ones that ran were weak."""
         return [
             f"{check.name}: {check.detail}"
@@ -72,7 +73,7 @@ class Report:
         ]
 
     @property
-    def verdict(self):
+    def verdict(self) -> str:
         """How far to believe the numbers, in a sentence and its reasons."""
         if not self.reliable:
             return "UNRELIABLE: " + " ".join(self.reasons)
@@ -80,7 +81,7 @@ class Report:
             return "TOO WEAK AN ATTACK: " + " ".join(self.recommendations)
         return "No diagnostic found a reason to distrust these numbers."
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """The report as JSON holds it: RobustBench's keys, then ours."""
         clean, worst = self["clean"], self["worst case"]
         standard = [row for row in self.rows if row.standard]
@@ -116,7 +117,7 @@ class Report:
             },
         }
 
-    def to_markdown(self):
+    def to_markdown(self) -> str:
         """The table, the verdict and the diagnostics as Markdown."""
         table = [list(self.rows[0].cells())]
         for row in self.rows:
@@ -133,10 +134,10 @@ class Report:
         )
         return "\n".join(lines) + "\n"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.to_markdown()
 
-    def save(self, folder, overwrite=False):
+    def save(self, folder: str | os.PathLike, overwrite: bool = False) -> None:
         """Writes report.json, report.md and report.html, all or none.
 
         Args:
@@ -153,7 +154,7 @@ class Report:
             (new / "report.html").write_text(page.render(self))
 
     @classmethod
-    def load(cls, folder):
+    def load(cls, folder: str | os.PathLike) -> "Report":
         """Reads what `save` wrote, but for the pictures.
 
         Args:
@@ -180,7 +181,7 @@ class Report:
             ) from error
 
     @classmethod
-    def from_dict(cls, record):
+    def from_dict(cls, record: dict[str, Any]) -> "Report":
         """The report of what `to_dict` returned, without its pictures.
 
         Raises:

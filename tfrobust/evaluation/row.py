@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -51,16 +53,16 @@ class Row:
     threat: str | None = None
 
     @property
-    def accuracy(self):
+    def accuracy(self) -> float:
         """Share of the examples that stay right."""
         return float(self.correct.mean())
 
     @property
-    def interval(self):
+    def interval(self) -> tuple[float, float]:
         """The 95 % Wilson score interval of the accuracy."""
         return wilson(int(self.correct.sum()), len(self.correct))
 
-    def cells(self):
+    def cells(self) -> dict[str, str]:
         """The row as texts, by column."""
         low, high = self.interval
         ran, moved = bool(self.forwards), bool(self.adversary)
@@ -75,7 +77,7 @@ class Row:
             "seconds": f"{self.seconds:.1f}" if self.seconds else "",
         }
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Everything but the verdicts, ready for JSON."""
         record = dataclasses.asdict(self)
         del record["correct"]
@@ -88,7 +90,9 @@ class Row:
         }
 
     @classmethod
-    def from_dict(cls, record, correct):
+    def from_dict(
+        cls, record: dict[str, Any], correct: Sequence[bool]
+    ) -> "Row":
         """The row of what `to_dict` returned, and of its verdicts."""
         names = [field.name for field in dataclasses.fields(cls)]
         known = {name: record[name] for name in names if name != "correct"}
@@ -97,7 +101,9 @@ class Row:
         return cls(correct=np.array(correct, bool), **known)
 
 
-def wilson(successes, count, z=1.959964):
+def wilson(
+    successes: int, count: int, z: float = 1.959964
+) -> tuple[float, float]:
     """The Wilson score interval of a binomial share.
 
     Reference: Wilson, 1927, Probable inference, JASA 22(158).

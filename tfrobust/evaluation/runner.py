@@ -1,47 +1,56 @@
 """Running one adversary on batches, compiled once."""
 
-import math
+import functools
+import sys
 import time
 
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import losses
+from tfrobust import halves, losses
 from tfrobust.adversary import Verifier
 from tfrobust.evaluation.counter import Counter
+from tfrobust.tracing import compiled
+from tfrobust.verifiers.coverage import bytes_of
+
+# The most examples that are bounded at once, however large the memory is.
+_MOST = 256
 
 
 class Runner:
     """Answers for batches what an adversary makes of them.
 
-    One trace serves every batch size and every epsilon.
+    One trace serves every batch size and every epsilon. It is made for the
+    first batch: an adversary for which nothing is left is never traced.
 
     Args:
         model: Any callable `model(x, training=False) -> logits`.
         adversary: The `Adversary`, or None for the clean inputs.
         shape: Shape of one input.
+        largest: The most examples that a batch may have, if that is known.
+        memory: How many bytes a batch may take of a verifier; None for any
+            number.
     """
 
-    def __init__(self, model, adversary, shape):
+    def __init__(
+        self, model, adversary, shape, largest=halves.LEAST, memory=None
+    ):
         self.adversary, self.seconds = adversary, 0.0
-        self._model = Counter(model)
-        answer = tf.function(
-            self._answer,
-            input_signature=[
-                tf.TensorSpec([None, *shape], tf.float32),
-                tf.TensorSpec([None], tf.int64),
-                tf.TensorSpec(None, tf.float32),
-            ],
-            autograph=False,
-        )
-        self._compiled = answer.get_concrete_function()
+        self._network, self._model = model, Counter(model)
+        self._shape = tuple(shape)
+        self._largest, self._memory = largest, memory
 
     def __call__(self, x, y, epsilon=None):
-        """Returns NumPy arrays by name: see the keys in `_answer`."""
+        """Returns NumPy arrays by name: see the keys in `_attacked`.
+
+        Of a verifier: whether examples are `correct` for certain or
+        `falsified`, and the `margin`, NaN unless `finite`.
+        """
+        function = self._function  # What it takes to trace is not counted.
         begin = time.perf_counter()
         if epsilon is None:
             epsilon = self.adversary.threat.epsilon if self.adversary else 0.0
-        answer = self._compiled(
+        answer = function(
             tf.cast(x, tf.float32),
             tf.cast(y, tf.int64),
             tf.cast(epsilon, tf.float32),
@@ -54,7 +63,61 @@ class Runner:
         """Examples passed forward and backward, and seconds, so far."""
         return np.array([*self._model.passes(), self.seconds])
 
-    def _answer(self, x, y, epsilon):
+    @functools.cached_property
+    def size(self):
+        """The most examples to run on at once.
+
+        Raises:
+            NotImplementedError: If a verifier can't bound an op of the model.
+            ValueError: If one example exceeds the memory.
+        """
+        size, verifier = sys.maxsize, self.adversary
+        if not isinstance(verifier, Verifier):
+            return size
+        if self._memory is not None:
+            bytes_each = self._bytes_each()
+            if bytes_each > self._memory:
+                raise ValueError(
+                    "`memory` must allow one example, for which "
+                    f"{type(verifier).__name__} takes about {bytes_each:,} "
+                    f"bytes. Received: memory={self._memory:,}. Allow more, or "
+                    "choose a cheaper verifier."
+                )
+            size = int(min(_MOST, self._memory // max(1, bytes_each)))
+        own = getattr(verifier, "batch_size", None)
+        if own is None:
+            return size
+        if size < own:
+            self.adversary = verifier.replace(batch_size=size)
+        return 1
+
+    def _bytes_each(self):
+        """What an example takes: as its graph says, or else the verifier."""
+        if hasattr(self._function, "graph"):
+            return bytes_of(self._function.graph)
+        return self.adversary.cost(self._network, self._shape) or 0
+
+    @functools.cached_property
+    def _function(self):
+        """The answer as a graph, or as Python if it can't be one."""
+        proves = isinstance(self.adversary, Verifier)
+        answer = self._decided if proves else self._attacked
+        function = compiled(
+            answer,
+            tf.TensorSpec([None, *self._shape], tf.float32),
+            tf.TensorSpec([None], tf.int64),
+            tf.TensorSpec(None, tf.float32),
+        )
+        try:
+            with halves.of_batches(self._largest):
+                return function.get_concrete_function()
+        # What decides in Python can't be traced; what is wrong says so again.
+        except Exception:
+            if not proves:
+                raise
+            return answer
+
+    def _attacked(self, x, y, epsilon):
         point, norm = x, tf.zeros(tf.shape(x)[:1])
         inside = tf.fill(tf.shape(x)[:1], True)
         if self.adversary is None:
@@ -71,18 +134,36 @@ class Runner:
             inside = threat.contains(x, point)
         finite = tf.reduce_all(tf.math.is_finite(logits), axis=1)
         predicted = tf.argmax(logits, axis=1)
-        correct = (predicted == y) & finite
-        if isinstance(self.adversary, Verifier):
-            # A tie proves nothing, and an infinite bound only says so.
-            correct &= losses.margin(y, logits) < 0
-            finite = tf.reduce_all(logits > -math.inf, axis=1)
         return {
             "point": point,
             "logits": logits,
             "predicted": predicted,
-            "correct": correct,
+            "correct": (predicted == y) & finite,
             "finite": finite,
             "loss": losses.cross_entropy(y, logits),
             "norm": norm,
             "inside": inside,
         }
+
+    def _decided(self, x, y, epsilon):
+        del epsilon  # Verifiers bound over their own threat.
+        decision = self.adversary.decide(self._model, x, y)
+        finite = ~tf.math.is_nan(tf.cast(decision.margin, tf.float32))
+        return {
+            "correct": decision.certified & finite,
+            "falsified": self._refuted(decision, x, y),
+            "margin": tf.cast(decision.margin, tf.float32),
+            "finite": finite,
+            "norm": tf.zeros_like(decision.margin),
+            "inside": tf.ones_like(finite),
+        }
+
+    def _refuted(self, decision, x, y):
+        """Whether a fresh forward confirms each counterexample."""
+        if decision.point is None:
+            return tf.zeros(tf.shape(x)[:1], tf.bool)
+        logits = self._model(decision.point, training=False)
+        wrong = tf.argmax(logits, axis=1) != y
+        wrong |= ~tf.reduce_all(tf.math.is_finite(logits), axis=1)
+        inside = self.adversary.threat.contains(x, decision.point)
+        return decision.falsified & wrong & inside

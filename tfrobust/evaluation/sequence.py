@@ -1,46 +1,40 @@
-"""Attacks one after the other, each on what those before left standing."""
+"""What one adversary of an evaluation shows: its stages, put together."""
 
 import dataclasses
 
 import numpy as np
 
+from tfrobust.attacks import AutoAttack, Ensemble
 from tfrobust.evaluation.adversaries import nature
 
 
 class Sequence:
     """The stages of one adversary: one, or one for each of an ensemble.
 
+    Each component runs on what those before left right.
+
     Args:
+        run: The `Run` that they belong to.
         name: The adversary's name in the report.
         adversary: The `Adversary`.
-        stages: A list of `Stage`.
-        notes: Sentences on what an ensemble had to leave out.
     """
 
-    def __init__(self, name, adversary, stages, notes=()):
-        self.name, self.adversary = name, adversary
-        self.stages, self.notes = stages, notes
+    def __init__(self, run, name, adversary):
+        self.name, self.adversary, self.notes = name, adversary, []
+        parts, ensemble = {name: adversary}, None
+        if isinstance(adversary, (AutoAttack, Ensemble)):
+            components = adversary.components(run.classes)
+            parts = {f"{name}: {n}": part for n, part in components.items()}
+            self.notes, ensemble = adversary.notes(run.classes), name
+        self.stages, before = [], run.clean
+        for part, attack in parts.items():
+            before = run.stage(part, attack, before.right, ensemble)
+            self.stages.append(before)
 
     def names(self):
         """The names of its rows."""
         parts = [stage.name for stage in self.stages]
         return [*parts, self.name] if len(parts) > 1 else [self.name]
-
-    def __call__(self, x, y, index, standing, done):
-        """Runs what isn't known yet on one batch.
-
-        Args:
-            x: Inputs, shape `[batch, ...]`.
-            y: Labels, shape `[batch]`.
-            index: Positions of the examples in the data, shape `[batch]`.
-            standing: Which examples are right clean, shape `[batch]`.
-            done: Is called after each stage.
-        """
-        for stage in self.stages:
-            left = np.flatnonzero(standing)
-            right = stage(x[left], y[left], index[left])
-            standing = np.isin(np.arange(len(x)), left[right])
-            done()
 
     def rows(self, count, standing):
         """A row for each component if there are several, and one for all.

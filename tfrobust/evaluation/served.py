@@ -1,11 +1,13 @@
 """A SavedModel on disk as a callable of logits."""
 
+import os
 import pathlib
 
 import numpy as np
 import tensorflow as tf
 
 from tfrobust import files
+from tfrobust.types import TensorLike
 
 
 class Served:
@@ -25,7 +27,12 @@ class Served:
             than one input.
     """
 
-    def __init__(self, folder, signature="serving_default", output="logits"):
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        signature: str = "serving_default",
+        output: str = "logits",
+    ) -> None:
         files.check_hash(folder)
         self._model = tf.saved_model.load(str(folder))
         signatures = self._model.signatures
@@ -58,7 +65,7 @@ class Served:
             if part.name == "saved_model.pb" or part.parent.name == "variables"
         ]
 
-    def __call__(self, x, training=False):
+    def __call__(self, x: TensorLike, training: bool = False) -> tf.Tensor:
         return self._call(**{self._input: tf.convert_to_tensor(x)})[
             self._output
         ]

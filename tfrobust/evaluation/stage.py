@@ -3,11 +3,12 @@
 import numpy as np
 
 from tfrobust.evaluation.adversaries import nature
-from tfrobust.evaluation.report import Row
+from tfrobust.evaluation.row import Row
 
 PICTURES = 10
-_VERDICTS = ("correct", "norm", "inside", "finite", "predicted")
-_SHOWN = ("point", "predicted", "label")
+_KEPT = "correct", "norm", "inside", "finite", "predicted"
+_PROVEN = "correct", "norm", "inside", "finite", "falsified", "margin"
+_SHOWN = "point", "predicted", "label"
 
 
 class Stage:
@@ -15,14 +16,16 @@ class Stage:
 
     Args:
         name: Its name in the report, and in the state.
-        runner: The compiled `Runner`.
+        runner: The `Runner`.
         state: The `State` that keeps the answers.
+        needed: Function of positions in the data that tells which of them it
+            is to run on, by what stages before it answered.
         ensemble: The name of the row that it is a component of, or None.
     """
 
-    def __init__(self, name, runner, state, ensemble=None):
+    def __init__(self, name, runner, state, needed, ensemble=None):
         self.name, self.runner, self.adversary = name, runner, runner.adversary
-        self.ensemble = ensemble
+        self.needed, self.ensemble = needed, ensemble
         self._state, self._answers = state, (name, _at(1.0))
 
     def __call__(self, x, y, index, multiple=1.0):
@@ -36,28 +39,35 @@ class Stage:
         """
         # Of the points of a curve, one is that of the report's row.
         answers = self.name, _at(multiple)
-        todo = ~self._state.known(answers, index)
-        if todo.any():
+        todo = np.flatnonzero(~self._state.known(answers, index))
+        size = self.runner.size if len(todo) else 1
+        for begin in range(0, len(todo), size):
+            part = todo[begin : begin + size]
             before = self.runner.cost()
-            answer = self._run(x[todo], y[todo], multiple)
+            answer = self._run(x[part], y[part], multiple)
             cost = self.runner.cost() - before
-            self._put(answers, index[todo], answer, _VERDICTS, cost)
-            first = index[todo] < PICTURES
-            answer = {k: v[first] for k, v in answer.items()}
-            shown = *answers, "shown"
-            self._put(shown, index[todo][first], answer, _SHOWN)
+            proven = "margin" in answer
+            kept = {k: answer[k] for k in (_PROVEN if proven else _KEPT)}
+            self._state.put(answers, index[part], kept, cost)
+            first = index[part] < PICTURES
+            if first.any() and not proven:
+                shown = {k: answer[k][first] for k in _SHOWN}
+                where = *answers, "shown"
+                self._state.put(where, index[part][first], shown)
             self._state.save()
         return self._state.take(answers, index, "correct", bool)
 
-    def inside(self, index):
-        """Which of its points are known to lie in the threat."""
-        return self._state.take(self._answers, index, "inside", bool)
+    def right(self, index):
+        """Which examples are right for all that it found; no others."""
+        return self.take("correct", index, bool)
 
-    def predicted(self, count):
-        """The classes that were answered, shape `[count]`."""
-        return self._state.take(
-            self._answers, np.arange(count), "predicted", np.int64
-        )
+    def known(self, index):
+        """Which examples it ran on."""
+        return self._state.known(self._answers, index)
+
+    def take(self, name, index, dtype=np.float32):
+        """One of its answers for each example, 0 where it didn't run."""
+        return self._state.take(self._answers, index, name, dtype)
 
     def row(self, count, standing=True):
         """The `Row` of the report.
@@ -68,22 +78,18 @@ class Stage:
                 True for all.
         """
         index = np.arange(count)
-        correct = self._state.take(self._answers, index, "correct", bool)
-        index = index[self._state.known(self._answers, index)]
-        norm, inside, finite = (
-            self._state.take(self._answers, index, name)
-            for name in ("norm", "inside", "finite")
-        )
+        correct = self.right(index) & standing
+        index = index[self.known(index)]
         forwards, backwards, seconds = np.zeros(3) + self._state.cost(
             self._answers
         )
         return Row(
             self.name,
-            correct & standing,
+            correct,
             ensemble=self.ensemble,
-            largest_norm=float(np.max(norm, initial=0.0)),
-            inside=bool(np.all(inside)),
-            finite=bool(np.all(finite)),
+            largest_norm=float(np.max(self.take("norm", index), initial=0.0)),
+            inside=bool(np.all(self.take("inside", index))),
+            finite=bool(np.all(self.take("finite", index))),
             forwards=int(forwards),
             backwards=int(backwards),
             seconds=float(seconds),
@@ -107,11 +113,6 @@ class Stage:
         if self.adversary is not None:
             epsilon = multiple * np.asarray(self.adversary.threat.epsilon)
         return {**self.runner(x, y, epsilon), "label": y}
-
-    def _put(self, stage, index, answer, keys, cost=0.0):
-        if len(index):
-            kept = {key: answer[key] for key in keys}
-            self._state.put(stage, index, kept, cost)
 
 
 def _at(multiple):

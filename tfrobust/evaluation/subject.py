@@ -9,6 +9,7 @@ from tfrobust.attacks import FGSM, PGD, Transfer, severity
 from tfrobust.evaluation.diagnostics import TOO_WEAK
 from tfrobust.evaluation.runner import Runner
 from tfrobust.gradients import input_gradient
+from tfrobust.tracing import compiled
 
 
 class Subject:
@@ -54,7 +55,9 @@ class Subject:
             adversary = Transfer(adversary, self.surrogate)
         if adversary not in self._runners:
             shape = self.x.shape[1:]
-            self._runners[adversary] = Runner(self.model, adversary, shape)
+            self._runners[adversary] = Runner(
+                self.model, adversary, shape, largest=len(self.x)
+            )
         x = self.x if x is None else x
         return self._runners[adversary](x, self.y, epsilon)
 
@@ -74,9 +77,8 @@ class Subject:
         outputs = self.clean["logits"].copy()
         outputs[np.arange(len(self.y)), self.y] = -np.inf
         attack = self.attack.replace(targeted=True)
-        perturb = tf.function(
-            lambda x, y: attack.perturb(self.differentiable, x, y),
-            autograph=False,
+        perturb = compiled(
+            lambda x, y: attack.perturb(self.differentiable, x, y)
         )
         return self.run(None, perturb(self.x, outputs.argmax(axis=1)))
 

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tfrobust.evaluation.batches import labelled
 from tfrobust.exporting.comparison import TOLERANCE, check_equal
+from tfrobust.tracing import compiled
 
 BATCH = 64
 
@@ -31,13 +32,10 @@ def attacked(artefact, network, attack, data, through=None, tolerance=None):
     """
     x, y = labelled(data, attack.threat, network)
     tolerance = TOLERANCE if tolerance is None else tolerance
-    perturb = tf.function(
+    perturb = compiled(
         lambda x, y: attack.perturb(through or artefact, x, y),
-        input_signature=[
-            tf.TensorSpec([None, *x.shape[1:]], tf.float32),
-            tf.TensorSpec([None], tf.int32),
-        ],
-        autograph=False,
+        tf.TensorSpec([None, *x.shape[1:]], tf.float32),
+        tf.TensorSpec([None], tf.int32),
     ).get_concrete_function()
     verdicts = []
     for start in range(0, len(x), BATCH):

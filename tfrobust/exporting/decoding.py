@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.compression import packing
+from tfrobust.tracing import compiled
 
 
 def decode(packed):
@@ -71,16 +72,13 @@ def _decoder(scheme, dtype=tf.uint8):
         kernel = tf.scatter_nd(kept[:, tf.newaxis], values, size[tf.newaxis])
         return tf.reshape(kernel, shape)
 
-    return tf.function(
+    return compiled(
         decoder,
-        input_signature=[
-            tf.TensorSpec([None], dtype),
-            tf.TensorSpec([None], tf.uint8),
-            tf.TensorSpec([None], tf.float32),
-            tf.TensorSpec([None], tf.int64),
-            tf.TensorSpec([1, 8], tf.uint8),
-        ],
-        autograph=False,
+        tf.TensorSpec([None], dtype),
+        tf.TensorSpec([None], tf.uint8),
+        tf.TensorSpec([None], tf.float32),
+        tf.TensorSpec([None], tf.int64),
+        tf.TensorSpec([1, 8], tf.uint8),
     )
 
 

@@ -1,5 +1,6 @@
 """Exporting a model to LiteRT (TensorFlow Lite), for phones and boards."""
 
+import os
 import pathlib
 import re
 import tempfile
@@ -9,11 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import backend, files
+from tfrobust.adversary import Attack
 from tfrobust.averaging import on_network
 from tfrobust.backend import keras
 from tfrobust.compression.cloning import clone
 from tfrobust.compression.tfmot import is_quantized
 from tfrobust.evaluation.litert import LiteRT
+from tfrobust.evaluation.report import Report
 from tfrobust.exporting import card
 from tfrobust.exporting.attacked import attacked
 from tfrobust.exporting.comparison import check_equal, probes
@@ -25,6 +28,7 @@ from tfrobust.exporting.problem import (
     stock,
 )
 from tfrobust.exporting.served_network import ServedNetwork
+from tfrobust.types import TensorLike
 
 # How far logits may move, as a fraction of the largest: 8 bits for every
 # activation of many layers, or the 11 bits of float16 for every weight.
@@ -34,15 +38,15 @@ COMPARED = 64  # Of the calibration, how many inputs are compared.
 
 @on_network
 def export_litert(
-    model,
-    path,
-    format="int8_sparse",
-    calibration=None,
-    input_name="image",
-    data=None,
-    attack=None,
-    report=None,
-):
+    model: keras.Model,
+    path: str | os.PathLike,
+    format: str = "int8_sparse",
+    calibration: np.ndarray | tf.Tensor | None = None,
+    input_name: str = "image",
+    data: tuple[TensorLike, TensorLike] | tf.data.Dataset | None = None,
+    attack: Attack | None = None,
+    report: Report | None = None,
+) -> pathlib.Path:
     """Writes a LiteRT file that needs neither tfrobust nor TensorFlow to run.
 
     Its signature `serving_default` takes `input_name`, shape `[batch, ...]`,

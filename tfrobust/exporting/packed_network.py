@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from tfrobust.compression import packing
 from tfrobust.exporting.decoded_kernel import DecodedKernel
+from tfrobust.tracing import compiled
 
 # Saving fewer bytes than this isn't worth the graph that unpacks them.
 LEAST = 4096
@@ -33,8 +34,7 @@ class PackedNetwork:
         def logits(x):
             return tf.cast(network(x, training=False), tf.float32)
 
-        compiled = tf.function(logits, input_signature=[spec], autograph=False)
-        self._concrete = compiled.get_concrete_function()
+        self._concrete = compiled(logits, spec).get_concrete_function()
         self.kernels, self.variables = [], list(self._concrete.variables)
         reads = _reads(self._concrete) if pack else None
         if reads is None:

@@ -1,12 +1,16 @@
 """Exporting a model to TensorFlow Serving."""
 
+import os
 import pathlib
 
 import numpy as np
 import tensorflow as tf
 
 from tfrobust import backend, files
+from tfrobust.adversary import Attack, Verifier
 from tfrobust.averaging import on_network
+from tfrobust.backend import keras
+from tfrobust.evaluation.report import Report
 from tfrobust.exporting import card, server_files, warm_up
 from tfrobust.exporting.problem import (
     check_report,
@@ -16,20 +20,21 @@ from tfrobust.exporting.problem import (
 )
 from tfrobust.exporting.reloaded import check_reloaded
 from tfrobust.exporting.served_network import ServedNetwork
+from tfrobust.types import TensorLike
 
 
 @on_network
 def export(
-    model,
-    base_path,
-    version=None,
-    input_name="image",
-    packed=True,
-    certify=None,
-    data=None,
-    attack=None,
-    report=None,
-):
+    model: keras.Model,
+    base_path: str | os.PathLike,
+    version: int | str | None = None,
+    input_name: str = "image",
+    packed: bool = True,
+    certify: Verifier | None = None,
+    data: tuple[TensorLike, TensorLike] | tf.data.Dataset | None = None,
+    attack: Attack | None = None,
+    report: Report | None = None,
+) -> pathlib.Path:
     """Writes a SavedModel that needs neither tfrobust nor Keras to run.
 
     The signature `serving_default` takes `input_name`, shape `[batch, ...]`,

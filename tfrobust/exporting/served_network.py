@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from tfrobust.exporting import guard
 from tfrobust.exporting.packed_network import PackedNetwork
+from tfrobust.losses import true_class
+from tfrobust.tracing import compiled
 
 # The class of an input that isn't certified, or can't be classified.
 ABSTAINED = np.int64(-1)
@@ -51,15 +53,11 @@ class ServedNetwork(tf.Module):
         answers = {"serving_default": predicted}
         if self._verifier is not None:
             # Both call one function: the graph of the bounds is large.
-            self._certified = tf.function(
-                self._bounded, input_signature=[self._spec], autograph=False
-            )
+            self._certified = compiled(self._bounded, self._spec)
             answers["certify"] = self._certified
             answers["predict_or_abstain"] = self._predicted_or_abstained
         functions = {
-            name: tf.function(
-                answer, input_signature=[self._spec], autograph=False
-            ).get_concrete_function()
+            name: compiled(answer, self._spec).get_concrete_function()
             for name, answer in answers.items()
         }
         for name, function in functions.items():
@@ -85,7 +83,7 @@ class ServedNetwork(tf.Module):
         predicted = tf.argmax(logits, axis=-1)
         margins = self._verifier.margins(self.network, x, predicted)
         # Entry y of the margins is 0: the class itself is no rival.
-        own = tf.one_hot(predicted, logits.shape[-1], True, False, dtype=bool)
+        own = true_class(predicted, logits)
         margin = tf.reduce_min(tf.where(own, float("inf"), margins), axis=-1)
         # What isn't a number proves nothing, and a minimum may pass it over.
         fine &= guard.every(own | tf.math.is_finite(margins))

@@ -3,6 +3,7 @@
 from tfrobust.bounds.activation import Activation, Relaxation
 from tfrobust.bounds.linear import Linear
 from tfrobust.bounds.record import register_rule
+from tfrobust.decision import Decision
 from tfrobust.verifiers.alpha_crown import AlphaCROWN
 from tfrobust.verifiers.box_pictures import save_histogram, save_map
 from tfrobust.verifiers.branch_and_bound import Answer, BranchAndBound
@@ -32,6 +33,7 @@ __all__ = [
     "CertifiedBoxes",
     "CertifiedRadius",
     "Coverage",
+    "Decision",
     "FastLin",
     "Linear",
     "PolyhedralEnvelope",

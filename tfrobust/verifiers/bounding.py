@@ -1,7 +1,7 @@
 """What every verifier that bounds a traced network shares."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -14,6 +14,7 @@ from tfrobust.graph import Trace
 from tfrobust.threats import Threat
 from tfrobust.tracing import compiled
 from tfrobust.types import Model, TensorLike
+from tfrobust.verifiers.coverage import coverage
 
 # From how many coefficients on, those of all values of the largest activation,
 # bounds aren't worked out op by op.
@@ -103,6 +104,12 @@ class Bounding(Verifier):
         # Op by op takes longer than to trace and then run it.
         run = compiled(lambda x, y: self._used(Trace(model, x), x, y, use))
         return run.get_concrete_function(x, y)(x, y)
+
+    def cost(self, model: Model, shape: Sequence[int]) -> int | None:
+        found = coverage(model, self, shape)
+        if not found.complete:
+            raise NotImplementedError(" ".join(found.problems))
+        return found.bytes_per_example
 
     @abc.abstractmethod
     def lower(self, bounds: Bounds, specification: Dense) -> tf.Tensor:

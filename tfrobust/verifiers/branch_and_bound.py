@@ -1,7 +1,8 @@
 """Branch and bound."""
 
 import time
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -10,7 +11,16 @@ from tfrobust import checks
 from tfrobust.adversary import Verifier
 from tfrobust.attacks.pgd import PGD
 from tfrobust.backend import register
+from tfrobust.decision import (
+    CERTIFIED,
+    FALSIFIED,
+    UNKNOWN,
+    Decision,
+    from_margins,
+)
 from tfrobust.threats import Threat
+from tfrobust.types import Model, TensorLike
+from tfrobust.verifiers.alpha_crown import AlphaCROWN
 from tfrobust.verifiers.bounding import label_wins
 from tfrobust.verifiers.subproblems import (
     Subproblems,
@@ -69,7 +79,7 @@ class BranchAndBound(Verifier):
         ValueError: If an argument isn't as expected.
 
     Example:
-        `tfr.verifiers.BranchAndBound(threat, timeout=10.0).answer(model, x, y)`
+        `tfr.verifiers.BranchAndBound(threat, timeout=10.0).decide(model, x, y)`
 
     Reference: Wang et al., 2021, arXiv 2103.06624, section 3.3; Bunel et al.,
     2020, arXiv 1909.06588, section 4.
@@ -77,13 +87,13 @@ class BranchAndBound(Verifier):
 
     def __init__(
         self,
-        threat,
-        timeout=60.0,
-        batch_size=64,
-        steps=10,
-        learning_rate=0.25,
-        restarts=5,
-    ):
+        threat: Threat,
+        timeout: float = 60.0,
+        batch_size: int = 64,
+        steps: int = 10,
+        learning_rate: float = 0.25,
+        restarts: int = 5,
+    ) -> None:
         checks.kind(threat, Threat, "threat", "tfr.threats.Linf(0.1)")
         checks.argument(timeout >= 0, "timeout", "not be negative", timeout)
         checks.count(batch_size, "batch_size")
@@ -95,12 +105,26 @@ class BranchAndBound(Verifier):
         self.threat, self.timeout, self.batch_size = threat, timeout, batch_size
         self.steps, self.learning_rate = steps, learning_rate
         self.restarts = restarts
-        self._compiled = None
+        self._compiled: Any = None
 
-    def margins(self, model, x, y):
+    def margins(self, model: Model, x: TensorLike, y: TensorLike) -> tf.Tensor:
         return tf.constant(self.answer(model, x, y).margins)
 
-    def answer(self, model, x, y):
+    def decide(self, model: Model, x: TensorLike, y: TensorLike) -> Decision:
+        answer = self.answer(model, x, y)
+        return Decision(
+            answer.verdict == CERTIFIED,
+            answer.verdict == FALSIFIED,
+            from_margins(answer.margins, y).margin,
+            answer.counterexample,
+        )
+
+    def cost(self, model: Model, shape: Sequence[int]) -> int | None:
+        # A part of a threat is bounded as this bounds an example.
+        bounds = AlphaCROWN(self.threat, self.steps, self.learning_rate)
+        return bounds.cost(model, shape)
+
+    def answer(self, model: Model, x: TensorLike, y: TensorLike) -> Answer:
         """Decides for each example whether some point of its threat is wrong.
 
         Returns:
@@ -179,7 +203,7 @@ class BranchAndBound(Verifier):
 def _answer(x, y, points, wrong, margins, visited):
     rivals = np.arange(margins.shape[1]) != y[:, np.newaxis]
     certified = np.all((margins > 0) | ~rivals, axis=1) & ~wrong
-    verdict = np.where(certified, "certified", "unknown")
-    verdict = np.where(wrong, "falsified", verdict)
+    verdict = np.where(certified, CERTIFIED, UNKNOWN)
+    verdict = np.where(wrong, FALSIFIED, verdict)
     points[~wrong] = x[~wrong]
     return Answer(verdict, points, margins, visited)

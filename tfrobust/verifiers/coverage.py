@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfrobust.averaging import on_network
 from tfrobust.bounds.record import RULES, problem
 from tfrobust.graph import Trace
-from tfrobust.verifiers.subproblems import compiled
+from tfrobust.tracing import compiled
 
 # Tensors of the largest size that a kernel and its neighbours hold at once.
 _ALIVE = 4
@@ -111,14 +111,13 @@ def coverage(model, verifier=None, shape=None):
         neurons += 0 if missing or rule == "linear" else node.size
     found = Coverage(rows, problems, neurons)
     if verifier is not None and found.complete:
-        widest = max(node.size for node in nodes)
         margins = compiled(
             lambda x, y: verifier.margins(model, x, y),
-            [1, *shape],
+            tf.TensorSpec([1, *shape]),
             tf.TensorSpec([1], tf.int64),
         )
         graph = margins.get_concrete_function().graph
-        found.bytes_per_example = _bytes(graph, widest)
+        found.bytes_per_example = bytes_of(graph)
         found.bound_one = lambda: margins(
             tf.fill([1, *shape], tf.cast(verifier.threat.low, tf.float32)),
             tf.zeros([1], tf.int64),
@@ -130,13 +129,17 @@ def _named(rule):
     return "linear" if rule.linear else type(rule).__name__.lower()
 
 
-def _bytes(graph, widest):
-    """What the largest tensors of a graph take."""
-    sizes = []
-    for op in graph.get_operations():
-        for output in op.outputs:
-            if output.shape.rank is not None:
-                # How many functions are open is known only when it runs.
-                lengths = [n or 2 * widest for n in output.shape.as_list()]
-                sizes.append(int(np.prod(lengths)) * output.dtype.size)
+def bytes_of(graph: tf.Graph) -> int:
+    """What the largest tensors of a verifier's graph take for one example.
+
+    Lengths that aren't known count as 1, be it of the batch or of the functions
+    that are open at once, which loops hold in pieces of fixed size.
+    """
+    sizes = [
+        int(np.prod([n or 1 for n in output.shape.as_list()]))
+        * output.dtype.size
+        for op in graph.get_operations()
+        for output in op.outputs
+        if output.shape.rank is not None
+    ]
     return sum(sorted(sizes)[-_ALIVE:])

@@ -1,5 +1,6 @@
 """Verifiers from cheap to tight."""
 
+from tfrobust.adversary import Verifier
 from tfrobust.threats import Threat
 from tfrobust.verifiers.alpha_crown import AlphaCROWN
 from tfrobust.verifiers.branch_and_bound import BranchAndBound
@@ -8,7 +9,7 @@ from tfrobust.verifiers.crown_ibp import CROWNIBP
 from tfrobust.verifiers.ibp import IBP
 
 
-def ladder(threat: Threat, timeout: float = 10.0) -> list:
+def ladder(threat: Threat, timeout: float = 10.0) -> list[Verifier]:
     """Returns verifiers of one threat, from cheap to tight, for `certify`.
 
     They are IBP, CROWN-IBP, CROWN, alpha-CROWN and branch and bound.
@@ -18,6 +19,11 @@ def ladder(threat: Threat, timeout: float = 10.0) -> list:
         timeout: Seconds that branch and bound may take for each example that
             the others leave open; 0 leaves it out.
     """
-    kinds = IBP, CROWNIBP, CROWN, AlphaCROWN
     last = [BranchAndBound(threat, timeout=timeout)] if timeout else []
-    return [*(kind(threat) for kind in kinds), *last]
+    return [
+        IBP(threat),
+        CROWNIBP(threat),
+        CROWN(threat),
+        AlphaCROWN(threat),
+        *last,
+    ]

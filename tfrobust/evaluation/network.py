@@ -1,0 +1,71 @@
+"""Whatever can be evaluated, as a callable of logits."""
+
+import contextlib
+import pathlib
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from tfrobust import gradients, hoisting
+from tfrobust.averaging import network_of
+from tfrobust.evaluation.litert import LiteRT
+from tfrobust.evaluation.served import Served
+from tfrobust.tracing import compiled
+from tfrobust.types import Model, TensorLike
+
+
+def callable_of(model):
+    """Returns a context that gives a callable of logits.
+
+    Args:
+        model: A `RobustModel`, whose averaged weights hold in the context; the
+            folder of a SavedModel or the path of a .tflite file; or any
+            callable, which is given.
+
+    Raises:
+        FileNotFoundError: If there is nothing at a path.
+    """
+    if not isinstance(model, (str, pathlib.Path)):
+        return network_of(model)
+    path = pathlib.Path(model)
+    if not path.exists():
+        raise FileNotFoundError(
+            "`model` must be a model, a SavedModel's folder or a .tflite "
+            f"file. Received: {model}, where there is nothing."
+        )
+    reader = LiteRT if path.suffix == ".tflite" else Served
+    return contextlib.nullcontext(reader(path))
+
+
+class Network:
+    """A model whose Python runs once, whoever calls it.
+
+    It becomes one op of the graphs of attacks and verifiers, unless those must
+    see more of it: what a layer works out once for a whole attack (see
+    `hoisting`), and functions that the model calls itself.
+
+    Args:
+        model: Any callable `model(x, training=False) -> logits`.
+        shape: Shape of one input.
+    """
+
+    def __init__(self, model: Model, shape: Sequence[int]) -> None:
+        self._model, self._hoists = model, False
+        self._function = compiled(self._logits, tf.TensorSpec([None, *shape]))
+        graph = self._function.get_concrete_function().graph
+        self._is_op = not self._hoists and not any(
+            attribute.type == "func"
+            for op in graph.get_operations()
+            for attribute in op.op_def.attr
+        )
+
+    def __call__(self, x: TensorLike, training: bool = False) -> tf.Tensor:
+        if self._is_op or tf.executing_eagerly():
+            return self._function(x)
+        return self._model(x, training=training)
+
+    def _logits(self, x):
+        with hoisting.fixed_weights() as kept, gradients.fast():
+            logits = self._model(x, training=False)
+        self._hoists = bool(kept.values)
+        return logits
