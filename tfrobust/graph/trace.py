@@ -148,8 +148,7 @@ class _Frame:
         for op in operations:
             tensors = list(op.inputs)
             depends = any(tensor.ref() in self.nodes for tensor in tensors)
-            # A body is not run again as a whole, and in its order.
-            if (depends or self.outer is not None) and writes(op):
+            if depends and writes(op):
                 raise NotImplementedError(
                     f"The op {op.type} at {op.name!r} changes a state, or "
                     "calls Python, so that the network isn't a function of "
