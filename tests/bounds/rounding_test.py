@@ -258,9 +258,15 @@ def test_the_share_of_a_sum_is_that_of_its_length():
 
 @every_verifier
 @pytest.mark.parametrize("activation", [None, "relu"])
-def test_a_coefficient_that_vanishes_hides_nothing(verifier, activation):
+@pytest.mark.parametrize(
+    ("sizes", "scale"),
+    [((1e19, 1e19, 1e-19, 1e-19), 1.0), ((1e15, 1e14, 1e-19, 1e-20), 1e-10)],
+)
+def test_a_coefficient_that_vanishes_hides_nothing(
+    verifier, activation, sizes, scale
+):
     # Backward, 1e-19 twice is too small for float32; forward, large weights
-    # come first and nothing vanishes: at 0.54 the margin is -0.04.
+    # come first and nothing vanishes: at 0.54 the margin is -0.04, scaled.
     steps = [layers.Dense(1, use_bias=False) for _ in range(4)]
     model = keras.Sequential(
         [
@@ -270,10 +276,7 @@ def test_a_coefficient_that_vanishes_hides_nothing(verifier, activation):
             layers.Dense(2),
         ]
     )
-    weights = [[[w]] for w in (1e19, 1e19, 1e-19, 1e-19)] + [
-        [[-1, 0]],
-        [0.5, 0],
-    ]
+    weights = [[[w]] for w in sizes] + [[[-1, 0]], [0.5 * scale, 0]]
     model.set_weights([np.array(w, np.float32) for w in weights])
     x = np.array([[0.45]], np.float32)
     margins = bounded(verifier, model, threats.Linf(0.1), x, np.array([0]))
