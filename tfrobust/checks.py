@@ -113,7 +113,7 @@ def inputs(
     )
 
 
-def labels(y: TensorLike, logits: tf.Tensor | tf.TensorSpec) -> tf.Tensor:
+def labels(y: TensorLike, logits: TensorLike | tf.TensorSpec) -> tf.Tensor:
     """Returns class labels as int32 `[batch]` after checking their range.
 
     Args:
@@ -121,21 +121,21 @@ def labels(y: TensorLike, logits: tf.Tensor | tf.TensorSpec) -> tf.Tensor:
         logits: What has the shape of the logits, `[batch, classes]`: they
             themselves, or a `tf.TensorSpec`.
     """
-    y = tf.convert_to_tensor(y)
+    y, shape = tf.convert_to_tensor(y), tf.TensorShape(logits.shape)
     if y.dtype == tf.bool:
         y = tf.cast(y, tf.int32)
-    whole = losses.whole_labels(y, logits.shape)
-    if not whole.shape.is_compatible_with(logits.shape[:1]):
+    whole = losses.whole_labels(y, shape)
+    if not whole.shape.is_compatible_with(shape[:1]):
         raise ValueError(
             "`x` and `y` must have the same length. Received: "
-            f"{logits.shape[0]} inputs and {whole.shape[0]} labels."
+            f"{shape[0]} inputs and {whole.shape[0]} labels."
         )
-    fine = (whole >= 0) & (whole < logits.shape[-1])
+    fine = (whole >= 0) & (whole < shape[-1])
     fine &= tf.cast(whole, y.dtype) == tf.reshape(y, [-1])
     return _require(
         tf.reduce_all(fine),
         "`y` must hold whole class labels from 0 to "
-        f"{logits.shape[-1] - 1}. Received minimum and maximum",
+        f"{shape[-1] - 1}. Received minimum and maximum",
         whole,
         (tf.reduce_min(y), tf.reduce_max(y)),
     )
