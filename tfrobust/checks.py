@@ -113,7 +113,7 @@ def inputs(
     )
 
 
-def labels(y: TensorLike, logits: TensorLike | tf.TensorSpec) -> tf.Tensor:
+def labels(y: TensorLike, logits: Any) -> tf.Tensor:
     """Returns class labels as int32 `[batch]` after checking their range.
 
     Args:
