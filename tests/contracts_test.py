@@ -18,7 +18,7 @@ from tfrobust import (
     threats,
     verifiers,
 )
-from tfrobust.adversary import Attack
+from tfrobust.attack import Attack
 from tfrobust.backend import keras, register
 from tfrobust.gathering import gathered
 

@@ -14,10 +14,12 @@ from tfrobust import (
     threats,
     verifiers,
 )
-from tfrobust.adversary import Adversary, Attack, Verifier
+from tfrobust.adversary import Adversary
+from tfrobust.attack import Attack
 from tfrobust.evaluation import Report, certify, compare, evaluate
 from tfrobust.exporting import export, export_litert
 from tfrobust.model import RobustModel
+from tfrobust.verifier import Verifier
 
 __version__ = "0.1.0"
 

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from tfrobust import losses, schedules
-from tfrobust.adversary import Attack
+from tfrobust.attack import Attack
 from tfrobust.attacks import FGSM, PGD, Ensemble, Square
 from tfrobust.backend import keras
 from tfrobust.threats import L2, Linf

@@ -11,9 +11,9 @@ from tests.verifiers.conftest import (
     randomize,
 )
 from tfrobust import schedules
-from tfrobust.adversary import Verifier
 from tfrobust.attacks import PGD
 from tfrobust.threats import L2, Linf
+from tfrobust.verifier import Verifier
 from tfrobust.verifiers import CROWN
 from tfrobust.verifiers.certified_radius import certified_radius
 from tfrobust.verifiers.polyhedral_envelope import PolyhedralEnvelope

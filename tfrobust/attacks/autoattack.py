@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfrobust import checks
-from tfrobust.adversary import Attack
+from tfrobust.attack import Attack
 from tfrobust.attacks.apgd import APGD
 from tfrobust.attacks.ensemble import Ensemble
 from tfrobust.attacks.fab import FAB

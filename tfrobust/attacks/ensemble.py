@@ -6,7 +6,8 @@ from typing import Any
 import tensorflow as tf
 
 from tfrobust import checks
-from tfrobust.adversary import Attack, named
+from tfrobust.adversary import named
+from tfrobust.attack import Attack
 from tfrobust.attacks import severity
 from tfrobust.attacks.active import choose, on_active
 from tfrobust.backend import register

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from tfrobust import checks, losses, streams
-from tfrobust.adversary import Attack
+from tfrobust.attack import Attack
 from tfrobust.attacks import boundary, severity
 from tfrobust.attacks.active import choose, while_active
 from tfrobust.backend import register

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from tfrobust.adversary import Attack
+from tfrobust.attack import Attack
 from tfrobust.attacks.pgd import PGD
 from tfrobust.backend import register
 from tfrobust.threats import Threat

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks, losses, streams
-from tfrobust.adversary import Attack
+from tfrobust.attack import Attack
 from tfrobust.attacks import severity
 from tfrobust.attacks.active import (
     choose,

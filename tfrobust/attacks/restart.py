@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from tfrobust import checks, streams
-from tfrobust.adversary import Attack
+from tfrobust.attack import Attack
 from tfrobust.attacks import severity
 from tfrobust.attacks.ensemble import mean_logits, tried
 from tfrobust.backend import register

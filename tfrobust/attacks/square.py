@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfrobust import checks, losses, streams
-from tfrobust.adversary import Attack
+from tfrobust.attack import Attack
 from tfrobust.attacks import severity, square_moves, windows
 from tfrobust.attacks.active import on_active, while_active, worse
 from tfrobust.backend import register

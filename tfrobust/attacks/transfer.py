@@ -1,7 +1,7 @@
 """Attacks found on another model."""
 
 from tfrobust import checks
-from tfrobust.adversary import Attack
+from tfrobust.attack import Attack
 from tfrobust.backend import register
 from tfrobust.threats import Threat
 from tfrobust.types import Model

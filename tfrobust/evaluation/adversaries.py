@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfrobust.adversary import Adversary, Verifier
+from tfrobust.adversary import Adversary
 from tfrobust.attacks import (
     AutoAttack,
     Ensemble,
@@ -13,6 +13,7 @@ from tfrobust.attacks import (
 )
 from tfrobust.evaluation.identity import identified
 from tfrobust.plan import check_adversary
+from tfrobust.verifier import Verifier
 
 
 def nature(adversary):

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.adversary import Attack, Verifier, named
+from tfrobust.adversary import named
+from tfrobust.attack import Attack
 from tfrobust.attacks import PGD
 from tfrobust.decision import CERTIFIED, FALSIFIED, UNKNOWN
 from tfrobust.evaluation import diagnostics
@@ -21,6 +22,7 @@ from tfrobust.evaluation.run import Run
 from tfrobust.evaluation.state import State
 from tfrobust.evaluation.usefulness import counted, of_answers
 from tfrobust.types import Model, TensorLike
+from tfrobust.verifier import Verifier
 
 BATCH = 256
 

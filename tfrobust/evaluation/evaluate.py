@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.adversary import Adversary, Attack, named
+from tfrobust.adversary import Adversary, named
+from tfrobust.attack import Attack
 from tfrobust.attacks import Transfer
 from tfrobust.evaluation import diagnostics
 from tfrobust.evaluation.adversaries import check, check_names

@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import halves, losses
-from tfrobust.adversary import Verifier
 from tfrobust.evaluation.counter import Counter
 from tfrobust.tracing import compiled
+from tfrobust.verifier import Verifier
 from tfrobust.verifiers.coverage import bytes_of
 
 # The most examples that are bounded at once, however large the memory is.

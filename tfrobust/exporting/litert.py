@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import backend, files
-from tfrobust.adversary import Attack
+from tfrobust.attack import Attack
 from tfrobust.averaging import on_network
 from tfrobust.backend import keras
 from tfrobust.compression.cloning import clone

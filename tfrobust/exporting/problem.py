@@ -6,13 +6,14 @@ import re
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.adversary import Attack, Verifier
+from tfrobust.attack import Attack
 from tfrobust.attacks import PGD
 from tfrobust.compression.cloning import leaves
 from tfrobust.compression.plain import plain
 from tfrobust.evaluation.batches import arrays, labelled
 from tfrobust.evaluation.report import Report
 from tfrobust.exporting.comparison import probes
+from tfrobust.verifier import Verifier
 from tfrobust.verifiers import BranchAndBound
 
 OUTPUTS = ("logits", "probabilities", "class", "certified", "margin", "epsilon")

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import backend, files
-from tfrobust.adversary import Attack, Verifier
+from tfrobust.attack import Attack
 from tfrobust.averaging import on_network
 from tfrobust.backend import keras
 from tfrobust.evaluation.report import Report
@@ -21,6 +21,7 @@ from tfrobust.exporting.problem import (
 from tfrobust.exporting.reloaded import check_reloaded
 from tfrobust.exporting.served_network import ServedNetwork
 from tfrobust.types import TensorLike
+from tfrobust.verifier import Verifier
 
 
 @on_network

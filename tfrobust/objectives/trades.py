@@ -3,7 +3,7 @@
 from typing import Any
 
 from tfrobust import checks, losses
-from tfrobust.adversary import Attack
+from tfrobust.attack import Attack
 from tfrobust.backend import register
 from tfrobust.objectives.objective import Objective, Outcome, check_adversary
 from tfrobust.types import Amount, Model, TensorLike

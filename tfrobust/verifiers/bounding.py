@@ -7,13 +7,13 @@ from typing import Any
 import tensorflow as tf
 
 from tfrobust import checks, losses
-from tfrobust.adversary import Verifier
 from tfrobust.bounds import Bounds
 from tfrobust.bounds.dense import Dense
 from tfrobust.graph import Trace
 from tfrobust.threats import Threat
 from tfrobust.tracing import compiled
 from tfrobust.types import Model, TensorLike
+from tfrobust.verifier import Verifier
 from tfrobust.verifiers.coverage import coverage
 
 # From how many coefficients on, those of all values of the largest activation,

@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks
-from tfrobust.adversary import Verifier
 from tfrobust.attacks.pgd import PGD
 from tfrobust.backend import register
 from tfrobust.decision import (
@@ -20,6 +19,7 @@ from tfrobust.decision import (
 )
 from tfrobust.threats import Threat
 from tfrobust.types import Model, TensorLike
+from tfrobust.verifier import Verifier
 from tfrobust.verifiers.alpha_crown import AlphaCROWN
 from tfrobust.verifiers.bounding import label_wins
 from tfrobust.verifiers.subproblems import (

@@ -7,10 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks, losses
-from tfrobust.adversary import Verifier
 from tfrobust.backend import Schedule
 from tfrobust.tracing import compiled
 from tfrobust.types import Model, TensorLike
+from tfrobust.verifier import Verifier
 from tfrobust.verifiers.polyhedral_envelope import PolyhedralEnvelope
 
 

@@ -1,7 +1,7 @@
 """Verifiers from cheap to tight."""
 
-from tfrobust.adversary import Verifier
 from tfrobust.threats import Threat
+from tfrobust.verifier import Verifier
 from tfrobust.verifiers.alpha_crown import AlphaCROWN
 from tfrobust.verifiers.branch_and_bound import BranchAndBound
 from tfrobust.verifiers.crown import CROWN

@@ -4,11 +4,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks, losses
-from tfrobust.adversary import Verifier
 from tfrobust.threats import Box
 from tfrobust.threats.rows import column, flat
 from tfrobust.tracing import compiled
 from tfrobust.types import Model, TensorLike
+from tfrobust.verifier import Verifier
 from tfrobust.verifiers.augmented_lagrangian import augmented_lagrangian
 from tfrobust.verifiers.bounding import Bounding
 from tfrobust.verifiers.certified_boxes import CertifiedBoxes

@@ -1,0 +1,109 @@
+"""What every attack shares."""
+
+import abc
+
+import tensorflow as tf
+
+from tfrobust import hoisting
+from tfrobust.adversary import Adversary, Self, parts_of
+from tfrobust.halves import in_halves
+from tfrobust.types import Model, TensorLike
+
+
+class Attack(Adversary):
+    """Searches for a point of the threat that maximises a loss.
+
+    An attack changes no variable and sends no gradient to any. Its random
+    numbers depend on the example, on `seed` and on the training step alone,
+    never on the batch. Compiled for a CPU it attacks the halves of a large
+    batch side by side: what Python runs in the model (`tf.numpy_function`)
+    must bear to be called by two threads.
+    """
+
+    step = 0  # The training step, set by `at`; keys the random numbers.
+    takes_start = False  # Whether it searches from any point; see `perturb`.
+
+    def perturb(
+        self,
+        model: Model,
+        x: TensorLike,
+        y: TensorLike,
+        start: TensorLike | None = None,
+    ) -> tf.Tensor:
+        """Returns the worst points found, shape and range of x, float32.
+
+        Args:
+            model: Any callable `model(x, training=False) -> logits`.
+            x: Inputs in the threat's valid range, shape `[batch, ...]`.
+            y: Labels, shape `[batch]`.
+            start: Where the search starts, or the first of several: of x's
+                shape, projected onto the threat, x where it is no number.
+                None leaves it to the attack.
+
+        Raises:
+            ValueError: If `start` has another shape than x, or the attack or
+                one inside doesn't take any.
+        """
+        x = self.threat.checked(x)
+        if start is not None:
+            start = self._startable(start, x)
+
+        def perturbed(attack, x, y, start):
+            if start is not None:
+                start = attack.threat.project(x, start)
+            with hoisting.fixed_weights():
+                point = attack._perturb(model, x, y, start, attack.step)
+            return tf.stop_gradient(point)
+
+        return in_halves(perturbed, self, x, y, start)
+
+    def logits(
+        self,
+        model: Model,
+        point: tf.Tensor,
+        y: TensorLike,
+        training: bool = False,
+    ) -> tf.Tensor:
+        return tf.cast(model(point, training=training), tf.float32)
+
+    def at(self: Self, step: TensorLike) -> Self:
+        return super().at(step)._replace(step=step)
+
+    @abc.abstractmethod
+    def _perturb(self, model, x, y, start, step):
+        """Searches the threat.
+
+        Args:
+            model: As in `perturb`.
+            x: Inputs, checked and float32.
+            y: Labels.
+            start: Points of the threat; None, always if not `takes_start`.
+            step: What keys random numbers beside the seed, a scalar integer.
+                An attack hands it to those inside.
+        """
+
+    def _startable(self, start, x):
+        """Returns points to start from as finite float32."""
+        names = [type(part).__name__ for part in _without_start(self)]
+        if names:
+            raise ValueError(
+                f"`start` must be None for {names[0]}, which itself says where "
+                "it starts. Pass it to FGSM, PGD, APGD, or what runs these."
+            )
+        start = tf.cast(start, tf.float32)
+        if not start.shape.is_compatible_with(x.shape):
+            raise ValueError(
+                f"`start` must have the shape of x, {tuple(x.shape)}. "
+                f"Received shape {tuple(start.shape)}."
+            )
+        # It refuses to broadcast what isn't known to have another shape.
+        fine = tf.math.is_finite(start)
+        return tf.raw_ops.Select(condition=fine, x=start, y=x)
+
+
+def _without_start(attack):
+    """Those of an attack and its parts that take no start."""
+    refusing = [] if attack.takes_start else [attack]
+    for part in parts_of(attack):
+        refusing += _without_start(part)
+    return refusing

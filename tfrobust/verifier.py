@@ -1,0 +1,60 @@
+"""What every verifier shares."""
+
+import abc
+import math
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from tfrobust.adversary import Adversary
+from tfrobust.decision import Decision, from_margins
+from tfrobust.types import Model, TensorLike
+
+
+class Verifier(Adversary):
+    """Bounds the logits over a whole threat.
+
+    A verifier is a constructor and `margins`. One that knows more than margins
+    say, such as a counterexample, says so in `decide`; one that takes much
+    memory says how much in `cost`. Where an argument of it is named
+    `batch_size` it decides one example after the other, in batches of its own.
+    """
+
+    @abc.abstractmethod
+    def margins(self, model: Model, x: TensorLike, y: TensorLike) -> tf.Tensor:
+        """Lower bounds on `logit_y - logit_j`, shape `[batch, classes]`.
+
+        Entry y is exactly 0.
+        """
+
+    def decide(self, model: Model, x: TensorLike, y: TensorLike) -> Decision:
+        """Which examples are certified, which are falsified, and how far.
+
+        As the margins say, unless a verifier knows better.
+        """
+        return from_margins(self.margins(model, x, y), y)
+
+    def cost(self, model: Model, shape: Sequence[int]) -> int | None:
+        """Bytes that an example of a batch takes, or an entry of its own batch.
+
+        Args:
+            model: Any callable `model(x, training=False) -> logits`.
+            shape: Shape of one input.
+
+        Returns:
+            An estimate; None of a verifier that fits into any memory.
+
+        Raises:
+            NotImplementedError: If the verifier can't bound an op of the model.
+        """
+        del model, shape  # What nobody estimated needs no plan.
+        return None
+
+    def perturb(self, model: Model, x: TensorLike, y: TensorLike) -> tf.Tensor:
+        """Returns x once it is checked: nothing is searched."""
+        return self.threat.checked(x)
+
+    def logits(self, model, point, y, training=False):
+        margins = self.margins(model, point, y)
+        # A bound of +inf overflowed: it proves as little as NaN.
+        return tf.where(margins < math.inf, -margins, math.nan)
