@@ -9,6 +9,7 @@ from tfrobust.bounds.dense import Dense
 from tfrobust.bounds.patches import Patches
 from tfrobust.bounds.propagation import (
     backward,
+    consumers_of,
     interval,
     linear_part,
     mixes,
@@ -65,7 +66,7 @@ class Bounds:
         self._magnitudes.add(trace.input, (lower, upper))
         # What rounding may add to a sum over all that is put in.
         self._spare = rounding.spare(lower, upper, trace.input.size)
-        consumers = _consumers(trace)
+        consumers = consumers_of(trace)
         self._mixes: dict[Node, float] = {trace.input: 0}
         for node in trace.nodes[1:]:
             self._mixes[node] = mixes(node, self._mixes)
@@ -232,16 +233,6 @@ class Bounds:
             return None
         unstable = ~tf.reduce_all(tf.stack(stable), axis=0)
         return tf.reshape(unstable, [-1, node.size])
-
-
-def _consumers(trace):
-    """The ops that aren't linear and read a node, by node."""
-    consumers: dict = {node: [] for node in trace.nodes}
-    for node in trace.nodes[1:]:
-        if not node.rule.linear:
-            for given in node.dependent:
-                consumers[given].append(node)
-    return consumers
 
 
 def _some(index):

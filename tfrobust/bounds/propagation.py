@@ -102,3 +102,13 @@ def _add(pending, node, forms):
     if known is not None:
         forms = known.plus(forms, node.shape)
     pending[node] = forms
+
+
+def consumers_of(trace: Trace) -> dict[Node, list[Node]]:
+    """The ops that aren't linear and read a node, by node."""
+    consumers: dict = {node: [] for node in trace.nodes}
+    for node in trace.nodes[1:]:
+        if not node.rule.linear:
+            for given in node.dependent:
+                consumers[given].append(node)
+    return consumers

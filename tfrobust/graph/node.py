@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -120,7 +119,7 @@ def rerun(op: tf.Operation, inputs: list) -> list:
     """
     if op.type == "Const":
         return [tf.constant(tf.make_ndarray(op.get_attr("value")))]
-    if any(attribute.type in _BODIES for attribute in op.op_def.attr):
+    if any(attribute.type in BODIES for attribute in op.op_def.attr):
         raise NotImplementedError(
             f"The op {op.type} at {op.name!r} calls a function, such as a "
             "branch of tf.cond, inside of a tf.function or SavedModel, so it "
@@ -156,21 +155,8 @@ def rerun(op: tf.Operation, inputs: list) -> list:
 # They read a list of values of one shape, batch included.
 _LISTS = {"AddN", "ConcatV2", "Pack"}
 _RENAMED = {"squeeze_dims": "axis"}
-_RANDOM = re.compile(
-    "Random|Rng|Multinomial|TruncatedNormal|SampleDistorted"
-    "|Stateful(Uniform|StandardNormal)"
-)
 # Types of attributes that are functions.
-_BODIES = {"func", "list(func)"}
-# They have a state, but don't change it.
-_ONLY_READ = {
-    "Assert",
-    "PrintV2",
-    "ReadVariableOp",
-    "ResourceGather",
-    "ResourceGatherNd",
-    "VarHandleOp",
-}
+BODIES = {"func", "list(func)"}
 
 
 def _repeated(constant, value):
@@ -202,54 +188,3 @@ def dynamic(node: Node) -> str:
         "the network runs, or its first axis isn't that of the batch, so it "
         "can't be bounded. Give the network fixed shapes, but for the batch."
     )
-
-
-def refuse_random_before(output: tf.Tensor, operations: list) -> None:
-    """Refuses a random op among those that an output is made of.
-
-    Args:
-        output: A tensor.
-        operations: The ops of the network.
-    """
-    inside = set(operations)
-    seen, stack = set(), [output.op]
-    while stack:
-        op = stack.pop()
-        if op in inside and op not in seen:
-            seen.add(op)
-            refuse_random(op)
-            stack += [tensor.op for tensor in op.inputs]
-
-
-def refuse_random(op: tf.Operation) -> None:
-    """Refuses an op if it is random."""
-    if _RANDOM.search(op.type):
-        raise ValueError(
-            "Bounds need a network whose outputs are a function of its input. "
-            f"Received one with the random op {op.type} at {op.name!r}. Let "
-            "its layer be random only when training=True."
-        )
-
-
-def writes(op: tf.Operation) -> bool:
-    """Whether an op may change what it, or another one, returns next time.
-
-    Such as an assignment to a variable, and a call of Python.
-    """
-    bodies = _bodies(op)
-    if bodies:
-        return any(writes(inner) for body in bodies for inner in body)
-    known = op.type in _ONLY_READ or _RANDOM.search(op.type)
-    return op.op_def.is_stateful and not known
-
-
-def _bodies(op):
-    """The ops of each function that an op calls."""
-    found = []
-    for attribute in op.op_def.attr:
-        if attribute.type in _BODIES:
-            value = op.get_attr(attribute.name)
-            for function in value if isinstance(value, list) else [value]:
-                graph = op.graph._get_function(function.name).graph
-                found.append(graph.get_operations())
-    return found

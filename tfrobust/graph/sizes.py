@@ -1,50 +1,21 @@
 """Constants whose shape follows from the size of the batch."""
 
-import contextlib
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.graph.node import refuse_random, rerun
-
-# They read the shape of what they are given, never its value.
-READERS = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
-
-# Ops that may read what differs with the size of the batch. Any other could
-# tell one size from the next where those that are tried here agree.
-# They move lengths or rows, and multiply lengths.
-_MOVES = {
-    "Cast",
-    "ConcatV2",
-    "ExpandDims",
-    "GatherV2",
-    "Mul",
-    "Pack",
-    "Prod",
-    "Reshape",
-    "Slice",
-    "Squeeze",
-    "StridedSlice",
-    "Unpack",
-}
-# They make a tensor of a length; the position of that input.
-_FILLS = {"BroadcastTo": 1, "Fill": 0, "Reshape": 1, "Tile": 1}
-# They work on every value by itself and round it in one way only.
-_ELEMENTWISE = {
-    "Abs",
-    "Add",
-    "AddV2",
-    "Cast",
-    "Maximum",
-    "Minimum",
-    "Mul",
-    "Neg",
-    "RealDiv",
-    "Sqrt",
-    "Square",
-    "Sub",
-}
+from tfrobust.graph.node import rerun
+from tfrobust.graph.pairs import (
+    READERS,
+    are_known,
+    here,
+    may_read,
+    run,
+    sized,
+    uniform,
+)
+from tfrobust.graph.purity import refuse_random
 
 
 class Sizes:
@@ -84,9 +55,9 @@ class Sizes:
         if pair is None or not pair[0].dtype.is_numpy_compatible:
             return None  # A list, as loops have them.
         one, two = pair
-        if one is not two and not _uniform(one, two):
+        if one is not two and not uniform(one, two):
             return None
-        return _here(one)
+        return here(one)
 
     def shape(self, op: tf.Operation, index: int) -> tuple | None:
         """The shape of an op's output for one example, by running it on zeros.
@@ -124,8 +95,7 @@ class Sizes:
             if tensor.dtype.is_floating and tensor.shape.is_fully_defined():
                 return (tf.zeros(tensor.shape, tensor.dtype),) * 2
         pair = self._pair(tensor)
-        known = pair is not None and all(hasattr(v, "numpy") for v in pair)
-        return pair if known else None
+        return pair if pair is not None and are_known(*pair) else None
 
     def takes_part(self, tensor: tf.Tensor) -> bool:
         """Whether a tensor is made from the shape of a node."""
@@ -159,14 +129,14 @@ class Sizes:
         if any(given.ref() in self._nodes for given in op.inputs):
             return None
         inputs = [self._pair(given) for given in op.inputs]
-        if None in inputs or not _may_read(op, inputs):
+        if None in inputs or not may_read(op, inputs):
             return None
         refuse_random(op)
         try:
-            pairs = _run(op, inputs)
+            pairs = run(op, inputs)
         except (NotImplementedError, tf.errors.OpError, ValueError):
             return None
-        differs = any(_uniform(*pair) for pair in inputs if _sized(pair))
+        differs = any(uniform(*pair) for pair in inputs if sized(pair))
         return [self._agreed(op, pair, differs) for pair in pairs]
 
     def _agreed(self, op, pair, rows):
@@ -178,12 +148,12 @@ class Sizes:
             rows: Whether the op read rows, and so must return rows.
         """
         one, two = pair
-        if one is two or _uniform(one, two):
+        if one is two or uniform(one, two):
             return one, two
         lengths = one.dtype.is_integer and one.shape == two.shape
         if op.type not in READERS and rows or not lengths:
             return None
-        same = _known(one, two) and np.array_equal(one, two)
+        same = are_known(one, two) and np.array_equal(one, two)
         return (one, one) if same else (one, two)
 
     def _read(self, op, nodes):
@@ -199,69 +169,6 @@ class Sizes:
         return [
             self._agreed(op, pair, False) for pair in zip(one, two, strict=True)
         ]
-
-
-def _may_read(op, inputs):
-    """Whether an op may read inputs that differ with the size of the batch."""
-    differing = [k for k, pair in enumerate(inputs) if _sized(pair)]
-    lengths = [k for k in differing if not _uniform(*inputs[k])]
-    if not differing or op.type in READERS:
-        return True
-    if op.type in _FILLS and lengths == [_FILLS[op.type]]:
-        return True
-    if lengths and len(lengths) < len(differing):
-        return False
-    if not lengths and op.type in _ELEMENTWISE:
-        return True
-    if op.type == "Cast":
-        return op.outputs[0].dtype.is_integer
-    if op.type in ("ConcatV2", "Mul", "Pack"):
-        return True
-    # Of what is moved or sliced, the data alone.
-    return op.type in _MOVES and differing == [0]
-
-
-def _run(op, inputs):
-    """Runs an op in both sizes, or once where no input differs."""
-    # Where values are known at once, if they can be.
-    known = all(_known(*pair) for pair in inputs)
-    with tf.init_scope() if known else contextlib.nullcontext():
-        one, two = (
-            [v if known else _here(v) for v in values]
-            for values in zip(*inputs, strict=True)
-        )
-        first = rerun(op, one)
-        if not any(map(_sized, inputs)):
-            return [(value, value) for value in first]
-        return list(zip(first, rerun(op, two), strict=True))
-
-
-def _sized(pair):
-    """Whether a value differs with the size of the batch."""
-    return pair[0] is not pair[1]
-
-
-def _uniform(one, two):
-    """Whether both are rows, one for each example, that are the same."""
-    if not one.dtype.is_numpy_compatible or not one.shape.rank:
-        return False
-    if one.shape[1:] != two.shape[1:] or not one.shape.is_fully_defined():
-        return False
-    if (one.shape[0], two.shape[0]) != (1, 2):
-        return False
-    # In a graph, by what the ops are that may make rows.
-    return not _known(one, two) or np.array_equal(
-        np.broadcast_to(one, two.shape), two
-    )
-
-
-def _here(value):
-    """A value that is known at once becomes a constant of the current graph."""
-    return tf.constant(value.numpy()) if _known(value) else value
-
-
-def _known(*values):
-    return all(hasattr(value, "numpy") for value in values)
 
 
 def _of_shapes(op, shapes):

@@ -1,0 +1,140 @@
+"""The ops of one function body."""
+
+from typing import Any
+
+from tfrobust.graph.node import Node, rerun
+from tfrobust.graph.pairs import READERS
+from tfrobust.graph.purity import refuse_random, writes
+from tfrobust.graph.sizes import Sizes
+
+# Their outputs are their inputs.
+_SAME = {
+    "Identity",
+    "IdentityN",
+    "StopGradient",
+    "PreventGradient",
+    "CheckNumerics",
+    "EnsureShape",
+    "Snapshot",
+}
+_CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
+
+
+class Frame:
+    """The ops of one function body.
+
+    Args:
+        nodes: Maps references of tensors that depend on the network's input to
+            their nodes.
+        outer: Maps references of the body's inputs to tensors of the graph in
+            which the trace is used. None if the body is that graph itself.
+        measured: A set to which nodes are added whose shape is read.
+        batch: The size of the batch, if the body is made for one.
+    """
+
+    def __init__(self, nodes, outer, measured, batch=None):
+        self.nodes, self.outer, self.batch = nodes, outer, batch
+        self.sizes = Sizes(nodes, self._outside, measured)
+        self.measured = measured
+        self.known: dict[Any, Any] = {}
+
+    def sweep(self, operations):
+        """Makes nodes of all ops that depend on the input, in their order."""
+        for op in operations:
+            tensors = list(op.inputs)
+            depends = any(tensor.ref() in self.nodes for tensor in tensors)
+            if depends and writes(op):
+                raise NotImplementedError(
+                    f"The op {op.type} at {op.name!r} changes a state, or "
+                    "calls Python, so that the network isn't a function of "
+                    "its input alone and can't be bounded. Call its layer "
+                    "with training=False, or replace it."
+                )
+            if op.type in READERS or not depends:
+                continue
+            if op.type in _SAME:
+                for output, given in zip(op.outputs, tensors, strict=True):
+                    self._alias(output, given)
+            elif op.type in _CALLS:
+                self._enter(op)
+            else:
+                # The shape of a reshape is its node's, whatever it is given.
+                moves = op.type == "Reshape" and tensors[0].ref() in self.nodes
+                given = tensors[:1] if moves else tensors
+                inputs = [self.resolve(tensor) for tensor in given]
+                for index, output in enumerate(op.outputs):
+                    shape = _shape(output)
+                    if shape is None or None in shape:
+                        shape = self.sizes.shape(op, index)
+                    first = output.shape[0] if output.shape.rank else None
+                    batched = output.shape.rank != 0 and (
+                        first in (None, self.batch)
+                    )
+                    node = Node(op, index, inputs, shape, batched)
+                    self.nodes[output.ref()] = node
+
+    def resolve(self, tensor):
+        """The node of a tensor, or what it is outside of this body.
+
+        Of what is made from the shape of a node, the value for one example;
+        None if it differs by the size of the batch.
+        """
+        known = self.nodes.get(tensor.ref())
+        if known is not None:
+            return known
+        if tensor.ref() in self.known:
+            return self.known[tensor.ref()]
+        if self.sizes.takes_part(tensor):
+            value = self.sizes.constant(tensor)
+        else:
+            value = self._outside(tensor)
+        self.known[tensor.ref()] = value
+        return value
+
+    def _outside(self, tensor):
+        """What a tensor is outside of this body."""
+        if self.outer is None:
+            return tensor
+        if tensor.ref() not in self.outer:
+            op = tensor.op
+            refuse_random(op)
+            inputs = [self.resolve(given) for given in op.inputs]
+            opened = any(i is None for i in inputs)
+            outputs = [None] * len(op.outputs) if opened else rerun(op, inputs)
+            for output, value in zip(op.outputs, outputs, strict=True):
+                self.outer[output.ref()] = value
+        return self.outer[tensor.ref()]
+
+    def _alias(self, output, given):
+        if given.ref() in self.nodes:
+            self.nodes[output.ref()] = self.nodes[given.ref()]
+        elif self.outer is not None:
+            self.outer[output.ref()] = self.resolve(given)
+
+    def _enter(self, op):
+        """Sweeps the body of a function that is called."""
+        body = op.graph._get_function(op.get_attr("f").name).graph
+        nodes: dict[Any, Node] = {}
+        outer: dict[Any, Any] = {}
+        for parameter, given in zip(body.inputs, op.inputs, strict=True):
+            value = self.resolve(given)
+            place = nodes if isinstance(value, Node) else outer
+            place[parameter.ref()] = value
+        sizes_of_batch = [
+            parameter.shape[0]
+            for parameter in body.inputs
+            if parameter.ref() in nodes and parameter.shape.rank
+        ]
+        frame = Frame(nodes, outer, self.measured, *sizes_of_batch[:1])
+        frame.sweep(body.get_operations())
+        # A body whose gradient was taken has intermediate outputs at its end.
+        for output, inner in zip(op.outputs, body.outputs, strict=False):
+            value = frame.nodes.get(inner.ref())
+            if value is not None:
+                self.nodes[output.ref()] = value
+
+
+def _shape(tensor):
+    """The static shape but for the batch; None if even its rank is open."""
+    known = tensor.shape.rank is not None
+    return tuple(tensor.shape[1:]) if known else None

@@ -1,0 +1,72 @@
+"""Ops of a network that isn't a function of its input alone."""
+
+import re
+
+import tensorflow as tf
+
+from tfrobust.graph.node import BODIES
+
+# They have a state, but don't change it.
+_ONLY_READ = {
+    "Assert",
+    "PrintV2",
+    "ReadVariableOp",
+    "ResourceGather",
+    "ResourceGatherNd",
+    "VarHandleOp",
+}
+_RANDOM = re.compile(
+    "Random|Rng|Multinomial|TruncatedNormal|SampleDistorted"
+    "|Stateful(Uniform|StandardNormal)"
+)
+
+
+def refuse_random_before(output: tf.Tensor, operations: list) -> None:
+    """Refuses a random op among those that an output is made of.
+
+    Args:
+        output: A tensor.
+        operations: The ops of the network.
+    """
+    inside = set(operations)
+    seen, stack = set(), [output.op]
+    while stack:
+        op = stack.pop()
+        if op in inside and op not in seen:
+            seen.add(op)
+            refuse_random(op)
+            stack += [tensor.op for tensor in op.inputs]
+
+
+def refuse_random(op: tf.Operation) -> None:
+    """Refuses an op if it is random."""
+    if _RANDOM.search(op.type):
+        raise ValueError(
+            "Bounds need a network whose outputs are a function of its input. "
+            f"Received one with the random op {op.type} at {op.name!r}. Let "
+            "its layer be random only when training=True."
+        )
+
+
+def writes(op: tf.Operation) -> bool:
+    """Whether an op may change what it, or another one, returns next time.
+
+    Such as an assignment to a variable, and a call of Python.
+    """
+    bodies = _bodies(op)
+    if bodies:
+        return any(writes(inner) for body in bodies for inner in body)
+    known = op.type in _ONLY_READ or _RANDOM.search(op.type)
+    return op.op_def.is_stateful and not known
+
+
+def _bodies(op):
+    """The ops of each function that an op calls."""
+    found = []
+    for attribute in op.op_def.attr:
+        if attribute.type in BODIES:
+            value = op.get_attr(attribute.name)
+            for function in value if isinstance(value, list) else [value]:
+                graph = op.graph._get_function(function.name).graph
+                found.append(graph.get_operations())
+    return found
