@@ -23,7 +23,7 @@ class Both(tfr.objectives.Objective):
         self.one, self.other = one, other
 
     def search(self, model, x, y):
-        return self.one.search(model, x, y), self.other.search(model, x, y)
+        return self.one.perturb(model, x, y), self.other.perturb(model, x, y)
 
     def outcome(self, model, x, y, found):
         one = self.one.logits(model, found[0], y, training=True)
