@@ -10,6 +10,7 @@ from tfrobust import gradients, hoisting
 from tfrobust.averaging import network_of
 from tfrobust.evaluation.litert import LiteRT
 from tfrobust.evaluation.served import Served
+from tfrobust.graph.purity import writes
 from tfrobust.tracing import compiled
 from tfrobust.types import Model, TensorLike
 
@@ -42,7 +43,8 @@ class Network:
 
     It becomes one op of the graphs of attacks and verifiers, unless those must
     see more of it: what a layer works out once for a whole attack (see
-    `hoisting`), and functions that the model calls itself.
+    `hoisting`), functions that the model calls itself, and variables that it
+    writes, such as a mask that it applies to its weights.
 
     Args:
         model: Any callable `model(x, training=False) -> logits`.
@@ -53,10 +55,10 @@ class Network:
         self._model, self._hoists = model, False
         self._function = compiled(self._logits, tf.TensorSpec([None, *shape]))
         graph = self._function.get_concrete_function().graph
+        operations = graph.get_operations()
         self._is_op = not self._hoists and not any(
-            attribute.type == "func"
-            for op in graph.get_operations()
-            for attribute in op.op_def.attr
+            writes(op) or any(a.type == "func" for a in op.op_def.attr)
+            for op in operations
         )
 
     def __call__(self, x: TensorLike, training: bool = False) -> tf.Tensor:
