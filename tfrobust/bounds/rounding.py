@@ -28,6 +28,8 @@ TINY = 1e-30
 APPROXIMATION = 1e-6
 # What is smaller counts as 0.
 SMALLEST = 2.0**-126
+# Ops whose values are never larger than what they are computed from.
+_SHRINK = {"LeakyRelu", "Relu", "Relu6"}
 # What the widths of all intervals must stay below.
 LARGEST = 1e30
 
@@ -99,10 +101,7 @@ class Magnitudes:
         """Takes in the interval of a node, in the order of the trace."""
         rule = node.op and node.rule
         self._count += node.size
-        # No value is larger than what it is computed from.
-        if rule and (
-            getattr(rule, "hinge", False) or rule.linear and rule.moves
-        ):
+        if rule and (node.type in _SHRINK or rule.linear and rule.moves):
             return
         if not (rule and rule.linear):
             width = size(*interval)
