@@ -129,7 +129,7 @@ class Idle(tfr.Attack):
     def __init__(self, threat):
         self.threat = threat
 
-    def _perturb(self, model, x, y):
+    def _perturb(self, model, x, y, start, step):
         return x
 
 
