@@ -71,7 +71,7 @@ def test_replace_refuses_what_init_refuses(change, error, sentence):
 
 def test_replace_normalizes_as_init_does_and_keeps_what_was_bound_later():
     threat = threats.L2(0.1).replace(epsilon=1, mask=[1, 0])
-    assert isinstance(threat.epsilon, float) and threat.mask.shape == (2,)
+    assert isinstance(threat.epsilon, float) and threat.mask.shape == (1, 2)
     attack = attacks.PGD(threat).at(7).replace(steps=3)
     assert (attack.steps, attack.step) == (3, 7)
     loss = object()
