@@ -252,6 +252,13 @@ def squares(y, outputs):
         ({"metrics": ["accurcy"]}, ValueError, "`metrics` must be names in"),
         ({"metrics": {"a": "accuracy"}}, TypeError, "`metrics` must be a list"),
         ({"weighted_metrics": ["mse"]}, TypeError, "`weighted_metrics` would"),
+        ({"loss_weights": 2.0}, TypeError, "`loss_weights` would"),
+        ({"metrics": ["accuracy", "acc"]}, ValueError, "several named 'accu"),
+        (
+            {"metrics": [keras.metrics.SparseCategoricalAccuracy(name="loss")]},
+            ValueError,
+            "several named 'loss'",
+        ),
         (
             {"loss": SPARSE(from_logits=True, ignore_class=-1)},
             ValueError,

@@ -65,6 +65,19 @@ def renamed(metric: keras.metrics.Metric, prefix: str) -> keras.metrics.Metric:
     return type(metric).from_config(config)
 
 
+def check_names(metrics: list) -> None:
+    """Refuses metrics of one name, of which only the last would be shown."""
+    names = [metric.name for metric in metrics]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            "Metrics need names of their own; each of `metrics` is also "
+            "computed of each adversary, as in `pgd_accuracy`. Received "
+            f"several named {', '.join(map(repr, twice))}. Rename a metric "
+            "(name=...) or an adversary."
+        )
+
+
 def update(
     metrics: list, loss: Loss, y: TensorLike, logits: TensorLike
 ) -> None:

@@ -12,7 +12,7 @@ from tfrobust.averaging import Averaging
 from tfrobust.backend import as_in_keras, keras, register
 from tfrobust.metrics import numbers, results
 from tfrobust.objectives import Clean, Objective
-from tfrobust.plan import CLEAN, NoPlan, Plan, of_some
+from tfrobust.plan import CLEAN, NoPlan, Plan, of_some, refuse_weights
 from tfrobust.types import Loss
 
 
@@ -108,11 +108,8 @@ class RobustModel(Averaging):
             NotImplementedError: In Keras 3 under a strategy of several workers.
         """
         backend.check_strategy(self.distribute_strategy)
-        if weighted_metrics:
-            raise TypeError(
-                "`weighted_metrics` would be ignored: sample weights scale the "
-                f"loss alone. Received: {weighted_metrics!r}. Pass `metrics`."
-            )
+        loss_weights = kwargs.pop("loss_weights", None)
+        refuse_weights(weighted_metrics, loss_weights)
         # An empty list, or tf_keras warns of every sample weight.
         kwargs["run_eagerly"] = run_eagerly
         kwargs["steps_per_execution"] = steps_per_execution

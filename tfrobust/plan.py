@@ -64,6 +64,7 @@ class Plan:
             name: [metrics.renamed(metric, name) for metric in shown]
             for name in {**self.adversaries, **self.trained}
         }
+        metrics.check_names(self.metrics())
         self._split: tuple[list, keras.Model] | None = None
 
     def split(self, network: keras.Model) -> tuple[list, keras.Model]:
@@ -153,6 +154,20 @@ def of_some(logits: Callable, clean: tf.Tensor) -> tf.Tensor:
         return logits()
     some = tf.shape(clean)[0] > 0
     return tf.ensure_shape(tf.cond(some, logits, lambda: clean), clean.shape)
+
+
+def refuse_weights(weighted_metrics: Any, loss_weights: Any) -> None:
+    """Refuses arguments of Keras's `compile` that have no meaning here."""
+    if weighted_metrics:
+        raise TypeError(
+            "`weighted_metrics` would be ignored: sample weights scale the "
+            f"loss alone. Received: {weighted_metrics!r}. Pass `metrics`."
+        )
+    if loss_weights is not None:
+        raise TypeError(
+            "`loss_weights` would be ignored: there is one loss. Received: "
+            f"{loss_weights!r}. Scale the learning rate."
+        )
 
 
 def check_adversary(name: str, adversary: Any) -> None:
