@@ -228,7 +228,7 @@ def test_patches_and_dense_functions_give_the_same_bounds(monkeypatch):
     monkeypatch.setattr(rounding, "UNIT", 2.0**-48)
     monkeypatch.setattr(Bounds, "tightest", Bounds.lower)
     chosen = verifier.margins(network, x, y)
-    monkeypatch.setattr(Bounds, "_opened", lambda *_: None)
+    monkeypatch.setattr(Bounds, "_unstable", lambda *_: None)
     local = verifier.margins(network, x, y)
     monkeypatch.setattr(bounds_module, "Patches", bounds_module.Dense)
     whole = verifier.margins(network, x, y)
