@@ -145,3 +145,55 @@ def test_inputs_and_labels_that_come_apart_are_refused(model, data, pgd):
         tfr.evaluate(model, x, y, pgd)
     with pytest.raises(TypeError, match="`data` must be a pair"):
         tfr.certify(model, x, y, tfr.verifiers.IBP(pgd.threat))
+
+
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        ({"batch_size": 0}, "`batch_size` must be at least 1"),
+        ({"batch_size": -5}, "`batch_size` must be at least 1"),
+        ({"diagnostic_examples": -3}, "`diagnostic_examples` must be at least"),
+        ({"curve": [-1.0]}, "`curve` must be at least 0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(model, data, pgd, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        evaluate(model, data, {"pgd": pgd}, **options)
+
+
+def test_a_dataset_that_never_ends_is_refused(model, data, pgd):
+    endless = tf.data.Dataset.from_tensor_slices(data).batch(8).repeat()
+    for run in (
+        lambda: evaluate(model, endless, {"pgd": pgd}),
+        lambda: tfr.certify(
+            model, endless, tfr.verifiers.IBP(pgd.threat), pgd, verbose=0
+        ),
+    ):
+        with pytest.raises(ValueError, match="`data` must end"):
+            run()
+
+
+@pytest.mark.parametrize(
+    "wrong, error, sentence",
+    [
+        (3, TypeError, "`model` must be a callable of logits.*3"),
+        ("net.keras", ValueError, "Load it with keras.models.load_model"),
+        (
+            lambda x, training=False: {"logits": x},
+            TypeError,
+            "must return one tensor of logits. Received: dict",
+        ),
+        (
+            lambda x, training=False: (x, x),
+            TypeError,
+            "must return one tensor of logits. Received: tuple",
+        ),
+    ],
+)
+def test_what_is_no_model_of_logits_is_refused(
+    data, pgd, wrong, error, sentence, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.keras").write_bytes(b"")
+    with pytest.raises(error, match=sentence):
+        evaluate(wrong, data, {"pgd": pgd})

@@ -30,8 +30,14 @@ def batches(data, batch_size):
         batch_size: Number of examples in a batch of arrays.
     """
     check_pair(data)
+    checks.count(batch_size, "batch_size")
     if isinstance(data, tf.data.Dataset):
         total = int(data.cardinality())
+        if total == tf.data.INFINITE_CARDINALITY:
+            raise ValueError(
+                "`data` must end. Received a dataset that repeats for ever. "
+                "Leave out its `repeat`, or take a part: dataset.take(100)."
+            )
         return _pairs(data), total if total > 0 else None
     for name, part in zip("xy", data, strict=True):
         if np.ndim(part) == 0:

@@ -9,7 +9,10 @@ from tfrobust.evaluation.report import Report
 
 def compare(
     reports: Mapping[str, Report | str | os.PathLike]
-    | Sequence[Report | str | os.PathLike],
+    | Sequence[Report | str | os.PathLike]
+    | Report
+    | str
+    | os.PathLike,
 ) -> Comparison:
     """Puts the reports on several models side by side.
 
@@ -18,7 +21,8 @@ def compare(
 
     Args:
         reports: Dictionary of a model's name to its `Report`, or to the folder
-            that `Report.save` wrote; or a list of them, named as they are.
+            that `Report.save` wrote; or one, or a list of them, named as they
+            are.
 
     Returns:
         A `Comparison`: print it, or `save` it.
@@ -31,6 +35,8 @@ def compare(
     Example:
         `tfr.compare({"plain": report, "robust": "runs/robust/report"})`
     """
+    if isinstance(reports, (Report, str, os.PathLike)):
+        reports = [reports]
     if isinstance(reports, Mapping):
         names, loaded = [*reports], [*map(_loaded, reports.values())]
     else:

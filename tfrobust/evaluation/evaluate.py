@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfrobust import checks
 from tfrobust.adversary import Adversary, named
 from tfrobust.attack import Attack
 from tfrobust.attacks import Transfer
@@ -81,6 +82,9 @@ def evaluate(
         ValueError: If inputs, labels or adversaries aren't as expected, or
             `state` belongs to another run.
     """
+    checks.count(diagnostic_examples, "diagnostic_examples", least=0)
+    for multiple in curve:
+        checks.number(multiple, "curve", low=0.0)
     parts, total = batches(data, batch_size)
     adversaries = named(adversaries)
     check(adversaries)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfrobust import gradients, hoisting
+from tfrobust import checks, gradients, hoisting
 from tfrobust.averaging import network_of
 from tfrobust.evaluation.litert import LiteRT
 from tfrobust.evaluation.served import Served
@@ -25,14 +25,28 @@ def callable_of(model):
 
     Raises:
         FileNotFoundError: If there is nothing at a path.
+        TypeError: If it is neither a callable nor a path.
+        ValueError: If the path is that of a Keras file.
     """
     if not isinstance(model, (str, pathlib.Path)):
+        if not callable(model):
+            raise TypeError(
+                "`model` must be a callable of logits, such as a Keras model, "
+                "or the path of a SavedModel's folder or a .tflite file. "
+                f"Received: {checks.shown(model)}"
+            )
         return network_of(model)
     path = pathlib.Path(model)
     if not path.exists():
         raise FileNotFoundError(
             "`model` must be a model, a SavedModel's folder or a .tflite "
             f"file. Received: {model}, where there is nothing."
+        )
+    if path.suffix in (".keras", ".h5"):
+        raise ValueError(
+            "`model` must be a model, a SavedModel's folder or a .tflite "
+            f"file. Received: {model}. Load it with keras.models.load_model, "
+            "and pass what that returns."
         )
     reader = LiteRT if path.suffix == ".tflite" else Served
     return contextlib.nullcontext(reader(path))
@@ -69,5 +83,11 @@ class Network:
     def _logits(self, x):
         with hoisting.fixed_weights() as kept, gradients.fast():
             logits = self._model(x, training=False)
+        if not tf.is_tensor(logits):
+            raise TypeError(
+                "`model` must return one tensor of logits. Received: "
+                f"{type(logits).__name__}. Pass a function that picks it: "
+                "lambda x, training=False: model(x, training=training)[...]."
+            )
         self._hoists = bool(kept.values)
         return logits
