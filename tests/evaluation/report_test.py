@@ -230,7 +230,10 @@ def test_what_is_saved_is_loaded_again(report, tmp_path):
     report.curves = {
         "pgd": {"epsilon": [0.0], "accuracy": [0.75], "examples": 4}
     }
-    report.certificates = {"verdict": ["unknown"] * 4, "margin": [None] * 4}
+    report.certificates = {
+        "verdict": ["certified", "unknown", "unknown", "falsified"],
+        "margin": [0.5, None, -1.0, None],
+    }
     report.save(tmp_path / "report")
     loaded = Report.load(tmp_path / "report")
     assert loaded.to_dict() == report.to_dict()
@@ -357,3 +360,64 @@ def test_components_are_indented_and_said_to_be_cumulative(report):
     assert text.count('<td class="part">aa: apgd-ce</td>') == 1
     assert text.count('class="part"') == 1
     assert text.count("the accuracies are cumulative") == 1
+
+
+def raised(report):
+    report.rows[-1].correct = np.ones(4, bool)
+
+
+def certified(report):
+    report.certificates = {"verdict": ["certified"] * 4, "margin": [1.0] * 4}
+
+
+def outside(report):
+    report.rows[1].inside = False
+
+
+def infinite(report):
+    report.rows[1].finite = False
+
+
+def of_nobody(report):
+    report.curves["fgsm"] = report.curves["pgd"]
+
+
+def of_more(report):
+    report.curves["pgd"] = {**report.curves["pgd"], "examples": 5}
+
+
+def shrunk(report):
+    report.rows[1].epsilon = -1.0
+
+
+def uncounted(report):
+    report.classes = {"labels": [6, -2], "predicted": [3, 1]}
+
+
+def useless(report):
+    report.classes = {"labels": [2, 2], "predicted": [4, 0]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        raised,
+        certified,
+        outside,
+        infinite,
+        of_nobody,
+        of_more,
+        shrunk,
+        uncounted,
+        useless,
+    ],
+)
+def test_a_report_that_contradicts_itself_is_refused(report, tmp_path, change):
+    points = {"epsilon": [0.0], "accuracy": [0.75], "examples": 4}
+    report.curves = {"pgd": points}
+    report.save(tmp_path / "sound")
+    assert Report.load(tmp_path / "sound").reliable
+    change(report)
+    report.save(tmp_path / "changed")
+    with pytest.raises(ValueError, match="no report has this|contradicts"):
+        Report.load(tmp_path / "changed")

@@ -19,6 +19,9 @@ def check(record):
     rows = _listed(record["rows"], "rows", dict)
     for row in rows:
         _fields(row, _ROW, "row")
+        _require((row["epsilon"] or 0) >= 0, "epsilon", row["epsilon"])
+        for name in ("forwards", "backwards", "seconds"):
+            _require(row[name] >= 0, name, row[name])
     names = [row["name"] for row in rows]
     _require(len(set(names)) == len(names), "names of rows", names)
     _require(
@@ -36,20 +39,23 @@ def check(record):
     _fields(record["info"], _INFO, "info")
     _require(record["info"]["examples"] == count, "number of examples", count)
     for name, curve in _mapping(record["curves"], "curves").items():
-        _check_curve(name, curve)
+        _check_curve(name, curve, count)
     _check_certificates(_mapping(record["certificates"], "certificates"), count)
     for name, counts in _mapping(record["classes"], "classes").items():
         _listed(counts, f"classes of {name!r}", int)
-        _require(sum(counts) == count, f"classes of {name!r}", counts)
+        fine = sum(counts) == count and min(counts) >= 0
+        _require(fine, f"classes of {name!r}", counts)
 
 
-def _check_curve(name, curve):
+def _check_curve(name, curve, count):
     what = f"curve of {name!r}"
     _require(isinstance(curve, dict), what, curve)
     points = _listed(curve["epsilon"], what, float)
     shares = _listed(curve["accuracy"], what, float, len(points))
     _require(all(0 <= share <= 1 for share in shares), what, shares)
+    _require(all(epsilon >= 0 for epsilon in points), what, points)
     _require(_is(curve["examples"], int), what, curve["examples"])
+    _require(0 < curve["examples"] <= count, what, curve["examples"])
 
 
 def _check_certificates(certificates, count):

@@ -9,6 +9,7 @@ from typing import Any
 from tfrobust import files
 from tfrobust.evaluation import markdown, page
 from tfrobust.evaluation import record as record_of_reports
+from tfrobust.evaluation.contradictions import contradiction
 from tfrobust.evaluation.diagnostics import Check
 from tfrobust.evaluation.row import Row
 
@@ -207,6 +208,8 @@ class Report:
                 raise ValueError(
                     f"what it says of {key!r} contradicts the rest"
                 )
+        if part := contradiction(report):
+            raise ValueError(f"what it says of {part} contradicts the rest")
         return report
 
 
