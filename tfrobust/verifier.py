@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfrobust.adversary import Adversary
+from tfrobust.adversary import Adversary, Self
 from tfrobust.decision import Decision, from_margins
 from tfrobust.types import Model, TensorLike
 
@@ -16,8 +16,8 @@ class Verifier(Adversary):
 
     A verifier is a constructor and `margins`. One that knows more than margins
     say, such as a counterexample, says so in `decide`; one that takes much
-    memory says how much in `cost`. Where an argument of it is named
-    `batch_size` it decides one example after the other, in batches of its own.
+    memory says how much in `cost`, and one that makes batches of its own says
+    in `within` how they get smaller.
     """
 
     @abc.abstractmethod
@@ -49,6 +49,18 @@ class Verifier(Adversary):
         """
         del model, shape  # What nobody estimated needs no plan.
         return None
+
+    def within(self: Self, size: int) -> tuple[Self, int]:
+        """A copy that bounds no more at once, and how many examples it takes.
+
+        Args:
+            size: The most examples, or entries of a batch of its own, that
+                fit into the memory.
+
+        Returns:
+            Itself and `size`, unless a verifier makes batches of its own.
+        """
+        return self, size
 
     def perturb(self, model: Model, x: TensorLike, y: TensorLike) -> tf.Tensor:
         """Returns x once it is checked: nothing is searched."""

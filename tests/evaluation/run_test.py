@@ -268,3 +268,27 @@ def test_a_counter_collected_while_a_graph_is_made_adds_no_op_to_it():
     graph = made.get_concrete_function(tf.TensorSpec([1])).graph
     kinds = [op.type for op in graph.get_operations()]
     assert not held and "DestroyResourceOp" not in kinds
+
+
+def test_an_argument_named_like_ours_is_the_users_own(network):
+    class Sampled(Eager):
+        def __init__(self, threat, batch_size):
+            super().__init__(threat)
+            self.batch_size, self.batches = batch_size, []
+
+        def margins(self, model, x, y):
+            if tf.executing_eagerly():
+                self.batches.append(len(x))
+            return super().margins(model, x, y)
+
+    verifier = Sampled(THREAT, batch_size=7)
+    tfr.evaluate(network, (X, Y), {"mine": verifier}, **QUIET)
+    assert verifier.batches == [3]
+
+
+def test_branch_and_bound_makes_its_own_batches_smaller():
+    search = tfr.verifiers.BranchAndBound(THREAT, batch_size=64)
+    smaller, examples = search.within(3)
+    assert (smaller.batch_size, examples) == (3, 1)
+    assert search.within(100)[0].batch_size == 64
+    assert tfr.verifiers.IBP(THREAT).within(3)[1] == 3

@@ -57,7 +57,8 @@ def certify(
         attack: The `Attack`, of the same threat; None takes PGD on the
             margin, 40 steps, twice.
         memory: How many bytes a batch of bounds may take; batches are as
-            large as each verifier's `cost` allows.
+            large as each verifier's `cost` allows. Beside it CROWN and its
+            kind work in some 0.2 GB that don't grow with the batch.
         state: A file in which to keep verdicts while it runs, so that a run
             that was killed goes on from there; None keeps none.
         name: Name of the model in the report.

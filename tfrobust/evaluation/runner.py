@@ -84,12 +84,8 @@ class Runner:
                     "choose a cheaper verifier."
                 )
             size = int(min(_MOST, self._memory // max(1, bytes_each)))
-        own = getattr(verifier, "batch_size", None)
-        if own is None:
-            return size
-        if size < own:
-            self.adversary = verifier.replace(batch_size=size)
-        return 1
+        self.adversary, size = verifier.within(size)
+        return size
 
     def _bytes_each(self):
         """What an example takes: as its graph says, or else the verifier."""

@@ -124,6 +124,10 @@ class BranchAndBound(Verifier):
         bounds = AlphaCROWN(self.threat, self.steps, self.learning_rate)
         return bounds.cost(model, shape)
 
+    def within(self, size: int) -> tuple["BranchAndBound", int]:
+        # One example fills its batches with subdomains.
+        return self.replace(batch_size=min(size, self.batch_size)), 1
+
     def answer(self, model: Model, x: TensorLike, y: TensorLike) -> Answer:
         """Decides for each example whether some point of its threat is wrong.
 
