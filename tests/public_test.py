@@ -15,7 +15,9 @@ ROOM = pathlib.Path(tfr.__file__).parent
 PACKAGES = sorted(path.parent.name for path in ROOM.glob("*/__init__.py"))
 NAMESPACES = ["tfrobust", "tfrobust.losses"]
 NAMESPACES += [f"tfrobust.{name}" for name in PACKAGES]
-TYPED = "callbacks compression layers losses objectives schedules".split()
+TYPED = (
+    "callbacks compression instances layers losses objectives schedules".split()
+)
 
 
 @pytest.mark.parametrize("name", NAMESPACES)

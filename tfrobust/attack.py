@@ -1,6 +1,7 @@
 """What every attack shares."""
 
 import abc
+from collections.abc import Mapping
 
 import tensorflow as tf
 
@@ -66,8 +67,12 @@ class Attack(Adversary):
     ) -> tf.Tensor:
         return tf.cast(model(point, training=training), tf.float32)
 
-    def at(self: Self, step: TensorLike) -> Self:
-        return super().at(step)._replace(step=step)
+    def at(
+        self: Self,
+        step: TensorLike,
+        rows: Mapping[str, tf.Tensor] | None = None,
+    ) -> Self:
+        return super().at(step, rows)._replace(step=step)
 
     @abc.abstractmethod
     def _perturb(self, model, x, y, start, step):

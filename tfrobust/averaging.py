@@ -55,21 +55,21 @@ class Averaging(keras.Model):
         if not (self._training and backend.has_averages(self)):
             yield
             return
-        saved = super().get_weights()
+        saved = self.network.get_weights()
         self.optimizer.finalize_variable_values(self.trainable_variables)
         try:
             yield
         finally:
-            super().set_weights(saved)
+            self.network.set_weights(saved)
 
     def get_weights(self) -> list[np.ndarray]:
-        """As in Keras; in `fit` those that are validated."""
+        """Those of the network; in `fit` those that are validated."""
         with self.averaged() if self._fitting else contextlib.nullcontext():
-            return super().get_weights()
+            return self.network.get_weights()
 
     def set_weights(self, weights: Sequence) -> None:
-        """As in Keras; the averages follow."""
-        super().set_weights(weights)
+        """Sets those of the network; the averages follow."""
+        self.network.set_weights(weights)
         self._follow()
 
     @as_in_keras

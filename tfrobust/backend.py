@@ -120,17 +120,77 @@ def build_optimizer(model: Any) -> None:
             build(trainable(model))
 
 
-def minimize(model: Any, loss: tf.Tensor, tape: tf.GradientTape) -> None:
-    """Takes one optimizer step of `model` on the scalar `loss`."""
-    variables = model.trainable_variables
+def minimize(
+    model: Any,
+    loss: tf.Tensor,
+    tape: tf.GradientTape,
+    watched: tf.Tensor | None = None,
+) -> tf.Tensor | None:
+    """Takes one optimizer step of `model` on the scalar `loss`.
+
+    Args:
+        model: The compiled model.
+        loss: What to descend.
+        tape: What recorded it.
+        watched: A tensor that the tape watched, or None.
+
+    Returns:
+        The gradient of the loss by `watched`, of the same backward pass; None
+        if that is None.
+    """
+    optimizer, variables = model.optimizer, model.trainable_variables
+    scale = 1.0
     if not LEGACY:
+        scale = optimizer.scale_loss(tf.constant(1.0))
         with tape:
-            loss = model.optimizer.scale_loss(loss)
+            loss = optimizer.scale_loss(loss)
     # Else the step counter could move before the batch has arrived, under the
     # eyes of a dataset that derives the batch from it.
     with tf.control_dependencies([loss]):
+        if LEGACY and watched is None:
+            optimizer.minimize(loss, variables, tape=tape)
+            return None
+        sources = [*variables] if watched is None else [*variables, watched]
         if LEGACY:
-            model.optimizer.minimize(loss, variables, tape=tape)
-            return
-        gradients = tape.gradient(loss, variables)
-        model.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+            pairs = optimizer.compute_gradients(loss, sources, tape)
+            gradients = [gradient for gradient, _ in pairs]
+        else:
+            gradients = tape.gradient(loss, sources)
+        of_input = None if watched is None else gradients.pop() / scale
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+    return of_input
+
+
+def state(
+    layer: Any, name: str, shape: tuple, dtype: str, initial: tf.Tensor
+) -> Any:
+    """Adds a variable to `layer` of which every replica keeps a whole copy.
+
+    Args:
+        layer: The layer that owns it.
+        name: Its name.
+        shape: Its shape.
+        dtype: Its type, which mixed precision leaves alone.
+        initial: What every entry starts with, a scalar.
+    """
+    replicas = "only_first_replica"
+    if LEGACY:
+        replicas = tf.VariableAggregation.ONLY_FIRST_REPLICA
+
+    def initializer(shape, dtype=None, **_):
+        return tf.fill(shape, tf.cast(initial, dtype))
+
+    return layer.add_weight(
+        name=name,
+        shape=shape,
+        dtype=dtype,
+        initializer=initializer,
+        trainable=False,
+        aggregation=replicas,
+        **AS_STORED,
+    )
+
+
+def raw(variable: Any) -> Any:
+    """The `tf.Variable` of a weight that is used as it is stored."""
+    return variable if LEGACY else variable.value

@@ -141,6 +141,28 @@ def labels(y: TensorLike, logits: Any) -> tf.Tensor:
     )
 
 
+def positions(index: TensorLike, size: int) -> tf.Tensor:
+    """Returns positions as int32 `[batch]`, once distinct and below `size`."""
+    index = tf.convert_to_tensor(index)
+    if not index.dtype.is_integer or index.shape.rank != 1:
+        raise ValueError(
+            "`index` must be whole numbers, one for each input, shape "
+            f"[batch]. Received dtype {index.dtype.name} and shape "
+            f"{tuple(index.shape)}. Pass np.arange(len(x))."
+        )
+    ends = smallest, largest = tf.reduce_min(index), tf.reduce_max(index)
+    fine = tf.size(tf.unique(index)[0]) == tf.size(index)
+    # Of no examples the minimum is the largest number.
+    fine &= (tf.size(index) == 0) | ((smallest >= 0) & (largest < size))
+    return _require(
+        fine,
+        "`index` must hold distinct positions in the training data, from 0 "
+        f"to {size - 1}. Received minimum and maximum",
+        tf.cast(index, tf.int32),
+        ends,
+    )
+
+
 @contextlib.contextmanager
 def in_one_sentence() -> Iterator[None]:
     """Says of a failed check in a compiled step what it says eagerly."""

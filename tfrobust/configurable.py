@@ -2,12 +2,14 @@
 
 import copy
 import inspect
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
 from tfrobust.backend import Schedule, keras
+from tfrobust.remembered import Remembered
 from tfrobust.types import TensorLike
 
 _Self = TypeVar("_Self", bound="Configurable")
@@ -68,13 +70,22 @@ class Configurable:
             setattr(other, name, value)
         return other
 
-    def at(self: _Self, step: TensorLike) -> _Self:
+    def at(
+        self: _Self,
+        step: TensorLike,
+        rows: Mapping[str, tf.Tensor] | None = None,
+    ) -> _Self:
         """Returns a copy with every schedule replaced by its value at `step`.
 
         Args:
             step: Scalar integer, the optimizer's step.
+            rows: What is remembered of each instance of the batch, by slot,
+                which replaces what is `Remembered`.
+
+        Raises:
+            ValueError: If what is `Remembered` isn't among the rows.
         """
-        return self._replace(**_at(vars(self), step))
+        return self._replace(**_at(vars(self), step, rows))
 
     def schedules(self) -> list[str]:
         """Returns the names of the attributes that move with the step."""
@@ -92,13 +103,15 @@ class Configurable:
         return f"{type(self).__name__}({', '.join(arguments)})"
 
 
-def _at(value, step):
+def _at(value, step, rows):
+    if isinstance(value, Remembered):
+        return value.of(rows)
     if isinstance(value, Schedule):
         return tf.cast(value(step), tf.float32)
     if isinstance(value, Configurable):
-        return value.at(step)
+        return value.at(step, rows)
     if isinstance(value, dict):
-        return {name: _at(part, step) for name, part in value.items()}
+        return {name: _at(part, step, rows) for name, part in value.items()}
     return value
 
 

@@ -1,6 +1,5 @@
 """RobustModel: any Keras model of logits, trained against the worst case."""
 
-import contextlib
 import functools
 import inspect
 from typing import Any
@@ -8,22 +7,29 @@ from typing import Any
 import tensorflow as tf
 
 from tfrobust import backend, checks, hoisting, losses
-from tfrobust.averaging import Averaging
+from tfrobust.arguments import refuse_weights
 from tfrobust.backend import as_in_keras, keras, register
+from tfrobust.instances.indexed import unindexed, unpacked
+from tfrobust.instances.memory import Memory
+from tfrobust.instances.preparation import make_room, recalled
 from tfrobust.metrics import numbers, results
 from tfrobust.objectives import Clean, Objective
-from tfrobust.plan import CLEAN, NoPlan, Plan, of_some, refuse_weights
+from tfrobust.persistent import Persistent
+from tfrobust.plan import CLEAN, Plan, of_some
 from tfrobust.types import Loss
 
 
 @register
-class RobustModel(Averaging):
+class RobustModel(Persistent):
     """Wraps a Keras model of logits for robust training and evaluation.
 
     Args:
         network: A functional, Sequential or subclassed Keras model that maps
             one input tensor to logits (or to regression outputs).
         name: Name of the wrapper.
+        memory: Where objectives keep what they remember of each training
+            instance, a `tfr.instances.Memory`; None makes one that takes up
+            to 2 GiB.
 
     Raises:
         TypeError: If `network` isn't a model of the Keras in use.
@@ -40,24 +46,26 @@ class RobustModel(Averaging):
         model.fit(x, y, validation_data=(x_val, y_val))
     """
 
-    # What rooms above know of files: functions of a configuration to the scope
-    # that it is loaded under, and of a network and a path that may refuse.
-    load_scopes: list = []
-    save_checks: list = []
-    _plan: Any = NoPlan()  # Until `compile`.
     _testing = False
 
     def __init__(
-        self, network: keras.Model, name: str = "robust_model", **kwargs
+        self,
+        network: keras.Model,
+        name: str = "robust_model",
+        memory: Memory | None = None,
+        **kwargs,
     ):
         super().__init__(name=name, **kwargs)
         backend.check_network(network)
         self.network = network
+        self.memory = Memory(name="memory") if memory is None else memory
+        checks.kind(self.memory, Memory, "memory", "tfr.instances.Memory()")
         if network.built:
             self.build(getattr(network, "input_shape", None))
 
     def call(self, inputs: tf.Tensor, training: Any = False) -> tf.Tensor:
-        return self.network(inputs, training=training)
+        x, _ = unindexed(inputs)
+        return self.network(x, training=training)
 
     def build(self, input_shape: Any = None) -> None:
         # A subclass builds itself at its first call.
@@ -76,6 +84,7 @@ class RobustModel(Averaging):
         weighted_metrics: None = None,
         run_eagerly: bool | None = None,
         steps_per_execution: int = 1,
+        instances: int | None = None,
         **kwargs,
     ) -> None:
         """Configures training and evaluation.
@@ -99,6 +108,9 @@ class RobustModel(Averaging):
             weighted_metrics: Refused; sample weights scale the loss alone.
             run_eagerly: As in Keras.
             steps_per_execution: As in Keras.
+            instances: Number of training instances, for an objective that
+                remembers something of each; None takes it from the arrays
+                that `fit` gets first.
             **kwargs: What only one Keras has, or with another default.
 
         Raises:
@@ -110,6 +122,8 @@ class RobustModel(Averaging):
         backend.check_strategy(self.distribute_strategy)
         loss_weights = kwargs.pop("loss_weights", None)
         refuse_weights(weighted_metrics, loss_weights)
+        if instances is not None:
+            checks.count(instances, "instances")
         # An empty list, or tf_keras warns of every sample weight.
         kwargs["run_eagerly"] = run_eagerly
         kwargs["steps_per_execution"] = steps_per_execution
@@ -120,6 +134,7 @@ class RobustModel(Averaging):
             "objective": objective or Clean(),
             "adversaries": adversaries or [],
             "metrics": metrics,
+            "instances": instances,
             **kwargs,
         }
         # A plain object: Keras 3 lets a built model track nothing new.
@@ -139,7 +154,7 @@ class RobustModel(Averaging):
         return numbers(results(self._plan.shown(self._testing)))
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        (x, index), y, sample_weight = unpacked(data)
         plan = self._plan
         if not self.built:
             self(x)
@@ -147,20 +162,29 @@ class RobustModel(Averaging):
         front, network = plan.split(self.network)
         for layer in front:
             x = tf.cast(layer(x, training=True), tf.float32)
-        now = plan.objective.at(self.optimizer.iterations).weigh(sample_weight)
+        rows = recalled(self.memory, plan.objective, index)
+        now = plan.objective.at(self.optimizer.iterations, rows)
+        now = now.weigh(sample_weight)
         with hoisting.training_step():
             found = now.search(network, x, y)
+            watched = now.watched(found)
             with tf.GradientTape() as tape:
+                if watched is not None:
+                    tape.watch(watched)
                 outcome = now.outcome(network, x, y, found)
                 total = plan.total(self, outcome.losses, sample_weight)
         clean = outcome.clean
         if clean is None:
             clean = network(x, training=False)
-        backend.minimize(self, total, tape)
-        return results(plan.updated(y, {CLEAN: clean, **outcome.worst}))
+        gradient = backend.minimize(self, total, tape, watched)
+        outcome = now.after(outcome, gradient)
+        if rows:
+            self.memory.write(rows["index"], outcome.rows)
+        shown = plan.updated(y, {CLEAN: clean, **outcome.worst})
+        return results([*shown, *plan.report(outcome.reported)])
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        (x, _), y, sample_weight = unpacked(data)
         plan = self._plan
         y = plan.checked(self.network, x, y)
         clean = self.network(x, training=False)
@@ -173,7 +197,7 @@ class RobustModel(Averaging):
         return results(plan.updated(y, logits))
 
     def predict_step(self, data: Any) -> tf.Tensor:
-        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        (x, _), _, _ = unpacked(data)
         return self.network(x, training=False)
 
     @as_in_keras
@@ -184,9 +208,17 @@ class RobustModel(Averaging):
         self._check(x, y)
         if isinstance(validation, tuple | list):
             self._check(*validation[:2])
+        self._make_room(x)
         backend.build_optimizer(self)
         with checks.in_one_sentence():
             return super().fit(x, y, *args, **kwargs)
+
+    @as_in_keras
+    def train_on_batch(self, x, *args, **kwargs):
+        """As in Keras."""
+        self._check()
+        self._make_room(x)
+        return super().train_on_batch(x, *args, **kwargs)
 
     @as_in_keras
     def evaluate(self, x=None, y=None, *args, **kwargs):
@@ -199,49 +231,20 @@ class RobustModel(Averaging):
         finally:
             self._testing = False
 
+    def count_params(self) -> int:
+        """The number of the network's weights; a memory has none."""
+        return self.network.count_params()
+
     @as_in_keras
     def summary(self, *args, **kwargs):
         """Prints the summary of the network."""
         return self.network.summary(*args, **kwargs)
 
-    @as_in_keras
-    def save(self, filepath, overwrite=True, **kwargs):
-        """As in Keras, but whole or not at all, and only what can be loaded."""
-        for check in self.save_checks:
-            check(self.network, str(filepath))
-        super().save(filepath, overwrite, **kwargs)
-
-    def get_config(self) -> dict[str, Any]:
-        network = keras.saving.serialize_keras_object(self.network)
-        return {"name": self.name, "network": network}
-
-    @classmethod
-    def from_config(
-        cls, config: dict[str, Any], custom_objects: dict | None = None
-    ) -> "RobustModel":
-        with contextlib.ExitStack() as stack:
-            for scope in cls.load_scopes:
-                stack.enter_context(scope(config))
-            network = keras.saving.deserialize_keras_object(
-                config["network"], custom_objects=custom_objects
-            )
-        return cls(**{**config, "network": network})
-
-    def get_compile_config(self) -> dict[str, Any]:
-        recipe = self._plan.recipe
-        recipe = recipe and {**recipe, "training": self._training}
-        return {
-            name: keras.saving.serialize_keras_object(value)
-            for name, value in recipe.items()
-        }
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        if config:
-            recipe = keras.saving.deserialize_keras_object(config)
-            self._training = recipe.pop("training", False)
-            self.compile(**recipe)
-            backend.build_optimizer(self)
-
     def _check(self, x=None, y=None):
         with self.distribute_strategy.scope():
             self._plan.check(self.network, x, y)
+
+    def _make_room(self, x):
+        plan, declared = self._plan, self._plan.recipe["instances"]
+        with self.distribute_strategy.scope():
+            make_room(self.memory, plan.objective, declared, self.network, x)

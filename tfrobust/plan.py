@@ -7,8 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import augmentation, checks, losses, metrics
-from tfrobust.adversary import Adversary, named, targeted
+from tfrobust.adversary import named
+from tfrobust.arguments import check_adversary, check_epsilon
 from tfrobust.backend import keras
+from tfrobust.instances.indexed import unindexed
 from tfrobust.objectives import Objective
 from tfrobust.objectives.objective import kind_and_steps
 from tfrobust.types import TensorLike
@@ -25,6 +27,7 @@ class NoPlan:
         return []
 
     def check(self, network: keras.Model, x: Any, y: Any) -> None:
+        """Refuses to go on."""
         raise RuntimeError(
             "A RobustModel must be compiled before it is trained or evaluated. "
             "Call compile, such as model.compile('adam', "
@@ -54,7 +57,7 @@ class Plan:
         for name, adversary in self.adversaries.items():
             check_adversary(name, adversary)
         for adversary in self._all():
-            _check_epsilon(adversary)
+            check_epsilon(adversary)
         self.loss = keras.metrics.Mean(name="loss")
         clean = metrics.resolved(recipe["metrics"], loss)
         # A training adversary and one of the same name share their metrics,
@@ -63,6 +66,10 @@ class Plan:
         self._metrics = {CLEAN: clean} | {
             name: [metrics.renamed(metric, name) for metric in shown]
             for name in {**self.adversaries, **self.trained}
+        }
+        self._reported = {
+            name: keras.metrics.Mean(name=name)
+            for name in self.objective.reported()
         }
         metrics.check_names(self.metrics())
         self._split: tuple[list, keras.Model] | None = None
@@ -76,15 +83,18 @@ class Plan:
 
     def metrics(self) -> list:
         """Every metric, the loss first."""
-        return self._of(self._metrics)
+        return [*self._of(self._metrics), *self._reported.values()]
 
     def shown(self, testing: bool) -> list:
         """The metrics of an evaluation, or of a training epoch."""
-        names = self.adversaries if testing else self.trained
-        return self._of([CLEAN, *names])
+        if testing:
+            return self._of([CLEAN, *self.adversaries])
+        trained = self._of([CLEAN, *self.trained])
+        return [*trained, *self._reported.values()]
 
     def check(self, network: keras.Model, x: Any, y: Any) -> None:
         """Checks arrays before Keras makes batches of them."""
+        x, _ = unindexed(x)
         if isinstance(x, np.ndarray):
             for adversary in self._all():
                 adversary.threat.checked(x)
@@ -103,6 +113,12 @@ class Plan:
         if shape is None:  # Of a subclass, which has a shape for each input.
             shape = network(x[:1], training=False).shape
         return checks.labels(y, tf.TensorSpec([x.shape[0], *shape[1:]]))
+
+    def report(self, values: dict[str, tf.Tensor]) -> list:
+        """Returns the metrics of what the objective reports, updated."""
+        for name, value in values.items():
+            self._reported[name].update_state(value)
+        return [self._reported[name] for name in values]
 
     def updated(self, y: TensorLike, logits: dict[str, tf.Tensor]) -> list:
         """Returns the metrics of logits by name, after updating them."""
@@ -156,54 +172,9 @@ def of_some(logits: Callable, clean: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(tf.cond(some, logits, lambda: clean), clean.shape)
 
 
-def refuse_weights(weighted_metrics: Any, loss_weights: Any) -> None:
-    """Refuses arguments of Keras's `compile` that have no meaning here."""
-    if weighted_metrics:
-        raise TypeError(
-            "`weighted_metrics` would be ignored: sample weights scale the "
-            f"loss alone. Received: {weighted_metrics!r}. Pass `metrics`."
-        )
-    if loss_weights is not None:
-        raise TypeError(
-            "`loss_weights` would be ignored: there is one loss. Received: "
-            f"{loss_weights!r}. Scale the learning rate."
-        )
-
-
-def check_adversary(name: str, adversary: Any) -> None:
-    """Refuses what can't be evaluated against true labels."""
-    if not isinstance(adversary, Adversary):
-        raise TypeError(
-            "`adversaries` must map names to adversaries, such as "
-            '{"pgd": tfr.attacks.PGD(threat)}. '
-            f"Received: {name!r}: {adversary!r}"
-        )
-    if adversary.schedules():
-        raise ValueError(
-            "An adversary that is evaluated needs one fixed strength. "
-            f"Received: {name!r} with a schedule for {adversary.schedules()}. "
-            "Pass a number, such as threat.replace(epsilon=0.3)."
-        )
-    if targeted(adversary):
-        raise ValueError(
-            "A targeted attack needs target classes, but `evaluate` has only "
-            f"the true ones. Received: {name!r}: {adversary!r}. Call its "
-            "`perturb` with the targets."
-        )
-
-
-def _check_epsilon(adversary):
-    shape = tf.TensorShape(getattr(adversary.threat.epsilon, "shape", ()))
-    if shape.rank == 1:
-        raise ValueError(
-            "`epsilon` must not depend on the example: batches are shuffled. "
-            f"Received shape {shape}. For a radius of each feature give it "
-            "the rank of a batch: epsilon[np.newaxis]."
-        )
-
-
 def _mean(values, sample_weight):
     """The weighted mean loss of this replica, and its share of the batch's."""
+    values = tf.cast(values, tf.float32)
     if sample_weight is not None:
         shape = tf.convert_to_tensor(sample_weight).shape
         if (shape.rank or 0) > 1 and shape[1:].num_elements() != 1:

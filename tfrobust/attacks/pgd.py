@@ -16,7 +16,7 @@ from tfrobust.attacks.active import (
     while_active,
     worse,
 )
-from tfrobust.backend import register
+from tfrobust.backend import Schedule, register
 from tfrobust.gradients import input_gradient
 from tfrobust.threats import Threat
 from tfrobust.threats.rows import column
@@ -31,8 +31,8 @@ class PGD(Attack):
         threat: The set to search, a `Threat`.
         steps: Number of ascent steps, at least 1.
         step_size: Length of a step as a fraction of the threat's epsilon, so
-            that it follows an epsilon that moves; one number, or one for each
-            example, shape `[batch]`.
+            that it follows an epsilon that moves; one number, a schedule of
+            it, or one for each example, shape `[batch]`.
         random_start: How far to start from x, as a fraction of the way to a
             random point of the threat; 0 starts at x.
         restarts: Number of runs, of which the worst point is kept.
@@ -203,7 +203,7 @@ def _check_size(step_size):
         "be one number, or one for each example",
         step_size,
     )
-    if tf.is_tensor(step_size):
+    if tf.is_tensor(step_size) or isinstance(step_size, Schedule):
         return
     for size in np.ravel(step_size).tolist():
         checks.number(size, "step_size")

@@ -3,6 +3,7 @@
 import numpy as np
 
 from tfrobust.adversary import Adversary
+from tfrobust.arguments import check_adversary
 from tfrobust.attacks import (
     AutoAttack,
     Ensemble,
@@ -12,7 +13,6 @@ from tfrobust.attacks import (
     Transfer,
 )
 from tfrobust.evaluation.identity import identified
-from tfrobust.plan import check_adversary
 from tfrobust.verifier import Verifier
 
 

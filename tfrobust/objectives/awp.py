@@ -66,6 +66,12 @@ class AWP(Objective):
             for w, g in zip(kernels, gradients, strict=True)
         ]
 
+    def watched(self, found: Any) -> tf.Tensor | None:
+        return self.objective.watched(found[0])
+
+    def after(self, outcome: Outcome, gradient: tf.Tensor | None) -> Outcome:
+        return self.objective.after(outcome, gradient)
+
     def outcome(
         self, model: Model, x: TensorLike, y: TensorLike, found: Any
     ) -> Outcome:

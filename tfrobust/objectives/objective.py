@@ -1,6 +1,7 @@
 """What every training objective shares."""
 
 import abc
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -8,6 +9,7 @@ import tensorflow as tf
 from tfrobust import checks, losses
 from tfrobust.adversary import Adversary, kind, named, targeted
 from tfrobust.configurable import Configurable
+from tfrobust.instances.slot import Slot
 from tfrobust.types import Loss, Model, TensorLike
 
 
@@ -18,18 +20,28 @@ class Outcome(NamedTuple):
         losses: Per-example losses, shape `[batch]`.
         clean: Logits at x, `[batch, classes]`, or None if not computed.
         worst: The logits of each adversary by its name, see `by_name`.
+        rows: What to remember of each instance, by slot, `[batch, ...]`.
+        reported: Values to log the mean of, `[batch]`, by a name of `reports`.
     """
 
     losses: Any
     clean: Any = None
     worst: dict[str, Any] = {}
+    rows: dict[str, Any] = {}
+    reported: dict[str, Any] = {}
 
 
 class Objective(Configurable, abc.ABC):
     """How the worst case is used to learn: per-example training losses.
 
-    Arguments that are schedules take their value at the training step.
-    `loss` is the Keras loss that `RobustModel.compile` binds.
+    Arguments that are schedules take their value at the training step, those
+    that are `Remembered` their rows. `loss` is the Keras loss that
+    `RobustModel.compile` binds.
+
+    What it remembers of each instance it declares by `_slots`, reads from
+    `self.rows` and returns in `Outcome.rows`: the model writes it. Beside its
+    slots `rows` holds `index`, the positions of the instances in the training
+    data, and `visits`, how often each was seen before.
 
     Call arguments:
         model: The network, `model(x, training) -> logits`.
@@ -43,6 +55,9 @@ class Objective(Configurable, abc.ABC):
 
     loss: Any = losses.CrossEntropy()
     sample_weight: Any = None  # Of this batch, set by `weigh`.
+    step: Any = 0  # The training step, set by `at`.
+    rows: Mapping[str, Any] = {}  # What is remembered of this batch; by `at`.
+    reports: tuple[str, ...] = ()  # What it logs, see `Outcome.reported`.
 
     def __call__(
         self, model: Model, x: TensorLike, y: TensorLike, step: TensorLike = 0
@@ -60,6 +75,66 @@ class Objective(Configurable, abc.ABC):
     ) -> Outcome:
         """Returns the `Outcome`, from what `search` found."""
 
+    def watched(self, found: Any) -> tf.Tensor | None:
+        """The part of what `search` found whose gradient `after` reads.
+
+        None, unless a subclass says otherwise. It costs no pass: one backward
+        pass gives it and the gradient of the weights.
+        """
+        return None
+
+    def after(self, outcome: Outcome, gradient: tf.Tensor | None) -> Outcome:
+        """Returns the outcome once the optimizer has stepped.
+
+        Args:
+            outcome: What `outcome` returned.
+            gradient: That of the mean loss by what is `watched`, or None.
+        """
+        return outcome
+
+    def slots(self, shape: tuple, classes: int) -> dict[str, Slot]:
+        """What it and objectives inside remember of each instance, by name.
+
+        Args:
+            shape: Of one input, without the batch.
+            classes: Number of the model's outputs.
+
+        Raises:
+            ValueError: If two of them use one name.
+        """
+        slots = dict(self._slots(shape, classes))
+        for inner in self._inner().values():
+            for name, slot in inner.slots(shape, classes).items():
+                if name in slots:
+                    raise ValueError(
+                        "Objectives inside each other must remember under "
+                        f"different names. Received {name!r} twice, in "
+                        f"{self!r}. Use one of them."
+                    )
+                slots[name] = slot
+        return slots
+
+    def remembers(self) -> bool:
+        """Whether it, or an objective inside, has slots."""
+        own = type(self)._slots is not Objective._slots
+        return own or any(inner.remembers() for inner in self._inner().values())
+
+    def _slots(self, shape, classes):
+        """What itself remembers, as `slots`."""
+        return {}
+
+    def at(
+        self,
+        step: TensorLike,
+        rows: Mapping[str, tf.Tensor] | None = None,
+    ) -> "Objective":
+        return super().at(step, rows)._replace(step=step, rows=rows or {})
+
+    def reported(self) -> tuple[str, ...]:
+        """Names of all that it and objectives inside log."""
+        inner = (part.reported() for part in self._inner().values())
+        return sum(inner, self.reports)
+
     def bind(self, loss: Loss) -> "Objective":
         """Returns a copy that applies `loss`, also in objectives inside."""
         return self._everywhere(loss=loss)
@@ -71,10 +146,17 @@ class Objective(Configurable, abc.ABC):
     def _everywhere(self, **attributes):
         inner = {
             name: value._everywhere(**attributes)
+            for name, value in self._inner().items()
+        }
+        return self._replace(**attributes, **inner)
+
+    def _inner(self):
+        """The objectives that it holds itself, by attribute."""
+        return {
+            name: value
             for name, value in vars(self).items()
             if isinstance(value, Objective)
         }
-        return self._replace(**attributes, **inner)
 
     def adversaries(self) -> dict[str, Adversary]:
         """Returns the adversaries it trains against, those inside included.

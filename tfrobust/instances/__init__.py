@@ -1,0 +1,12 @@
+"""Training instances: which ones a batch holds, and what is remembered."""
+
+from tfrobust.instances.indexed import Indexed
+from tfrobust.instances.memory import Memory
+from tfrobust.instances.slot import Slot
+from tfrobust.remembered import Remembered
+
+__all__ = ["Indexed", "Memory", "Remembered", "Slot"]
+
+
+def __dir__() -> list[str]:
+    return __all__
