@@ -114,7 +114,20 @@ OBJECTIVES = {
     "trades": objectives.TRADES(PGD, beta=schedules.Ramp(0, 1, end=9)),
     "mart": objectives.MART(PGD),
     "awp": objectives.AWP(objectives.WorstCase(PGD), gamma=0.1),
+    "atta": objectives.ATTA(PGD),
+    "atas": objectives.ATAS(LINF),
+    "free": objectives.Free(LINF),
+    "fgsm-pgi": objectives.FGSMPGI(LINF),
 }
+
+
+def remembered(objective):
+    """What a model remembers of X before the first step."""
+    slots = OBJECTIVES[objective].slots(X.shape[1:], 3)
+    rows = {n: tf.fill((5, *s.shape), s.initial) for n, s in slots.items()}
+    return {**rows, "visits": tf.zeros([5]), "index": tf.range(5)}
+
+
 SCHEDULES = [
     schedules.Ramp(0.0, 0.1, 2, end=5),
     schedules.SmoothRamp(0.0, 0.1, 2, end=5, bend=0.3, exponent=2.0),
@@ -433,10 +446,15 @@ def test_the_best_point_from_x_is_never_better_for_the_model(
     assert np.mean(found) > np.mean(clean) + 0.1
 
 
+def trained(network, objective, step):
+    rows = remembered(objective)
+    return OBJECTIVES[objective](network, X, Y, step, rows)
+
+
 @every_objective
 def test_an_objective_reaches_every_trainable_weight(network, objective):
     with tf.GradientTape() as tape:
-        loss = OBJECTIVES[objective](network, X, Y, step=5)
+        loss = trained(network, objective, 5)
     assert loss.shape == (5,)
     gradients = tape.gradient(loss, network.trainable_variables)
     for gradient in gradients:
@@ -448,7 +466,7 @@ def test_an_objective_leaves_the_trainable_weights_as_they_were(
     network, objective
 ):
     before = [np.array(v) for v in network.trainable_variables]
-    OBJECTIVES[objective](network, X, Y, step=5)
+    trained(network, objective, 5)
     for old, new in zip(before, network.trainable_variables, strict=True):
         np.testing.assert_array_equal(old, new)
 
@@ -462,7 +480,7 @@ def test_an_objective_is_traced_once_however_its_schedules_move(
     @tf.function(autograph=False)
     def loss(step):
         traces.append(step)
-        return OBJECTIVES[objective](network, X, Y, step)
+        return trained(network, objective, step)
 
     assert np.all(np.isfinite(loss(tf.constant(0)) + loss(tf.constant(9))))
     assert len(traces) == 1

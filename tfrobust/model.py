@@ -174,13 +174,14 @@ class RobustModel(Persistent):
                 outcome = now.outcome(network, x, y, found)
                 total = plan.total(self, outcome.losses, sample_weight)
         clean = outcome.clean
-        if clean is None:
+        if clean is None and plan.reads_clean:
             clean = network(x, training=False)
         gradient = backend.minimize(self, total, tape, watched)
-        outcome = now.after(outcome, gradient)
+        outcome = now.after(outcome, found, gradient)
         if rows:
             self.memory.write(rows["index"], outcome.rows)
-        shown = plan.updated(y, {CLEAN: clean, **outcome.worst})
+        logits = {CLEAN: clean} if plan.reads_clean else {}
+        shown = plan.updated(y, {**logits, **outcome.worst})
         return results([*shown, *plan.report(outcome.reported)])
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:

@@ -78,12 +78,19 @@ class Plan:
         """The random layers in front, applied before the attack; the rest."""
         if self._split is None:
             parts = augmentation.split(network) if self.trained else None
+            if parts and parts[0] and self.objective.keeps_pixels():
+                _refuse_moved(self.objective, parts[0][0])
             self._split = parts or ([], network)
         return self._split
 
     def metrics(self) -> list:
         """Every metric, the loss first."""
         return [*self._of(self._metrics), *self._reported.values()]
+
+    @property
+    def reads_clean(self) -> bool:
+        """Whether a metric reads the clean logits of a training step."""
+        return bool(self._metrics[CLEAN])
 
     def shown(self, testing: bool) -> list:
         """The metrics of an evaluation, or of a training epoch."""
@@ -170,6 +177,14 @@ def of_some(logits: Callable, clean: tf.Tensor) -> tf.Tensor:
         return logits()
     some = tf.shape(clean)[0] > 0
     return tf.ensure_shape(tf.cond(some, logits, lambda: clean), clean.shape)
+
+
+def _refuse_moved(objective, layer):
+    raise ValueError(
+        f"{type(objective).__name__} remembers a perturbation of each "
+        f"instance, which {layer.name!r} can't move along. Remove the layer, "
+        "and pass augmentation=tfr.instances.CropFlip() to the objective."
+    )
 
 
 def _mean(values, sample_weight):

@@ -1,11 +1,20 @@
 """Training instances: which ones a batch holds, and what is remembered."""
 
+from tfrobust.instances.augmentation import Augmentation, CropFlip, Identity
 from tfrobust.instances.indexed import Indexed
 from tfrobust.instances.memory import Memory
 from tfrobust.instances.slot import Slot
 from tfrobust.remembered import Remembered
 
-__all__ = ["Indexed", "Memory", "Remembered", "Slot"]
+__all__ = [
+    "Augmentation",
+    "CropFlip",
+    "Identity",
+    "Indexed",
+    "Memory",
+    "Remembered",
+    "Slot",
+]
 
 
 def __dir__() -> list[str]:

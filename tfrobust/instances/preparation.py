@@ -1,6 +1,6 @@
 """What a memory must hold for some training data, and for a batch of it."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 import tensorflow as tf
 
@@ -36,7 +36,7 @@ def make_room(
     inputs, index = _first(x)
     # What a generator yields is seen at the first step.
     if index is None and not hasattr(inputs, "__next__"):
-        _refuse_unindexed(objective)
+        refuse_unindexed(objective)
     size = _size(x, declared, memory.size)
     _check_index(x, size)
     memory.make(size, objective.slots(*_shapes(network, inputs)))
@@ -52,12 +52,12 @@ def recalled(
     if not objective.remembers():
         return {}
     if index is None or not memory.size:
-        _refuse_unindexed(objective)
+        refuse_unindexed(objective)
     index = memory.checked(index)
     return {**memory.read(index), "index": index}
 
 
-def _refuse_unindexed(objective: Any) -> None:
+def refuse_unindexed(objective: Any) -> NoReturn:
     """Says that an objective needs to know its instances."""
     raise ValueError(
         f"{type(objective).__name__} remembers something of each instance, so "

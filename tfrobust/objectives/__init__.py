@@ -1,7 +1,11 @@
 """Training objectives: how the worst case is used to learn."""
 
+from tfrobust.objectives.atas import ATAS
+from tfrobust.objectives.atta import ATTA
 from tfrobust.objectives.awp import AWP
 from tfrobust.objectives.clean import Clean
+from tfrobust.objectives.fgsm_pgi import FGSMPGI
+from tfrobust.objectives.free import Free
 from tfrobust.objectives.mart import MART
 from tfrobust.objectives.objective import Objective, Outcome
 from tfrobust.objectives.per import PER
@@ -9,11 +13,15 @@ from tfrobust.objectives.trades import TRADES
 from tfrobust.objectives.worst_case import WorstCase
 
 __all__ = [
+    "ATAS",
+    "ATTA",
     "AWP",
+    "FGSMPGI",
     "MART",
     "PER",
     "TRADES",
     "Clean",
+    "Free",
     "Objective",
     "Outcome",
     "WorstCase",

@@ -69,8 +69,10 @@ class AWP(Objective):
     def watched(self, found: Any) -> tf.Tensor | None:
         return self.objective.watched(found[0])
 
-    def after(self, outcome: Outcome, gradient: tf.Tensor | None) -> Outcome:
-        return self.objective.after(outcome, gradient)
+    def after(
+        self, outcome: Outcome, found: Any, gradient: tf.Tensor | None
+    ) -> Outcome:
+        return self.objective.after(outcome, found[0], gradient)
 
     def outcome(
         self, model: Model, x: TensorLike, y: TensorLike, found: Any

@@ -1,15 +1,18 @@
 """What every training objective shares."""
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from tfrobust import checks, losses
 from tfrobust.adversary import Adversary, kind, named, targeted
+from tfrobust.attack import Attack
 from tfrobust.configurable import Configurable
+from tfrobust.instances.preparation import refuse_unindexed
 from tfrobust.instances.slot import Slot
+from tfrobust.threats import Threat
 from tfrobust.types import Loss, Model, TensorLike
 
 
@@ -48,6 +51,7 @@ class Objective(Configurable, abc.ABC):
         x: Inputs in the threat's valid range, shape `[batch, ...]`, float32.
         y: Labels, shape `[batch]`.
         step: The optimizer's step, a scalar integer.
+        rows: What is remembered of the batch by slot, if it has slots.
 
     Returns:
         Per-example losses, shape `[batch]`.
@@ -58,11 +62,17 @@ class Objective(Configurable, abc.ABC):
     step: Any = 0  # The training step, set by `at`.
     rows: Mapping[str, Any] = {}  # What is remembered of this batch; by `at`.
     reports: tuple[str, ...] = ()  # What it logs, see `Outcome.reported`.
+    aligned = False  # Whether its rows have pixels that lie under x's.
 
     def __call__(
-        self, model: Model, x: TensorLike, y: TensorLike, step: TensorLike = 0
+        self,
+        model: Model,
+        x: TensorLike,
+        y: TensorLike,
+        step: TensorLike = 0,
+        rows: Mapping[str, tf.Tensor] | None = None,
     ) -> tf.Tensor:
-        now = self.at(step)
+        now = self.at(step, rows)
         return now.outcome(model, x, y, now.search(model, x, y)).losses
 
     def search(self, model: Model, x: TensorLike, y: TensorLike) -> Any:
@@ -83,11 +93,14 @@ class Objective(Configurable, abc.ABC):
         """
         return None
 
-    def after(self, outcome: Outcome, gradient: tf.Tensor | None) -> Outcome:
+    def after(
+        self, outcome: Outcome, found: Any, gradient: tf.Tensor | None
+    ) -> Outcome:
         """Returns the outcome once the optimizer has stepped.
 
         Args:
             outcome: What `outcome` returned.
+            found: What `search` found.
             gradient: That of the mean loss by what is `watched`, or None.
         """
         return outcome
@@ -119,6 +132,11 @@ class Objective(Configurable, abc.ABC):
         own = type(self)._slots is not Objective._slots
         return own or any(inner.remembers() for inner in self._inner().values())
 
+    def keeps_pixels(self) -> bool:
+        """Whether it, or one inside, is `aligned`."""
+        inner = self._inner().values()
+        return self.aligned or any(part.keeps_pixels() for part in inner)
+
     def _slots(self, shape, classes):
         """What itself remembers, as `slots`."""
         return {}
@@ -128,6 +146,8 @@ class Objective(Configurable, abc.ABC):
         step: TensorLike,
         rows: Mapping[str, tf.Tensor] | None = None,
     ) -> "Objective":
+        if not rows and self.remembers():
+            refuse_unindexed(self)
         return super().at(step, rows)._replace(step=step, rows=rows or {})
 
     def reported(self) -> tuple[str, ...]:
@@ -178,6 +198,30 @@ class Objective(Configurable, abc.ABC):
         For `Outcome.worst`.
         """
         return dict(zip(self.adversaries(), worst, strict=True))
+
+
+def attack_of(
+    given: Any, default: Callable[[Threat], Attack], expected: type = Attack
+) -> Any:
+    """Returns an objective's attack; of a `Threat` the default one.
+
+    Args:
+        given: An `Attack`, or a `Threat` in its place.
+        default: Function of a threat to the attack of the paper.
+        expected: The class that it must be of.
+    """
+    attack = default(given) if isinstance(given, Threat) else given
+    check_adversary(attack, expected, "attack")
+    return attack
+
+
+def check_start(attack: Attack) -> None:
+    """Refuses an attack that says itself where it starts."""
+    if not attack.takes_start:
+        raise ValueError(
+            "`attack` must take a start, as FGSM, PGD and APGD do, to go on "
+            f"where the last one ended. Received: {attack!r}"
+        )
 
 
 def kind_and_steps(adversary: Adversary) -> str:

@@ -1,0 +1,107 @@
+"""Perturbations that go on where the last epoch left them."""
+
+import abc
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from tfrobust import checks, losses, streams
+from tfrobust.instances.augmentation import Augmentation, Identity
+from tfrobust.instances.slot import Slot
+from tfrobust.objectives.objective import Objective, Outcome
+from tfrobust.threats.rows import column
+from tfrobust.types import Model, TensorLike
+
+PERTURBATION = "perturbation"
+
+
+class Found(NamedTuple):
+    """What a search gives: inputs as seen, the worst point, rows to keep."""
+
+    seen: tf.Tensor
+    point: tf.Tensor
+    rows: dict[str, tf.Tensor]
+    reported: dict[str, tf.Tensor]
+
+
+class Continued(Objective):
+    """Searches from the perturbation that it remembers of each instance.
+
+    It is remembered in units of epsilon, so it follows one that moves, and on
+    the canvas of the augmentation. An instance that is seen for the first
+    time, or `reset` visits later, starts at a random point of the threat.
+    A subclass calls `_set` in its `__init__`, and writes `_ascend`.
+    """
+
+    attack: Any
+    augmentation: Augmentation
+    reset: int | None
+    seed: int
+    aligned = True  # With the inputs: no other augmentation may move them.
+
+    def _set(self, augmentation, reset, seed):
+        if augmentation is None:
+            augmentation = Identity()
+        example = "tfr.instances.CropFlip(padding=4)"
+        checks.kind(augmentation, Augmentation, "augmentation", example)
+        if reset is not None:
+            checks.count(reset, "reset")
+        self.augmentation, self.reset, self.seed = augmentation, reset, seed
+
+    @abc.abstractmethod
+    def _ascend(self, model, seen, y, start):
+        """Returns the worst points, rows to keep by slot, and what to log."""
+
+    def search(self, model: Model, x: TensorLike, y: TensorLike) -> Found:
+        x = self.attack.threat.checked(x)
+        seen = self.augmentation.apply(x, self.rows["index"], self.step)
+        found = self._ascend(model, seen, y, self._start(seen))
+        point, rows, reported = found
+        return Found(seen, point, {**rows, **self._kept(seen, point)}, reported)
+
+    def outcome(
+        self, model: Model, x: TensorLike, y: TensorLike, found: Any
+    ) -> Outcome:
+        worst = self.attack.logits(model, found.point, y, training=True)
+        values = losses.per_example(self.loss, y, worst)
+        return Outcome(
+            values, None, self.by_name(worst), found.rows, found.reported
+        )
+
+    def _slots(self, shape, classes):
+        return {PERTURBATION: Slot(self.augmentation.canvas(shape), unit=True)}
+
+    def _start(self, seen):
+        """Where the last visit ended, or a random point to begin with."""
+        threat = self.attack.threat
+        moved = self._window(PERTURBATION) * self._radii(seen)
+        old = threat.project(seen, seen + moved)
+        new = threat.sample(seen, streams.fold(self.seed, self.step))
+        return tf.where(column(self._fresh(), seen), new, old)
+
+    def _fresh(self):
+        """Whether an instance begins anew, shape `[batch]`."""
+        visits = self.rows["visits"]
+        return visits == 0 if self.reset is None else visits % self.reset == 0
+
+    def _kept(self, seen, point):
+        """The rows by which a point is found again."""
+        moved = tf.math.divide_no_nan(point - seen, self._radii(seen))
+        return {PERTURBATION: self._on_canvas(PERTURBATION, moved)}
+
+    def _window(self, slot):
+        """What the network sees of a slot."""
+        return self.augmentation.window(
+            self.rows[slot], self.rows["index"], self.step
+        )
+
+    def _on_canvas(self, slot, values):
+        """The rows of a slot with new values in their windows."""
+        old = self.rows[slot]
+        old = tf.where(column(self._fresh(), old), 0.0, old)
+        return self.augmentation.restore(
+            old, values, self.rows["index"], self.step
+        )
+
+    def _radii(self, seen):
+        return self.attack.threat.radii(seen)
