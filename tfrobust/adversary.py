@@ -67,6 +67,12 @@ def targeted(adversary: Adversary) -> bool:
     )
 
 
+def reach(adversary: Adversary) -> float:
+    """How many epsilons away from x its points, or a part's, may be."""
+    parts = [reach(part) for part in parts_of(adversary)]
+    return max([getattr(adversary, "reach", 1.0), *parts])
+
+
 def kind(adversary: Adversary) -> str:
     """The name of its class: `"pgd"`."""
     return type(adversary).__name__.lower()

@@ -4,7 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfrobust.adversary import Adversary, targeted
+from tfrobust.adversary import Adversary, reach, targeted
 
 
 def refuse_weights(weighted_metrics: Any, loss_weights: Any) -> None:
@@ -34,6 +34,13 @@ def check_adversary(name: str, adversary: Any) -> None:
             "An adversary that is evaluated needs one fixed strength. "
             f"Received: {name!r} with a schedule for {adversary.schedules()}. "
             "Pass a number, such as threat.replace(epsilon=0.3)."
+        )
+    if reach(adversary) > 1:
+        raise ValueError(
+            "An adversary that is evaluated must stay in its threat. Received: "
+            f"{name!r}: {adversary!r}, which is for training: its points are "
+            f"up to {reach(adversary):g} epsilon away. Pass tfr.attacks.PGD or "
+            "AutoAttack of the same threat."
         )
     if targeted(adversary):
         raise ValueError(

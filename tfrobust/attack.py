@@ -24,6 +24,11 @@ class Attack(Adversary):
     step = 0  # The training step, set by `at`; keys the random numbers.
     takes_start = False  # Whether it searches from any point; see `perturb`.
 
+    @property
+    def reach(self) -> float:
+        """How many epsilons away from x its points may be."""
+        return 1.0
+
     def perturb(
         self,
         model: Model,

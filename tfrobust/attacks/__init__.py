@@ -1,11 +1,14 @@
 """Attacks: searches for the worst point of a threat."""
 
+from tfrobust.attacks.adat import AdAT
 from tfrobust.attacks.apgd import APGD
 from tfrobust.attacks.autoattack import AutoAttack
 from tfrobust.attacks.ensemble import Ensemble
 from tfrobust.attacks.fab import FAB
+from tfrobust.attacks.fast_egl1 import FastEGL1
 from tfrobust.attacks.fgsm import FGSM
 from tfrobust.attacks.minimum_norm import MinimumNorm
+from tfrobust.attacks.nfgsm import NFGSM
 from tfrobust.attacks.pgd import PGD
 from tfrobust.attacks.restart import Restart
 from tfrobust.attacks.square import Square
@@ -15,9 +18,12 @@ __all__ = [
     "APGD",
     "FAB",
     "FGSM",
+    "NFGSM",
     "PGD",
+    "AdAT",
     "AutoAttack",
     "Ensemble",
+    "FastEGL1",
     "MinimumNorm",
     "Restart",
     "Square",

@@ -6,9 +6,12 @@ from tfrobust.objectives.awp import AWP
 from tfrobust.objectives.clean import Clean
 from tfrobust.objectives.fgsm_pgi import FGSMPGI
 from tfrobust.objectives.free import Free
+from tfrobust.objectives.grad_align import GradAlign
 from tfrobust.objectives.mart import MART
+from tfrobust.objectives.nuat import NuAT
 from tfrobust.objectives.objective import Objective, Outcome
 from tfrobust.objectives.per import PER
+from tfrobust.objectives.qub import QUB
 from tfrobust.objectives.trades import TRADES
 from tfrobust.objectives.worst_case import WorstCase
 
@@ -19,9 +22,12 @@ __all__ = [
     "FGSMPGI",
     "MART",
     "PER",
+    "QUB",
     "TRADES",
     "Clean",
     "Free",
+    "GradAlign",
+    "NuAT",
     "Objective",
     "Outcome",
     "WorstCase",

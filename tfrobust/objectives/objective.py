@@ -73,7 +73,9 @@ class Objective(Configurable, abc.ABC):
         rows: Mapping[str, tf.Tensor] | None = None,
     ) -> tf.Tensor:
         now = self.at(step, rows)
-        return now.outcome(model, x, y, now.search(model, x, y)).losses
+        found = now.search(model, x, y)
+        found = tf.nest.map_structure(tf.stop_gradient, found)
+        return now.outcome(model, x, y, found).losses
 
     def search(self, model: Model, x: TensorLike, y: TensorLike) -> Any:
         """Does the work that no gradient flows through; see `outcome`."""

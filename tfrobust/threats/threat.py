@@ -1,6 +1,6 @@
 """What every threat shares."""
 
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +13,7 @@ from tfrobust.threats.geometry import Geometry
 from tfrobust.threats.rows import column, flat, spread
 from tfrobust.types import TensorLike
 
+Self = TypeVar("Self", bound="Threat")
 Ends: TypeAlias = tuple[tf.Tensor, tf.Tensor]  # The lower and the upper one.
 
 
@@ -57,6 +58,10 @@ class Threat(Configurable, Geometry):
     def name(self) -> str:
         """What it is called in reports, such as "linf"."""
         return type(self).__name__.lower()
+
+    def scaled(self: Self, factor: float) -> Self:
+        """Returns a threat of `factor` times the radius, in the same range."""
+        return self._replace(epsilon=factor * self.epsilon)
 
     def distance(self, x: TensorLike, perturbed: TensorLike) -> tf.Tensor:
         """The norm of `perturbed - x` in the units of x, shape `[batch]`."""
