@@ -123,6 +123,10 @@ OBJECTIVES = {
     "fgsm-pgi": objectives.FGSMPGI(LINF),
     "grad-align": objectives.GradAlign(LINF),
     "nuat": objectives.NuAT(LINF),
+    "recorded": objectives.Recorded(objectives.WorstCase(PGD)),
+    "self-adaptive": objectives.SelfAdaptive(objectives.WorstCase(PGD)),
+    "reweighted": objectives.Reweighted(objectives.WorstCase(PGD)),
+    "iat": objectives.IAT(PGD, high=0.8),
     "qub": objectives.QUB(PGD, mix=schedules.Ramp(0, 1, end=9)),
 }
 

@@ -1,6 +1,13 @@
 """Training instances: which ones a batch holds, and what is remembered."""
 
 from tfrobust.instances.augmentation import Augmentation, CropFlip, Identity
+from tfrobust.instances.difficulty import (
+    difficulty,
+    groups,
+    percentiles,
+    rank_correlation,
+    subset,
+)
 from tfrobust.instances.indexed import Indexed
 from tfrobust.instances.memory import Memory
 from tfrobust.instances.slot import Slot
@@ -14,6 +21,11 @@ __all__ = [
     "Memory",
     "Remembered",
     "Slot",
+    "difficulty",
+    "groups",
+    "percentiles",
+    "rank_correlation",
+    "subset",
 ]
 
 

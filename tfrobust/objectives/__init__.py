@@ -7,11 +7,15 @@ from tfrobust.objectives.clean import Clean
 from tfrobust.objectives.fgsm_pgi import FGSMPGI
 from tfrobust.objectives.free import Free
 from tfrobust.objectives.grad_align import GradAlign
+from tfrobust.objectives.iat import IAT
 from tfrobust.objectives.mart import MART
 from tfrobust.objectives.nuat import NuAT
 from tfrobust.objectives.objective import Objective, Outcome
 from tfrobust.objectives.per import PER
 from tfrobust.objectives.qub import QUB
+from tfrobust.objectives.recorded import Recorded
+from tfrobust.objectives.reweighted import Reweighted
+from tfrobust.objectives.self_adaptive import SelfAdaptive
 from tfrobust.objectives.trades import TRADES
 from tfrobust.objectives.worst_case import WorstCase
 
@@ -20,6 +24,7 @@ __all__ = [
     "ATTA",
     "AWP",
     "FGSMPGI",
+    "IAT",
     "MART",
     "PER",
     "QUB",
@@ -30,6 +35,9 @@ __all__ = [
     "NuAT",
     "Objective",
     "Outcome",
+    "Recorded",
+    "Reweighted",
+    "SelfAdaptive",
     "WorstCase",
 ]
 
