@@ -21,6 +21,15 @@ def test_the_loss_is_clean_cross_entropy_plus_beta_times_kl(hand, beta):
     np.testing.assert_allclose(outcome.worst["pgd8"], worst, rtol=1e-5)
 
 
+def test_the_loss_may_be_that_of_the_worst_point(hand):
+    now = TRADES(ATTACK, 3.0, adversarial=True).at(5)
+    found = now.search(hand.network, hand.x, hand.y)
+    clean, worst = hand.logits(hand.x), hand.logits(np.asarray(found))
+    expected = hand.cross_entropy(worst) + 3 * hand.kl(clean, worst)
+    values = now.outcome(hand.network, hand.x, hand.y, found).losses
+    np.testing.assert_allclose(values, expected, rtol=1e-4)
+
+
 def test_its_attack_ascends_the_divergence(hand):
     found = TRADES(ATTACK).search(hand.network, hand.x, hand.y)
     clean = hand.logits(hand.x)

@@ -3,6 +3,7 @@
 from tfrobust.instances.augmentation import Augmentation, CropFlip, Identity
 from tfrobust.instances.difficulty import (
     difficulty,
+    group_means,
     groups,
     percentiles,
     rank_correlation,
@@ -10,6 +11,7 @@ from tfrobust.instances.difficulty import (
 )
 from tfrobust.instances.indexed import Indexed
 from tfrobust.instances.memory import Memory
+from tfrobust.instances.replay import replayed
 from tfrobust.instances.slot import Slot
 from tfrobust.remembered import Remembered
 
@@ -22,9 +24,11 @@ __all__ = [
     "Remembered",
     "Slot",
     "difficulty",
+    "group_means",
     "groups",
     "percentiles",
     "rank_correlation",
+    "replayed",
     "subset",
 ]
 

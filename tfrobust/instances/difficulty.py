@@ -72,6 +72,34 @@ def groups(difficulty: TensorLike, count: int = 10) -> np.ndarray:
     return np.minimum(found, count - 1)
 
 
+def group_means(
+    values: TensorLike, difficulty: TensorLike, count: int = 10
+) -> np.ndarray:
+    """Means over the groups of instances of one difficulty.
+
+    Args:
+        values: Of each instance, epoch by epoch, `[epochs, instances]`.
+        difficulty: Their percentiles, shape `[instances]`.
+        count: Number of groups.
+
+    Returns:
+        Shape `[epochs, count]`, the hardest first; NaN of an empty group.
+
+    Raises:
+        ValueError: If they aren't of the same instances.
+    """
+    group = groups(difficulty, count)
+    values = np.asarray(values, np.float64)
+    if values.ndim != 2 or values.shape[1] != len(group):
+        raise ValueError(
+            "`values` must have shape [epochs, instances] for "
+            f"{len(group)} instances. Received: {checks.shown(values)}"
+        )
+    member = group[:, np.newaxis] == np.arange(count)
+    sizes = np.where(np.any(member, axis=0), np.sum(member, axis=0), np.nan)
+    return values @ member / sizes
+
+
 def subset(
     difficulty: TensorLike,
     labels: TensorLike,

@@ -20,6 +20,8 @@ class TRADES(Objective):
         attack: An `Attack` with a random start: at x the divergence is zero
             and so is its gradient.
         beta: Weight of the divergence, not negative, or a schedule of it.
+        adversarial: Whether the loss is that of the worst point instead of
+            the clean one, as in Liu et al., 2021, arXiv 2112.07324.
 
     Raises:
         TypeError: If `attack` isn't an attack.
@@ -29,7 +31,9 @@ class TRADES(Objective):
     Reference: Zhang et al., 2019, arXiv 1901.08573, equation 5.
     """
 
-    def __init__(self, attack: Attack, beta: Amount = 6.0):
+    def __init__(
+        self, attack: Attack, beta: Amount = 6.0, adversarial: bool = False
+    ):
         check_adversary(attack, Attack, "attack")
         checks.amount(beta, "beta", low=0)
         early = getattr(attack, "early_stop", False)
@@ -45,6 +49,7 @@ class TRADES(Objective):
                 f"gradient. Received: {attack!r}. Pass random_start=1.0."
             )
         self.attack, self.beta = attack, beta
+        self.adversarial = adversarial
 
     def search(self, model: Model, x: TensorLike, y: TensorLike) -> Any:
         clean = model(x, training=False)
@@ -56,6 +61,7 @@ class TRADES(Objective):
         clean = model(x, training=True)
         worst = model(found, training=True)
         divergence = losses.kl(clean, worst)
-        clean_loss = losses.per_example(self.loss, y, clean)
-        total = clean_loss + self.beta * divergence
+        trained = worst if self.adversarial else clean
+        total = losses.per_example(self.loss, y, trained)
+        total += self.beta * divergence
         return Outcome(total, clean, self.by_name(worst))
