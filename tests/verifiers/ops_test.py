@@ -17,7 +17,13 @@ import tensorflow as tf
 from tests import contracts_test
 from tests.bounds import rounding_test
 from tests.verifiers import branch_and_bound_test, every_verifier_test
-from tests.verifiers.conftest import DIFFER, NETWORKS, random_network
+from tests.verifiers.conftest import (
+    DIFFER,
+    NETWORKS,
+    block,
+    chain,
+    random_network,
+)
 from tfrobust import backend
 from tfrobust.graph import Trace
 
@@ -43,6 +49,8 @@ def networks():
         found
         | drawn
         | {
+            "block": block(),
+            "unbiased": chain((5,), layers.Dense(6, use_bias=False)),
             "relu": plane(layers.ReLU(), layers.ReLU()),
             "leaky": plane(layers.LeakyReLU(0.1), layers.ReLU()),
             "curve": plane(layers.Activation("sigmoid")),
