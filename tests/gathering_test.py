@@ -7,6 +7,8 @@ from tfrobust.gathering import gathered
 from tfrobust.halves import LEAST
 from tfrobust.threats import L2, Linf
 
+pytestmark = pytest.mark.keras_free
+
 X = np.arange(12, dtype=np.float32).reshape(4, 3) / 12
 INDEX = [3, 1]
 RNG = np.random.default_rng(0)

@@ -1,9 +1,23 @@
 """Functions that are traced once, whatever calls them."""
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
+
+# What TensorFlow does to a graph besides inlining what it calls. It takes as
+# long as tracing, and what it gains a few examples never pay back.
+_REWRITES = (
+    "arithmetic_optimization",
+    "constant_folding",
+    "dependency_optimization",
+    "implementation_selector",
+    "layout_optimizer",
+    "loop_optimization",
+    "remapping",
+    "shape_optimization",
+)
 
 
 def one_op(*signature: tf.TensorSpec) -> Callable:
@@ -49,3 +63,26 @@ def compiled(
     return tf.function(
         function, input_signature=signature or None, autograph=False
     )
+
+
+@contextlib.contextmanager
+def hardly_rewritten(few: bool = True) -> Iterator[None]:
+    """A scope in which graphs run nearly as they were traced.
+
+    A graph must always run in such a scope or never, or else it is prepared
+    twice. What the user has switched on or off stays so.
+
+    Args:
+        few: Whether this does anything.
+    """
+    if not few:
+        yield
+        return
+    chosen = tf.config.optimizer.get_experimental_options()
+    names = [name for name in _REWRITES if name not in chosen]
+    tf.config.optimizer.set_experimental_options(dict.fromkeys(names, False))
+    try:
+        yield
+    finally:
+        # None is what TensorFlow holds for what nobody has chosen.
+        tf.config.optimizer.set_experimental_options(dict.fromkeys(names))

@@ -10,6 +10,8 @@ from tfrobust import attacks
 from tfrobust.halves import LEAST
 from tfrobust.threats import L1, L2, Linf
 
+pytestmark = pytest.mark.keras_free
+
 RNG = np.random.default_rng(3)
 W1 = RNG.normal(size=(4, 8)).astype(np.float32) * 9
 W2 = RNG.normal(size=(8, 3)).astype(np.float32)

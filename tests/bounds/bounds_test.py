@@ -11,6 +11,7 @@ from tfrobust.bounds import bounds
 from tfrobust.verifiers import bounding
 
 
+@pytest.mark.one_keras  # See `verifiers/ops_test.py`.
 @pytest.mark.parametrize(
     ("threat", "compiled"),
     [(threats.Linf(0.1), False), (threats.L2(0.5), True)],

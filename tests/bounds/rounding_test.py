@@ -12,6 +12,8 @@ from tfrobust.bounds import rounding
 from tfrobust.bounds.record import look_up, record
 from tfrobust.graph import Trace
 
+pytestmark = pytest.mark.one_keras  # See `verifiers/ops_test.py`.
+
 layers = keras.layers
 VERIFIERS = {
     "ibp": verifiers.IBP,
@@ -148,6 +150,7 @@ def test_what_an_activation_reads_is_rounded_where_it_is_open_too(verifier):
     assert margins[0, 1] <= 10.1 - 10.125
 
 
+@pytest.mark.builds_keras  # Both normalise batches by other ops.
 @every_verifier
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_large_constant_that_is_taken_off_again_keeps_its_rounding(

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tests.verifiers.conftest import (
     CLASSES,
+    DIFFER,
     NETWORKS,
     random_network,
     randomize,
@@ -26,6 +27,8 @@ from tfrobust.bounds.linear import Linear
 from tfrobust.graph import Trace
 from tfrobust.verifiers import crown
 from tfrobust.verifiers.bounding import label_wins
+
+pytestmark = pytest.mark.one_keras  # See `verifiers/ops_test.py`.
 
 BATCH, DRAWS = 4, 8
 # An attack takes as long to compile as all bounds.
@@ -145,7 +148,15 @@ def check(
         np.testing.assert_allclose(still, [clean] * 3, atol=off * size)
 
 
-@pytest.mark.parametrize("name", list(NETWORKS))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.builds_keras)
+        if name in DIFFER
+        else name
+        for name in NETWORKS
+    ],
+)
 def test_nothing_escapes_its_bounds(monkeypatch, name):
     check(monkeypatch, NETWORKS[name](), "linf", name in ATTACKED)
 

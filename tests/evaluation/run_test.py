@@ -292,3 +292,20 @@ def test_branch_and_bound_makes_its_own_batches_smaller():
     assert (smaller.batch_size, examples) == (3, 1)
     assert search.within(100)[0].batch_size == 64
     assert tfr.verifiers.IBP(THREAT).within(3)[1] == 3
+
+
+@pytest.mark.parametrize("largest, rewritten", [(16, False), (17, True)])
+def test_graphs_of_few_examples_hardly_get_rewritten(
+    network, largest, rewritten
+):
+    runner, seen = Runner(network, None, (2,), largest=largest), []
+    function = runner._function
+
+    def noted(*inputs):
+        seen.append(tf.config.optimizer.get_experimental_options())
+        return function(*inputs)
+
+    runner._function = noted
+    for _ in range(2):
+        assert runner(X, Y)["correct"].tolist() == [True, True, True]
+    assert [found.get("remapping", True) for found in seen] == [rewritten] * 2

@@ -4,6 +4,8 @@ import tensorflow as tf
 
 from tfrobust.verifiers.adam import Adam
 
+pytestmark = pytest.mark.keras_free
+
 RNG = np.random.default_rng(2)
 GRADIENTS = RNG.normal(size=(6, 4, 3))
 

@@ -16,6 +16,8 @@ from tfrobust.backend import keras
 from tfrobust.verifiers.alpha_crown import AlphaCROWN
 from tfrobust.verifiers.crown import CROWN
 
+pytestmark = pytest.mark.one_keras  # See `ops_test.py`.
+
 LINF = threats.Linf(0.1)
 BATCH = 4
 
@@ -144,6 +146,7 @@ def test_the_entry_of_the_label_is_zero(mlp, found):
     np.testing.assert_array_equal(found(x, y).numpy()[np.arange(8), y], 0)
 
 
+@pytest.mark.builds_keras
 def test_gradients_of_the_bounds_reach_the_weights_in_a_graph(mlp):
     network, x, y = mlp
 

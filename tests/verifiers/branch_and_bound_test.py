@@ -12,6 +12,8 @@ from tfrobust.verifiers.branch_and_bound import BranchAndBound
 from tfrobust.verifiers.crown import CROWN
 from tfrobust.verifiers.subproblems import Subproblems
 
+pytestmark = pytest.mark.one_keras  # See `ops_test.py`.
+
 layers = keras.layers
 COUNT, SIDE = 16, 401
 AXIS = np.linspace(0, 1, SIDE, dtype=np.float32)
@@ -108,6 +110,7 @@ def relu():
     return Case(network, threats.Linf, timeout=20.0)
 
 
+@pytest.mark.builds_keras
 def test_verdicts_agree_with_a_grid_next_to_the_boundary(relu):
     rng = np.random.default_rng(0)
     verdicts, visited, loose = [], [], 0
@@ -308,6 +311,7 @@ def test_a_tie_is_neither_proven_nor_broken_until_time_is_up():
     np.testing.assert_allclose(answer.margins, [[0, 0, 1]], atol=1e-4)
 
 
+@pytest.mark.builds_keras
 def test_a_compiled_verifier_serves_new_weights_but_no_other_network(relu):
     x, y, _ = relu.problems(np.random.default_rng(7))
     relu.verifier.answer(relu.network, x, y)

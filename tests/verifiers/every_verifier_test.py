@@ -8,6 +8,8 @@ import tfrobust as tfr
 from tests.verifiers.conftest import NETWORKS, chain, layers, randomize
 from tfrobust.backend import keras
 
+pytestmark = pytest.mark.one_keras  # See `ops_test.py`.
+
 LINF = tfr.threats.Linf(0.02)
 
 
@@ -54,6 +56,7 @@ def margins(network, x):
     return np.max(logits, axis=1, keepdims=True) - logits
 
 
+@pytest.mark.builds_keras
 @pytest.mark.parametrize("name", ["permuted", "max pooling"])
 def test_the_whole_ladder_certifies_within_little_memory(name):
     network, x, y = drawn(name)

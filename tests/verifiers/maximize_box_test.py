@@ -11,6 +11,8 @@ from tfrobust.verifiers.maximize_box import maximize_box
 # The package has the function under this name.
 module = importlib.import_module("tfrobust.verifiers.maximize_box")
 
+pytestmark = pytest.mark.one_keras  # See `ops_test.py`.
+
 WIDE = threats.Linf(0.1, low=-10.0, high=10.0)
 WEIGHTS = np.array([2.0, -0.5, 1.0, 4.0], np.float32)
 
