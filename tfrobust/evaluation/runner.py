@@ -11,7 +11,7 @@ from tfrobust import halves, losses
 from tfrobust.evaluation.counter import Counter
 from tfrobust.tracing import compiled, hardly_rewritten
 from tfrobust.verifier import Verifier
-from tfrobust.verifiers.coverage import bytes_of
+from tfrobust.verifiers.memory import bytes_of
 
 # The most examples that are bounded at once, however large the memory is.
 _MOST = 256

@@ -12,9 +12,7 @@ from tfrobust.averaging import on_network
 from tfrobust.bounds.record import RULES, problem
 from tfrobust.graph import Trace
 from tfrobust.tracing import compiled
-
-# Tensors of the largest size that a kernel and its neighbours hold at once.
-_ALIVE = 4
+from tfrobust.verifiers.memory import bytes_of
 
 
 @dataclasses.dataclass
@@ -127,19 +125,3 @@ def coverage(model, verifier=None, shape=None):
 
 def _named(rule):
     return "linear" if rule.linear else type(rule).__name__.lower()
-
-
-def bytes_of(graph: tf.Graph) -> int:
-    """What the largest tensors of a verifier's graph take for one example.
-
-    Lengths that aren't known count as 1, be it of the batch or of the functions
-    that are open at once, which loops hold in pieces of fixed size.
-    """
-    sizes = [
-        int(np.prod([n or 1 for n in output.shape.as_list()]))
-        * output.dtype.size
-        for op in graph.get_operations()
-        for output in op.outputs
-        if output.shape.rank is not None
-    ]
-    return sum(sorted(sizes)[-_ALIVE:])
