@@ -114,6 +114,7 @@ OBJECTIVES = {
     "trades": objectives.TRADES(PGD, beta=schedules.Ramp(0, 1, end=9)),
     "mart": objectives.MART(PGD),
     "awp": objectives.AWP(objectives.WorstCase(PGD), gamma=0.1),
+    "distillation": objectives.Distillation(PGD, [surrogate], [0.4, 0.6]),
 }
 SCHEDULES = [
     schedules.Ramp(0.0, 0.1, 2, end=5),

@@ -1,8 +1,11 @@
 """Keras callbacks for robust training."""
 
 from tfrobust.callbacks.gradual_density import GradualDensity
+from tfrobust.callbacks.reestimate_batch_norm import ReestimateBatchNorm
+from tfrobust.callbacks.robust_overfitting import RobustOverfitting
+from tfrobust.callbacks.swa import SWA
 
-__all__ = ["GradualDensity"]
+__all__ = ["SWA", "GradualDensity", "ReestimateBatchNorm", "RobustOverfitting"]
 
 
 def __dir__() -> list[str]:

@@ -2,6 +2,7 @@
 
 from tfrobust.objectives.awp import AWP
 from tfrobust.objectives.clean import Clean
+from tfrobust.objectives.distillation import Distillation
 from tfrobust.objectives.mart import MART
 from tfrobust.objectives.objective import Objective, Outcome
 from tfrobust.objectives.per import PER
@@ -14,6 +15,7 @@ __all__ = [
     "PER",
     "TRADES",
     "Clean",
+    "Distillation",
     "Objective",
     "Outcome",
     "WorstCase",
