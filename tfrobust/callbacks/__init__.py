@@ -1,11 +1,20 @@
 """Keras callbacks for robust training."""
 
+from tfrobust.callbacks.catastrophic_overfitting import (
+    CatastrophicOverfitting,
+)
 from tfrobust.callbacks.gradual_density import GradualDensity
 from tfrobust.callbacks.reestimate_batch_norm import ReestimateBatchNorm
 from tfrobust.callbacks.robust_overfitting import RobustOverfitting
 from tfrobust.callbacks.swa import SWA
 
-__all__ = ["SWA", "GradualDensity", "ReestimateBatchNorm", "RobustOverfitting"]
+__all__ = [
+    "SWA",
+    "CatastrophicOverfitting",
+    "GradualDensity",
+    "ReestimateBatchNorm",
+    "RobustOverfitting",
+]
 
 
 def __dir__() -> list[str]:
