@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+import sklearn.datasets
 
 import tfrobust as tfr
 from tfrobust.backend import keras
@@ -155,6 +156,48 @@ def test_a_linear_network_has_a_cosine_of_one():
         warnings.simplefilter("ignore")
         monitor.on_epoch_end(0, logs)
     assert logs["held_out_cosine"] == pytest.approx(1, abs=1e-5)
+
+
+def digits(epsilon, epochs):
+    """The history of one-step training without a random start."""
+    keras.utils.set_random_seed(0)
+    held = sklearn.datasets.load_digits()
+    x, y = (held.images / 16).astype(np.float32)[..., None], held.target
+    network = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            keras.layers.Conv2D(32, 3, strides=2, activation="relu"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(64, activation="relu"),
+            keras.layers.Dense(10),
+        ]
+    )
+    linf = tfr.threats.Linf(epsilon)
+    model = tfr.RobustModel(network)
+    model.compile(
+        keras.optimizers.Adam(0.003),
+        objective=tfr.objectives.WorstCase(tfr.attacks.FGSM(linf)),
+    )
+    strong = tfr.attacks.PGD(linf, steps=10)
+    monitor = CatastrophicOverfitting(
+        (x[1400:], y[1400:]), strong, action=lambda model, found: None
+    )
+    return model.fit(
+        x[:1400], y[:1400], 64, epochs, verbose=0, callbacks=[monitor]
+    ).history
+
+
+def test_one_step_training_at_a_large_epsilon_is_noticed():
+    history = digits(epsilon=0.45, epochs=10)
+    assert history["catastrophic_overfitting"][-1] > 0
+    assert history["held_out_strong_accuracy"][-1] < 0.05
+    assert history["held_out_single_accuracy"][-1] > 0.08
+
+
+def test_at_a_small_one_there_is_no_alarm():
+    history = digits(epsilon=0.1, epochs=3)
+    assert history["catastrophic_overfitting"][-1] == 0
+    assert history["held_out_strong_accuracy"][-1] > 0.3
 
 
 @pytest.mark.parametrize(
