@@ -128,6 +128,7 @@ OBJECTIVES = {
     "reweighted": objectives.Reweighted(objectives.WorstCase(PGD)),
     "iat": objectives.IAT(PGD, high=0.8),
     "qub": objectives.QUB(PGD, mix=schedules.Ramp(0, 1, end=9)),
+    "distillation": objectives.Distillation(PGD, [surrogate], [0.4, 0.6]),
 }
 
 

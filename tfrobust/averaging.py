@@ -3,6 +3,7 @@
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,13 @@ class Averaging(keras.Model):
 
     _training = False  # Whether the averages are ahead of the weights.
     _fitting = False
+    _swapped = False  # Whether the averages are in the weights' place.
+
+    # Functions that callbacks set, until somebody sets the weights or `fit`
+    # ends: the first is called before the averages take the weights' place
+    # and brings them up to date, the second then assigns what belongs to them.
+    before_averages: Any = None
+    after_averages: Any = None
 
     @as_in_keras
     def fit(self, *args, **kwargs):
@@ -31,6 +39,7 @@ class Averaging(keras.Model):
             history = super().fit(*args, **kwargs)
         finally:
             self._fitting = False
+            self.before_averages = self.after_averages = None
         self._training = False
         return history
 
@@ -52,14 +61,21 @@ class Averaging(keras.Model):
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
         """Uses the averaged weights, in training, for a while."""
-        if not (self._training and backend.has_averages(self)):
+        averaging = self._training and backend.has_averages(self)
+        if self._swapped or not averaging:
             yield
             return
+        if self.before_averages:
+            self.before_averages()
         saved = self.network.get_weights()
-        self.optimizer.finalize_variable_values(self.trainable_variables)
+        self._swapped = True
         try:
+            self.optimizer.finalize_variable_values(self.trainable_variables)
+            if self.after_averages:
+                self.after_averages()
             yield
         finally:
+            self._swapped = False
             self.network.set_weights(saved)
 
     def get_weights(self) -> list[np.ndarray]:
@@ -90,6 +106,7 @@ class Averaging(keras.Model):
             self._follow()
         else:
             self._training = True
+            self.before_averages = self.after_averages = None
         return result
 
     @as_in_keras
@@ -121,6 +138,7 @@ class Averaging(keras.Model):
 
     def _follow(self):
         """Makes the weights the averages."""
+        self.before_averages = self.after_averages = None
         averages = backend.averages(self)
         weights = backend.trainable(self) if averages else []
         # Of other variables than it was built for the optimizer trains none.

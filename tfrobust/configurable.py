@@ -129,11 +129,12 @@ def _moving(parts):
 
 def _plain(value):
     """Keras serializes arrays; a tensor is written as the array it holds."""
-    if isinstance(value, keras.Model):
-        raise ValueError(
-            "A configuration holds no weights, so it can't hold a model. "
-            f"Received: {value!r}. Save the model to a file of its own, and "
-            "build this object again from what you load."
-        )
+    for part in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(part, keras.Model):
+            raise ValueError(
+                "A configuration holds no weights, so it can't hold a model. "
+                f"Received: {part!r}. Save the model to a file of its own, and "
+                "build this object again from what you load."
+            )
     held = isinstance(value, (tf.Tensor, tf.Variable))
     return np.asarray(value) if held else value

@@ -233,7 +233,7 @@ class RobustModel(Persistent):
             self._testing = False
 
     def count_params(self) -> int:
-        """The number of the network's weights; a memory has none."""
+        """The number of the network's weights."""
         return self.network.count_params()
 
     @as_in_keras

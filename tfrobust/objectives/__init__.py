@@ -4,6 +4,7 @@ from tfrobust.objectives.atas import ATAS
 from tfrobust.objectives.atta import ATTA
 from tfrobust.objectives.awp import AWP
 from tfrobust.objectives.clean import Clean
+from tfrobust.objectives.distillation import Distillation
 from tfrobust.objectives.fgsm_pgi import FGSMPGI
 from tfrobust.objectives.free import Free
 from tfrobust.objectives.grad_align import GradAlign
@@ -33,6 +34,7 @@ __all__ = [
     "Free",
     "GradAlign",
     "NuAT",
+    "Distillation",
     "Objective",
     "Outcome",
     "Recorded",
