@@ -233,7 +233,6 @@ class RobustModel(Persistent):
             self._testing = False
 
     def count_params(self) -> int:
-        """The number of the network's weights."""
         return self.network.count_params()
 
     @as_in_keras

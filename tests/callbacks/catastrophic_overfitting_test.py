@@ -211,7 +211,10 @@ def test_at_a_small_one_there_is_no_alarm():
             "`action` must remember nothing",
         ),
         ({"every": 0}, "`every` must be at least 1"),
-        ({"attack": tfr.attacks.PGD(LINF, targeted=True)}, "targeted attack"),
+        (
+            {"attack": tfr.attacks.PGD(LINF, targeted=True)},
+            "must not be targeted",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused(arguments, message):

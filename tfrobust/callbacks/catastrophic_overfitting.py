@@ -9,7 +9,6 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks
-from tfrobust.arguments import check_adversary
 from tfrobust.attack import Attack
 from tfrobust.attacks import FGSM, severity
 from tfrobust.backend import keras
@@ -18,6 +17,7 @@ from tfrobust.evaluation.batches import labelled
 from tfrobust.gradients import input_gradient
 from tfrobust.model import RobustModel
 from tfrobust.objectives import Objective
+from tfrobust.objectives.objective import check_adversary
 from tfrobust.plan import Plan
 
 _ACTIONS = "warn", "restore", "stop"
@@ -85,9 +85,10 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
         super().__init__()
         checks.kind(attack, Attack, "attack", "tfr.attacks.PGD(threat)")
         single = FGSM(attack.threat) if single is None else single
-        checks.kind(single, Attack, "single", "tfr.attacks.FGSM(threat)")
-        check_adversary("attack", attack)
-        check_adversary("single", single)
+        for name, given in {"attack": attack, "single": single}.items():
+            check_adversary(given, Attack, name)
+            fixed = not given.schedules()
+            checks.argument(fixed, name, "have no schedule", given)
         if action not in _ACTIONS and not callable(action):
             raise TypeError(
                 f"`action` must be one of {', '.join(_ACTIONS)}, an objective "
