@@ -38,7 +38,7 @@ METHODS = {
     "fast_egl1": against(attacks.FastEGL1),
     "gradalign": lambda threat, **_: objectives.GradAlign(threat),
     "nuat": nuat,
-    "qub": lambda threat, **_: objectives.QUB(attacks.NFGSM(threat)),
+    "qub": lambda threat, **_: objectives.QUB(threat),
     "atta": remembering(objectives.ATTA),
     "atas": remembering(objectives.ATAS),
     "free": remembering(objectives.Free),
