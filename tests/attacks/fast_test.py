@@ -76,6 +76,15 @@ def test_fast_eg_takes_the_euclidean_step_within_a_larger_ball(radius):
     np.testing.assert_allclose(lengths, np.full(2, 0.3 * radius), rtol=1e-4)
 
 
+def test_the_step_of_fast_eg_is_as_long_where_a_mask_holds_features():
+    threat = L1(0.3, mask=np.array([1, 0, 1]))
+    points = FastEGL1(threat, 9.0, init_radius=1e-6).perturb(Model(), X, Y)
+    free = GRADIENT * np.array([1, 0, 1])
+    unit = free / np.linalg.norm(free, axis=1, keepdims=True)
+    expected = np.clip(X + np.sqrt(0.3) * unit, 0, 1)
+    np.testing.assert_allclose(points, expected, atol=1e-5)
+
+
 def test_the_step_of_fast_eg_grows_with_the_range():
     wide = L1(0.3, low=-3.0, high=1.0)
     points = FastEGL1(wide, 100.0, init_radius=1e-6).perturb(Model(), X, Y)

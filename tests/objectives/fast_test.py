@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust.attacks import FGSM
+from tfrobust.attacks import FGSM, NFGSM, PGD
 from tfrobust.backend import keras
-from tfrobust.objectives import QUB, GradAlign, NuAT
+from tfrobust.objectives import QUB, GradAlign, NuAT, Objective, Outcome
 from tfrobust.threats import Linf
 
 LINEAR = FGSM(Linf(0.1))
@@ -25,6 +25,12 @@ def test_qub_bounds_the_cross_entropy(hand):
     mixed = QUB(LINEAR, mix=0.25)(hand.network, hand.x, hand.y)
     expected = 0.25 * expected + 0.75 * at_worst
     np.testing.assert_allclose(mixed, expected, rtol=1e-5)
+
+
+def test_qub_of_a_threat_searches_by_nfgsm():
+    attack = QUB(Linf(0.1)).attack
+    assert isinstance(attack, NFGSM)
+    assert attack.threat.epsilon == 0.1
 
 
 def gradients(hand, x):
@@ -82,6 +88,25 @@ def test_grad_align_trains_the_weights(hand):
         expected[i] = rise / 2e-6
     assert np.max(np.abs(expected)) > 1
     np.testing.assert_allclose(found, expected, rtol=0.02, atol=0.2)
+
+
+def test_grad_align_sees_small_gradients_through_float16_layers():
+    found = []
+    for policy in ("float32", "mixed_float16"):
+        layers = [
+            keras.layers.Dense(4, "tanh", dtype=policy),
+            keras.layers.Dense(2, dtype=policy),
+        ]
+        network = keras.Sequential([keras.Input((3,)), *layers])
+        first = np.arange(12).reshape(3, 4) % 5 - 2
+        last = np.array([[1, -1], [0.5, 0], [-1, 2], [1, 1]])
+        # Sure to 1e-6, whose gradient float16 rounds to a few of its steps.
+        network.set_weights([first, np.zeros(4), last, np.array([14.0, 0])])
+        x, y = np.full((1, 3), 0.4, np.float32), np.zeros(1, int)
+        now = GradAlign(FGSM(Linf(0.3))).at(0)
+        outcome = now.outcome(network, x, y, now.search(network, x, y))
+        found.append(float(outcome.reported["cosine"][0]))
+    assert found[1] == pytest.approx(found[0], abs=0.01)
 
 
 def test_grad_align_has_a_finite_gradient_where_the_input_has_none(hand):
@@ -162,10 +187,25 @@ def test_passes_are_as_many_as_it_says(objective, forward, backward):
     assert (counted.forward, counted.backward) == (forward, backward)
 
 
+@pytest.mark.parametrize("found", [None, {"name": "x"}])
+def test_a_search_may_find_what_is_no_tensor(hand, found):
+    class Mine(Objective):
+        def search(self, model, x, y):
+            return found
+
+        def outcome(self, model, x, y, found_before):
+            assert found_before == found
+            return Outcome(model(x)[:, 0])
+
+    values = Mine()(hand.network, hand.x, hand.y)
+    np.testing.assert_allclose(values, hand.logits(hand.x)[:, 0], rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("build", "error", "message"),
     [
         (lambda: QUB(3), TypeError, "`attack` must be an Attack"),
+        (lambda: NuAT(PGD(Linf(0.1))), TypeError, "such as tfr.attacks.FGSM"),
         (lambda: QUB(LINEAR, mix=2), ValueError, "`mix` must lie"),
         (lambda: GradAlign(LINEAR, weight=-1), ValueError, "`weight` must"),
         (

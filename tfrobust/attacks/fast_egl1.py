@@ -81,7 +81,9 @@ class FastEGL1(Attack):
         *_, gradient = input_gradient(
             model, begin, lambda z: severity.ascended(self.loss, y, z)
         )
+        length = tf.sqrt((threat.high - threat.low) * threat.radii(x))
+        # What a mask holds takes no part in the norm either.
+        gradient = tf.where(length > 0, gradient, 0.0)
         norm = column(tf.norm(flat(gradient), axis=1), x)
         unit = tf.math.divide_no_nan(gradient, norm)
-        length = tf.sqrt((threat.high - threat.low) * threat.radii(x))
         return ball.project(x, begin + length * unit)

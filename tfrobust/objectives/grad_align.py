@@ -64,7 +64,8 @@ class GradAlign(Objective):
         with tf.GradientTape() as tape:
             tape.watch(random)
             logits = model(random, training=False)
-            total = tf.reduce_sum(losses.cross_entropy(y, logits))
+            # The cosine knows no scale, and float16 layers no small numbers.
+            total = 256.0 * tf.reduce_sum(losses.cross_entropy(y, logits))
         cosine = _cosine(flat(gradient), flat(tape.gradient(total, random)))
         worst = self.attack.logits(model, point, y, training=True)
         values = losses.per_example(self.loss, y, worst)

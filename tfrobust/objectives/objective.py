@@ -1,6 +1,7 @@
 """What every training objective shares."""
 
 import abc
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -74,7 +75,7 @@ class Objective(Configurable, abc.ABC):
     ) -> tf.Tensor:
         now = self.at(step, rows)
         found = now.search(model, x, y)
-        found = tf.nest.map_structure(tf.stop_gradient, found)
+        found = tf.nest.map_structure(_constant, found)
         return now.outcome(model, x, y, found).losses
 
     def search(self, model: Model, x: TensorLike, y: TensorLike) -> Any:
@@ -202,6 +203,11 @@ class Objective(Configurable, abc.ABC):
         return dict(zip(self.adversaries(), worst, strict=True))
 
 
+def _constant(value):
+    """What a search found, with no gradient; it may be no tensor at all."""
+    return tf.stop_gradient(value) if tf.is_tensor(value) else value
+
+
 def attack_of(
     given: Any, default: Callable[[Threat], Attack], expected: type = Attack
 ) -> Any:
@@ -233,7 +239,8 @@ def kind_and_steps(adversary: Adversary) -> str:
 
 def check_adversary(adversary: Adversary, expected: type, name: str) -> None:
     """Refuses what an objective can't train against."""
-    checks.kind(adversary, expected, name, "tfr.attacks.PGD(threat)")
+    example = "PGD" if inspect.isabstract(expected) else expected.__name__
+    checks.kind(adversary, expected, name, f"tfr.attacks.{example}(threat)")
     if targeted(adversary):
         raise ValueError(
             f"`{name}` must not be targeted: towards the true class it would "

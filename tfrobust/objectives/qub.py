@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfrobust import checks, losses
 from tfrobust.attack import Attack
-from tfrobust.attacks import FGSM
+from tfrobust.attacks import NFGSM
 from tfrobust.backend import register
 from tfrobust.objectives.objective import Objective, Outcome, attack_of
 from tfrobust.threats import Threat
@@ -23,7 +23,7 @@ class QUB(Objective):
     passes it adds two forward and two backward ones.
 
     Args:
-        attack: An `Attack`, or a `Threat` for FGSM with a random start.
+        attack: An `Attack`, or a `Threat` for N-FGSM.
         mix: Weight of the bound in [0, 1], or a schedule of it; the rest is
             that of the cross entropy at the worst point.
 
@@ -36,9 +36,7 @@ class QUB(Objective):
     """
 
     def __init__(self, attack: Attack | Threat, mix: Amount = 1.0):
-        self.attack: Any = attack_of(
-            attack, lambda t: FGSM(t, step_size=1.25, random_start=1.0)
-        )
+        self.attack: Any = attack_of(attack, NFGSM)
         checks.amount(mix, "mix", low=0, high=1)
         self.mix = mix
 

@@ -1,0 +1,148 @@
+"""Fast adversarial training: what a method reaches, and what it costs.
+
+Usage:
+    python examples/fast_training.py --method=nfgsm
+    python examples/fast_training.py --method=atas --dataset=cifar10 --augment \
+        --network=preact_resnet18 --width=4 --epsilon=0.0314 --epochs=30
+    python examples/fast_training.py --method=fast_egl1 --norm=l1 --epsilon=3
+
+Prints one row: accuracy on clean images, under FGSM, under PGD of 50 steps and,
+on the first of them, under AutoAttack; the seconds that training took,
+compilation included; and the forward and backward passes that each example took
+in a step. FGSM far above PGD is catastrophic overfitting. `--table` names a CSV
+file that the row is appended to, with all flags, so that runs can be compared.
+"""
+
+import csv
+import functools
+import pathlib
+import time
+
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+
+import datasets
+import networks
+import tfrobust as tfr
+from fast_methods import METHODS
+from tfrobust.backend import keras
+from tfrobust.evaluation.counter import Counter
+
+THREATS = {"linf": tfr.threats.Linf, "l2": tfr.threats.L2, "l1": tfr.threats.L1}
+
+FLAGS = flags.FLAGS
+flags.DEFINE_enum("method", "nfgsm", list(METHODS), "Training method.")
+flags.DEFINE_enum("dataset", "digits", list(datasets.SHAPES), "Images.")
+flags.DEFINE_string("data_dir", None, "Folder of <dataset>.npz; else download.")
+flags.DEFINE_enum("network", "digits_cnn", list(networks.NETWORKS), "Network.")
+flags.DEFINE_integer("width", None, "The network's width; else its default.")
+flags.DEFINE_enum("norm", "linf", list(THREATS), "Norm of the threat.")
+flags.DEFINE_float("epsilon", 0.15, "Radius, for pixels in [0, 1].")
+flags.DEFINE_integer("epochs", 20, "Epochs.", lower_bound=1)
+flags.DEFINE_integer("batch_size", 128, "Batch size.", lower_bound=1)
+flags.DEFINE_float("learning_rate", 0.1, "SGD's peak, at 2/5 of the steps.")
+flags.DEFINE_bool("augment", False, "Random crops and flips.")
+flags.DEFINE_integer("train_examples", None, "Use only the first ones.", 1)
+flags.DEFINE_integer("test_examples", None, "Evaluate only the first ones.", 1)
+flags.DEFINE_integer("aa_examples", 100, "AutoAttack only the first ones.", 1)
+flags.DEFINE_integer("seed", 0, "Seed of weights and data order.")
+flags.DEFINE_string("table", None, "CSV file to append the row to.")
+
+
+class Counted(keras.layers.Layer):
+    """Passes logits on, and counts the examples that they are of."""
+
+    def __init__(self):
+        super().__init__()
+        self.counter = Counter(lambda x, training: x)
+
+    def call(self, x):
+        return self.counter(x)
+
+
+def batches(x, y, step, indexed):
+    """Training batches, which tell of their instances if `indexed`."""
+    make = functools.partial(
+        datasets.batches, batch_size=FLAGS.batch_size, seed=FLAGS.seed
+    )
+    if not indexed:
+        return make(x, y, step=step, augment=FLAGS.augment)
+    images = tf.constant(x)
+    return make(np.arange(len(x)), y, step=step).map(
+        lambda i, y: (tfr.instances.Indexed(tf.gather(images, i), i), y)
+    )
+
+
+def train(network, threat, x, y):
+    """Trains the network, and returns seconds and passes of an example."""
+    steps = FLAGS.epochs * -(-len(x) // FLAGS.batch_size)
+    crop = tfr.instances.CropFlip(4) if FLAGS.augment else None
+    objective = METHODS[FLAGS.method](threat, augmentation=crop, steps=steps)
+    counted, peak = Counted(), max(1, 2 * steps // 5)
+    model = tfr.RobustModel(keras.Sequential([network, counted]))
+    rate = tfr.schedules.PiecewiseLinear(
+        [0, peak, max(steps, peak + 1)], [0.0, FLAGS.learning_rate, 0.0]
+    )
+    model.compile(
+        keras.optimizers.SGD(rate, momentum=0.9),
+        objective=objective,
+        metrics=[],  # Those of clean images would take a pass of their own.
+        instances=len(x),
+    )
+    data = batches(x, y, model.optimizer.iterations, objective.remembers())
+    begun = time.perf_counter()
+    model.fit(data, epochs=FLAGS.epochs, shuffle=False, verbose=2)
+    seconds = time.perf_counter() - begun
+    passes = np.array(counted.counter.passes()) / (FLAGS.epochs * len(x))
+    return seconds, *passes
+
+
+def accuracies(network, threat, x, y):
+    """Accuracy clean and under attack, by name."""
+    fgsm, pgd = tfr.attacks.FGSM(threat), tfr.attacks.PGD(threat, 50, 0.1)
+    weak = {"fgsm": fgsm, "pgd50": pgd}
+    report = tfr.evaluate(network, (x, y), weak, diagnostic_examples=0)
+    part = x[: FLAGS.aa_examples], y[: FLAGS.aa_examples]
+    strong = {"aa": tfr.attacks.AutoAttack(threat)}
+    hard = tfr.evaluate(network, part, strong, diagnostic_examples=0)
+    for rows in (report, hard):
+        if np.any(rows["worst case"].correct & ~rows["clean"].correct):
+            raise RuntimeError("An attack improved on the clean accuracy.")
+    found = {name: report[name].accuracy for name in ("clean", *weak)}
+    return {**found, "aa": hard["worst case"].accuracy}
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
+    keras.utils.set_random_seed(FLAGS.seed)
+    threat = THREATS[FLAGS.norm](FLAGS.epsilon)
+    (x, y), (x_test, y_test) = datasets.load(FLAGS.dataset, FLAGS.data_dir)
+    x, y = x[: FLAGS.train_examples], y[: FLAGS.train_examples]
+    network = networks.build(FLAGS.network, x.shape[1:], 10, FLAGS.width)
+    seconds, forward, backward = train(network, threat, x, y)
+    test = x_test[: FLAGS.test_examples], y_test[: FLAGS.test_examples]
+    row = {"method": FLAGS.method, **accuracies(network, threat, *test)}
+    row |= {"seconds": seconds, "forward": forward, "backward": backward}
+    print(*(f"{name:>9}" for name in row))
+    print(f"{FLAGS.method:>9}", *(f"{v:9.4g}" for v in list(row.values())[1:]))
+    if FLAGS.table:
+        append(pathlib.Path(FLAGS.table), row)
+
+
+def append(path, row):
+    """Adds all flags and a row to a CSV file, which may be new."""
+    own = FLAGS.get_flags_for_module("__main__")
+    row = {**{flag.name: flag.value for flag in own}, **row}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, row)
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+if __name__ == "__main__":
+    app.run(main)
