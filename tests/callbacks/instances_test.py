@@ -72,7 +72,8 @@ def test_another_run_is_not_overwritten(tmp_path):
         fit([InstanceHistory(path)], epochs=6, initial_epoch=5)
 
 
-def test_norms_of_features_are_kept():
+@pytest.mark.parametrize("layer", ["features", -2])
+def test_norms_of_features_are_kept(layer):
     keras.utils.set_random_seed(0)
     layers = keras.layers
     network = keras.Sequential(
@@ -84,7 +85,7 @@ def test_norms_of_features_are_kept():
     )
     model = tfr.RobustModel(network)
     model.compile("sgd", objective=Recorded(Clean()))
-    kept = InstanceHistory(layer="features", x=Problem.x)
+    kept = InstanceHistory(layer=layer, x=Problem.x)
     fit([kept], model)
     kernel, bias = network.layers[0].get_weights()
     features = np.maximum(Problem.x @ kernel + bias, 0)

@@ -21,8 +21,8 @@ class InstanceHistory(keras.callbacks.Callback):
         path: An `.npz` file, written anew after each epoch; a run that goes on
             goes on in it. None keeps the history in memory alone.
         slots: What to keep, such as what `tfr.objectives.Recorded` remembers.
-        layer: Name of a layer of the network, of whose outputs the norm is
-            kept too, as `feature_norm`; None for none.
+        layer: Name or number of a layer of the network, of whose outputs the
+            norm is kept too, as `feature_norm`; None for none.
         x: The inputs to take them of, shape `[instances, ...]`; None without
             a `layer`.
 
@@ -45,7 +45,7 @@ class InstanceHistory(keras.callbacks.Callback):
         self,
         path: Path | None = None,
         slots: Sequence[str] = ("recorded_loss", "recorded_correct"),
-        layer: str | None = None,
+        layer: str | int | None = None,
         x: TensorLike | None = None,
     ):
         super().__init__()
@@ -60,8 +60,11 @@ class InstanceHistory(keras.callbacks.Callback):
         self._features: Any = None
         if self.layer is not None:
             network = self.model.network
-            output = network.get_layer(self.layer).output
-            self._features = keras.Model(network.inputs, output)
+            named = isinstance(self.layer, str)
+            found = network.get_layer if named else network.layers.__getitem__
+            self._features = keras.Model(
+                network.inputs, found(self.layer).output
+            )
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         kept = self._length()
