@@ -238,4 +238,5 @@ def test_what_a_wrapper_needs_is_said(hand, old):
     assert set(SelfAdaptive(ATTA(Linf(0.1))).slots((3,), 3)) == {
         "targets",
         "perturbation",
+        "radius",
     }

@@ -191,6 +191,19 @@ def test_fit_goes_on_from_epoch_to_epoch(name):
     np.testing.assert_array_equal(again, moved)
 
 
+def test_another_epsilon_is_said(tmp_path):
+    model = fitted(ATTA(THREAT))
+    file = tmp_path / "model.weights.h5"
+    model.save_weights(file)
+    other = fitted(AWP(ATTA(Linf(0.25))))
+    message = "was 0.1 and is 0.25 now"
+    with pytest.warns(UserWarning, match=message):
+        other.load_weights(file)
+    with pytest.warns(UserWarning, match=message):
+        other.fit(Indexed(np.float32(Hand.x), np.arange(3)), Hand.y, verbose=0)
+    model.load_weights(file)  # Without a word: it is the same epsilon.
+
+
 def test_images_are_moved_with_what_is_remembered_of_them():
     x = np.random.default_rng(0).uniform(size=(6, 4, 4, 1)).astype("float32")
     network = keras.Sequential(

@@ -17,7 +17,7 @@ from tfrobust.evaluation.batches import labelled
 from tfrobust.gradients import input_gradient
 from tfrobust.model import RobustModel
 from tfrobust.objectives import Objective
-from tfrobust.objectives.objective import check_adversary
+from tfrobust.objectives.arguments import check_adversary
 from tfrobust.plan import Plan
 
 _ACTIONS = "warn", "restore", "stop"

@@ -12,7 +12,7 @@ from tfrobust.attack import Attack
 from tfrobust.averaging import Averaging
 from tfrobust.backend import keras
 from tfrobust.evaluation.batches import batches, check_pair
-from tfrobust.objectives.objective import check_adversary
+from tfrobust.objectives.arguments import check_adversary
 
 
 class ReestimateBatchNorm(keras.callbacks.Callback):

@@ -1,5 +1,6 @@
 """What a memory must hold for some training data, and for a batch of it."""
 
+import warnings
 from typing import Any, NoReturn
 
 import tensorflow as tf
@@ -40,6 +41,13 @@ def make_room(
     size = _size(x, declared, memory.size)
     _check_index(x, size)
     memory.make(size, objective.slots(*_shapes(network, inputs)))
+    remark(memory, objective)
+
+
+def remark(memory: Memory, objective: Any) -> None:
+    """Warns of what is remembered from training of another kind."""
+    for remark in objective.remarks(memory):
+        warnings.warn(remark, stacklevel=2)
 
 
 def recalled(

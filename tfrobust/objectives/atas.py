@@ -10,8 +10,8 @@ from tfrobust.backend import register
 from tfrobust.gradients import input_gradient
 from tfrobust.instances.augmentation import Augmentation
 from tfrobust.instances.slot import Slot
+from tfrobust.objectives.arguments import attack_of
 from tfrobust.objectives.continued import Continued
-from tfrobust.objectives.objective import attack_of
 from tfrobust.threats import Threat
 from tfrobust.threats.rows import column, flat
 

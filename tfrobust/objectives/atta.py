@@ -6,8 +6,8 @@ from tfrobust.attack import Attack
 from tfrobust.attacks import FGSM
 from tfrobust.backend import register
 from tfrobust.instances.augmentation import Augmentation
+from tfrobust.objectives.arguments import attack_of, check_start
 from tfrobust.objectives.continued import Continued
-from tfrobust.objectives.objective import attack_of, check_start
 from tfrobust.threats import Threat
 
 

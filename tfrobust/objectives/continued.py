@@ -3,16 +3,18 @@
 import abc
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks, losses, streams
 from tfrobust.instances.augmentation import Augmentation, Identity
+from tfrobust.instances.memory import Memory
 from tfrobust.instances.slot import Slot
 from tfrobust.objectives.objective import Objective, Outcome
-from tfrobust.threats.rows import column
+from tfrobust.threats.rows import column, flat
 from tfrobust.types import Model, TensorLike
 
-PERTURBATION = "perturbation"
+PERTURBATION, RADIUS = "perturbation", "radius"
 
 
 class Found(NamedTuple):
@@ -69,7 +71,21 @@ class Continued(Objective):
         )
 
     def _slots(self, shape, classes):
-        return {PERTURBATION: Slot(self.augmentation.canvas(shape), unit=True)}
+        canvas = self.augmentation.canvas(shape)
+        return {PERTURBATION: Slot(canvas, unit=True), RADIUS: Slot()}
+
+    def remark(self, memory: Memory) -> str | None:
+        epsilon, radii = self.attack.threat.epsilon, memory.values(RADIUS)
+        radii = radii[memory.values("visits") > 0]
+        if not len(radii) or not isinstance(epsilon, float):
+            return None
+        if np.allclose(radii, epsilon, rtol=1e-4):
+            return None
+        return (
+            "Perturbations are remembered in units of epsilon, which was "
+            f"{np.mean(radii):.4g} and is {epsilon:.4g} now: they are scaled "
+            "with it, and projected onto the threat."
+        )
 
     def _start(self, seen):
         """Where the last visit ended, or a random point to begin with."""
@@ -87,7 +103,9 @@ class Continued(Objective):
     def _kept(self, seen, point):
         """The rows by which a point is found again."""
         moved = tf.math.divide_no_nan(point - seen, self._radii(seen))
-        return {PERTURBATION: self._on_canvas(PERTURBATION, moved)}
+        radii = tf.reduce_max(flat(self._radii(seen)), axis=1)
+        canvas = self._on_canvas(PERTURBATION, moved)
+        return {PERTURBATION: canvas, RADIUS: radii}
 
     def _window(self, slot):
         """What the network sees of a slot."""

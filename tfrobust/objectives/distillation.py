@@ -8,7 +8,8 @@ import tensorflow as tf
 from tfrobust import backend, checks, losses
 from tfrobust.attack import Attack
 from tfrobust.backend import keras, register
-from tfrobust.objectives.objective import Objective, Outcome, check_adversary
+from tfrobust.objectives.arguments import check_adversary
+from tfrobust.objectives.objective import Objective, Outcome
 from tfrobust.types import Model, TensorLike
 
 

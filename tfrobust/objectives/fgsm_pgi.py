@@ -10,8 +10,9 @@ from tfrobust.backend import register
 from tfrobust.gradients import input_gradient
 from tfrobust.instances.augmentation import Augmentation
 from tfrobust.instances.slot import Slot
+from tfrobust.objectives.arguments import attack_of, check_start
 from tfrobust.objectives.continued import Continued
-from tfrobust.objectives.objective import Outcome, attack_of, check_start
+from tfrobust.objectives.objective import Outcome
 from tfrobust.threats import Threat
 from tfrobust.threats.rows import column, flat
 from tfrobust.types import Model, TensorLike

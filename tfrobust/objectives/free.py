@@ -7,8 +7,9 @@ import tensorflow as tf
 from tfrobust.attacks import FGSM
 from tfrobust.backend import register
 from tfrobust.instances.augmentation import Augmentation
+from tfrobust.objectives.arguments import attack_of, check_start
 from tfrobust.objectives.continued import Continued
-from tfrobust.objectives.objective import Outcome, attack_of, check_start
+from tfrobust.objectives.objective import Outcome
 from tfrobust.threats import Threat
 
 

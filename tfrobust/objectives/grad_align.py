@@ -9,7 +9,8 @@ from tfrobust.attack import Attack
 from tfrobust.attacks import FGSM
 from tfrobust.backend import register
 from tfrobust.gradients import input_gradient
-from tfrobust.objectives.objective import Objective, Outcome, attack_of
+from tfrobust.objectives.arguments import attack_of
+from tfrobust.objectives.objective import Objective, Outcome
 from tfrobust.threats import Threat
 from tfrobust.threats.rows import flat
 from tfrobust.types import Amount, Model, TensorLike

@@ -9,7 +9,8 @@ from tfrobust.attack import Attack
 from tfrobust.attacks import PGD
 from tfrobust.backend import register
 from tfrobust.instances.slot import Slot
-from tfrobust.objectives.objective import Objective, Outcome, attack_of
+from tfrobust.objectives.arguments import attack_of
+from tfrobust.objectives.objective import Objective, Outcome
 from tfrobust.threats import Threat
 from tfrobust.threats.rows import column
 from tfrobust.types import Model, TensorLike

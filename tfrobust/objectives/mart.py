@@ -7,7 +7,8 @@ import tensorflow as tf
 from tfrobust import checks, losses
 from tfrobust.attack import Attack
 from tfrobust.backend import register
-from tfrobust.objectives.objective import Objective, Outcome, check_adversary
+from tfrobust.objectives.arguments import check_adversary
+from tfrobust.objectives.objective import Objective, Outcome
 from tfrobust.types import Amount, Model, TensorLike
 
 

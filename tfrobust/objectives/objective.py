@@ -1,19 +1,17 @@
 """What every training objective shares."""
 
 import abc
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tfrobust import checks, losses
-from tfrobust.adversary import Adversary, kind, named, targeted
-from tfrobust.attack import Attack
+from tfrobust import losses
+from tfrobust.adversary import Adversary, kind, named
 from tfrobust.configurable import Configurable
+from tfrobust.instances.memory import Memory
 from tfrobust.instances.preparation import refuse_unindexed
 from tfrobust.instances.slot import Slot
-from tfrobust.threats import Threat
 from tfrobust.types import Loss, Model, TensorLike
 
 
@@ -135,6 +133,16 @@ class Objective(Configurable, abc.ABC):
         own = type(self)._slots is not Objective._slots
         return own or any(inner.remembers() for inner in self._inner().values())
 
+    def remark(self, memory: Memory) -> str | None:
+        """What to say of a memory that training goes on with, if anything."""
+        return None
+
+    def remarks(self, memory: Memory) -> list[str]:
+        """What it and objectives inside have to say of a memory."""
+        inner = [part.remarks(memory) for part in self._inner().values()]
+        own = self.remark(memory) if memory.size else None
+        return sum(inner, [own] if own else [])
+
     def keeps_pixels(self) -> bool:
         """Whether it, or one inside, is `aligned`."""
         inner = self._inner().values()
@@ -208,42 +216,6 @@ def _constant(value):
     return tf.stop_gradient(value) if tf.is_tensor(value) else value
 
 
-def attack_of(
-    given: Any, default: Callable[[Threat], Attack], expected: type = Attack
-) -> Any:
-    """Returns an objective's attack; of a `Threat` the default one.
-
-    Args:
-        given: An `Attack`, or a `Threat` in its place.
-        default: Function of a threat to the attack of the paper.
-        expected: The class that it must be of.
-    """
-    attack = default(given) if isinstance(given, Threat) else given
-    check_adversary(attack, expected, "attack")
-    return attack
-
-
-def check_start(attack: Attack) -> None:
-    """Refuses an attack that says itself where it starts."""
-    if not attack.takes_start:
-        raise ValueError(
-            "`attack` must take a start, as FGSM, PGD and APGD do, to go on "
-            f"where the last one ended. Received: {attack!r}"
-        )
-
-
 def kind_and_steps(adversary: Adversary) -> str:
     """The name of its class, and its steps if it has any: `"pgd10"`."""
     return f"{kind(adversary)}{getattr(adversary, 'steps', '')}"
-
-
-def check_adversary(adversary: Adversary, expected: type, name: str) -> None:
-    """Refuses what an objective can't train against."""
-    example = "PGD" if inspect.isabstract(expected) else expected.__name__
-    checks.kind(adversary, expected, name, f"tfr.attacks.{example}(threat)")
-    if targeted(adversary):
-        raise ValueError(
-            f"`{name}` must not be targeted: towards the true class it would "
-            f"help the network. Received: {name}={adversary!r}. Pass "
-            "targeted=False."
-        )

@@ -5,7 +5,8 @@ from typing import Any
 from tfrobust import checks, losses
 from tfrobust.attack import Attack
 from tfrobust.backend import register
-from tfrobust.objectives.objective import Objective, Outcome, check_adversary
+from tfrobust.objectives.arguments import check_adversary
+from tfrobust.objectives.objective import Objective, Outcome
 from tfrobust.types import Amount, Model, TensorLike
 
 
