@@ -36,8 +36,10 @@ def intervals(count=4000):
     centre = rng.normal(0, 4, count)
     radius = 10 ** rng.uniform(-5, 1.5, count)
     wide = -(10 ** rng.uniform(-3, 6, count)), 10 ** rng.uniform(-3, 6, count)
-    lower = np.float32(np.concatenate([centre - radius, wide[0]]))
-    upper = np.float32(np.concatenate([centre + radius, wide[1]]))
+    # Steep at one end and flat at the other; a sliver at the bend; huge.
+    odd = [-10, -1, -1e-3, -999, -1, -500], [1, 10, 1e-3, 1, 999, 500]
+    lower = np.float32(np.concatenate([centre - radius, wide[0], odd[0]]))
+    upper = np.float32(np.concatenate([centre + radius, wide[1], odd[1]]))
     return lower, upper
 
 
@@ -75,12 +77,30 @@ def test_a_tangent_ends_below_the_upper_end_however_wide_the_interval(upper):
 
     # The wider, the farther apart are both ends of the last halving.
     lower = -np.geomspace(1, 1e5, 400).astype(np.float32)
-    given = lower, tf.fill(lower.shape, upper), None
+    given = lower, tf.fill(lower.shape, upper), tf.ones(lower.shape)
     slope, below = curves._under(tf.tanh, derivative, *given)
     end = np.float64(slope) * np.float32(upper) + np.float64(below)
     assert np.all(end <= np.tanh(upper) + 3e-7)
     # It is no looser than it must be, either.
     assert np.all(end >= np.tanh(upper) - 1e-6 * np.abs(lower) - 3e-7)
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "tanh"])
+def test_the_lines_around_an_s_leave_the_least_area(name):
+    # [-10, 1]: the last safe tangent is steep, and far below at the other end.
+    lower = tf.constant([-10.0, -1.0, -4.0, -3.0, -2.0, 1.0, -30.0])
+    upper = tf.constant([1.0, 10.0, 0.5, 3.0, -1.0, 4.0, 2.0])
+
+    def area(alpha):
+        lines = CURVES[name][0](None, lower, upper, alpha)
+        slope, below, steeper, above = np.asarray(lines, np.float64)
+        return (steeper - slope) * (lower + upper) / 2 + above - below
+
+    least = area(None)
+    for share in np.linspace(0, 1, 41, dtype=np.float32):
+        assert np.all(least <= area(tf.fill(lower.shape, share)) + 1e-5)
+    # A steep tangent and a flat one differ by more than a trifle.
+    assert np.max(area(tf.ones_like(lower)) - least) > 0.5
 
 
 def test_no_value_of_a_grid_leaves_its_lines():

@@ -1,5 +1,7 @@
 """Optimised slopes: sound, never below CROWN's bounds, and tighter."""
 
+import types
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -13,8 +15,11 @@ from tests.verifiers.conftest import (
 )
 from tfrobust import attacks, threats
 from tfrobust.backend import keras
+from tfrobust.bounds import curves
+from tfrobust.bounds.activation import Activation
 from tfrobust.verifiers.alpha_crown import AlphaCROWN
 from tfrobust.verifiers.crown import CROWN
+from tfrobust.verifiers.default_alpha import default_alpha
 
 pytestmark = pytest.mark.one_keras  # See `ops_test.py`.
 
@@ -170,6 +175,24 @@ def test_gradients_of_the_bounds_reach_the_weights_in_a_graph(mlp):
     for variable, value in zip(network.trainable_variables, old, strict=True):
         variable.assign(value)
     assert float(after - before) == pytest.approx(1e-3 * norm, rel=0.1)
+
+
+@pytest.mark.parametrize("rule", [curves.sigmoid, curves.softplus])
+def test_the_ascent_along_a_curve_starts_from_its_default_lines(rule):
+    ends = tf.constant([[-10.0, -2.0, -0.5]]), tf.constant([[1.0, 3.0, 6.0]])
+    how = Activation(rule, optimizable=True, curved=True)
+    node = types.SimpleNamespace(rule=how)
+
+    def lines(node, alpha=None):
+        given = ends if alpha is None else (end[:, tf.newaxis] for end in ends)
+        return rule(node, *given, alpha)
+
+    drifts = types.SimpleNamespace(lines=lines)
+    given = rule(node, *ends)
+    for sign, part in ((1.0, "lower_slope"), (-1.0, "upper_slope")):
+        alpha = default_alpha(node, drifts, tf.fill([1, 1, 3], sign))
+        found = getattr(rule(node, *ends, alpha[:, 0]), part)
+        np.testing.assert_allclose(found, getattr(given, part), atol=2e-3)
 
 
 def test_a_network_without_a_choice_gets_crowns_bounds():

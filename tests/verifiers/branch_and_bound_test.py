@@ -10,7 +10,7 @@ from tfrobust import threats
 from tfrobust.backend import keras
 from tfrobust.verifiers.branch_and_bound import BranchAndBound
 from tfrobust.verifiers.crown import CROWN
-from tfrobust.verifiers.subproblems import Subproblems
+from tfrobust.verifiers.subproblems import Subproblems, _halves
 
 pytestmark = pytest.mark.one_keras  # See `ops_test.py`.
 
@@ -247,6 +247,58 @@ def test_a_valley_whose_floor_is_known_by_hand(valley, gap, verdict):
         assert answer.visited > 1
         margins = verifier.margins(network, x, y)
         np.testing.assert_array_equal(margins, answer.margins)
+
+
+def test_a_sign_that_costs_nothing_is_split_before_all_is_given_up():
+    # What is read with the coefficient 0, as behind a layer switched off, costs
+    # nothing. z0 lies in [-0.4, 0.4], z1 = 2 x0 + x1 - 0.8 in [0.1, 1.3].
+    weights = tf.constant([[1.0, 2.0], [-1.0, 1.0]])
+
+    def network(x, training=False):
+        hidden = tf.nn.relu(x @ weights - [0.0, 0.8])
+        return tf.matmul(hidden, tf.zeros([2, 2]))
+
+    subproblems = Subproblems(network, threats.Linf(0.2), (2,), 2, 0.25)
+    x = np.full((1, 2), 0.5, np.float32)
+    ends, room, box, signs = (p.numpy() for p in subproblems.prepare(x))
+    row, state = np.array([[1, -1]], np.float32), np.zeros((1, 0), np.float32)
+
+    def asked(signs):
+        given = x, row, ends, room, box, np.float32(signs), state
+        return [int(part[0]) for part in subproblems.bound(*given)[1:3]]
+
+    sign, feature = asked([[0.0, 0.0]])
+    assert sign == 0 and feature >= 0
+    for decided in (1.0, -1.0):
+        assert asked([[decided, 0.0]])[0] == -1
+
+
+def test_a_part_is_closed_only_when_nothing_is_left_to_split():
+    signs = np.zeros(3, np.float32)
+    many, few = np.zeros((2, 40)), np.zeros((2, 5))
+    for box in (many, few):
+        box[1] = 1.0
+        assert not _halves(signs, box, -1, -1)
+        for sign in (-1, 2):
+            halves = _halves(signs, box, sign, 3)
+            by_feature = sign < 0 or box is few
+            assert len(halves) == 2
+            for side, (decided, half) in enumerate(halves):
+                width = half[1] - half[0]
+                assert width[3] == (0.5 if by_feature else 1.0)
+                assert decided[2] == (0 if by_feature else 1 - 2 * side)
+        assert len(_halves(signs, box, 2, -1)) == 2
+
+
+def test_a_batch_smaller_than_the_number_of_classes_bounds_all_margins(relu):
+    x, y, _ = relu.problems(np.random.default_rng(0))
+    small = relu.verifier.replace(batch_size=1)
+    found = small.answer(relu.network, x, y)
+    given = relu.verifier.answer(relu.network, x, y)
+    assert len(set(given.verdict)) == 2
+    np.testing.assert_array_equal(found.verdict, given.verdict)
+    # Also where the attack has answered before.
+    assert np.all(np.isfinite(found.margins))
 
 
 def test_an_epsilon_of_zero_leaves_the_prediction_itself(relu):

@@ -105,7 +105,8 @@ def _under(function, derivative, lower, upper, alpha):
     """A line under an S-shaped function: slope and intercept.
 
     A tangent in the convex part that doesn't pass above the upper end; where
-    none of its points is that steep, the chord.
+    none of its points is that steep, the chord. The tangent in the middle
+    leaves the least area: others are higher at one end, but lower in the mean.
     """
     right = tf.minimum(upper, 0.0)
     safe, limit = tf.minimum(lower, right), right
@@ -126,10 +127,11 @@ def _under(function, derivative, lower, upper, alpha):
     )
     last = tf.stop_gradient(tf.where(passes(limit), right, found))
     if alpha is None:
-        # Where all is convex, the middle; otherwise the last is closest.
-        alpha = tf.where(upper <= 0, 0.5, 1.0)
-    # Rounding must not carry it beyond the last.
-    touch = tf.minimum(lower + alpha * (last - lower), last)
+        touch = lower + (upper - lower) / 2
+    else:
+        touch = lower + alpha * (last - lower)
+    # Neither the middle nor rounding may carry it beyond the last.
+    touch = tf.minimum(touch, last)
     slope = derivative(touch)
     below = function(touch) - slope * touch
     chord, through = _chord(function, lower, upper)

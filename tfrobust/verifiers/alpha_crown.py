@@ -10,11 +10,11 @@ from tfrobust.backend import register
 from tfrobust.bounds import Bounds
 from tfrobust.bounds.dense import Dense
 from tfrobust.bounds.forms import Forms
-from tfrobust.bounds.rounding import Drifts
 from tfrobust.graph import Node, Trace
 from tfrobust.threats import Threat
 from tfrobust.verifiers.adam import Adam
 from tfrobust.verifiers.bounding import Bounding
+from tfrobust.verifiers.default_alpha import default_alpha
 
 
 @register
@@ -122,33 +122,6 @@ def optimizable(trace: Trace) -> list[Node]:
     return [
         n for n in trace.nodes[1:] if not n.rule.linear and n.rule.optimizable
     ]
-
-
-def default_alpha(
-    node: Node, drifts: Drifts, coefficients: tf.Tensor
-) -> tf.Tensor:
-    """The alpha that gives the default lines, up to what is nonlinear in it.
-
-    Args:
-        node: A `Node`, one of `optimizable`.
-        drifts: The `Drifts` that give its lines.
-        coefficients: The forms of the node, `[batch, forms, ...]`:
-            their signs tell which of both lines matters.
-    """
-    zeros = tf.zeros_like(coefficients[:, :1])
-    first, last = (
-        drifts.lines(node, alpha=alpha) for alpha in (zeros, zeros + 1)
-    )
-    given = drifts.lines(node)
-    below, above = (
-        tf.math.divide_no_nan(slope[:, tf.newaxis] - begin, end - begin)
-        for slope, begin, end in (
-            (given.lower_slope, first.lower_slope, last.lower_slope),
-            (given.upper_slope, first.upper_slope, last.upper_slope),
-        )
-    )
-    alpha = tf.where(coefficients >= 0, below, above)
-    return tf.clip_by_value(alpha, 0.0, 1.0)
 
 
 def maximize(

@@ -54,8 +54,9 @@ class BranchAndBound(Verifier):
     Where an attack fails, each margin is bounded as in `AlphaCROWN`. While the
     bound isn't positive, it is bounded on two subdomains of the threat: those
     where the input of one more ReLU (or LeakyReLU) is positive or negative. A
-    network of few features is split by its features once all signs are
-    decided, so that other activations take part; with many it stays unknown.
+    network of few features, 8 at most, is split by its features first; others
+    once all signs are decided, so that other activations take part. It ends
+    with an answer, when time is up, or when nothing is left to split.
 
     Args:
         threat: The `Threat` to bound over.
@@ -168,13 +169,12 @@ class BranchAndBound(Verifier):
         return _answer(x.numpy(), y.numpy(), points, wrong, margins, visited)
 
     def _search(self, tree, wrong):
-        """Grows a tree: once for the margins, and while it has no answer."""
+        """Grows a tree: for the margins, and while it has no answer."""
         deadline = time.monotonic() + self.timeout
         tree.grow(self.batch_size)
         while (
             tree.queue
-            and tree.point is None
-            and not wrong
+            and (tree.begins or tree.point is None and not wrong)
             and time.monotonic() < deadline
         ):
             tree.grow(self.batch_size)

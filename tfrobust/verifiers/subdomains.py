@@ -13,11 +13,8 @@ from tfrobust.bounds.rounding import Drifts
 from tfrobust.graph import Node, Trace
 from tfrobust.threats import Threat
 from tfrobust.threats.rows import flat
-from tfrobust.verifiers.alpha_crown import (
-    Watched,
-    default_alpha,
-    optimizable,
-)
+from tfrobust.verifiers.alpha_crown import Watched, optimizable
+from tfrobust.verifiers.default_alpha import default_alpha
 
 # What a gap below an activation counts against one above when signs are chosen:
 # the slope below adapts to the rest, the one above doesn't.
@@ -165,8 +162,13 @@ class Subdomains:
         return tf.clip_by_value(point, self.threat.low, self.threat.high)
 
     def next_sign(self) -> tf.Tensor:
-        """The undecided sign whose lines cost the bound most, or -1."""
-        costs = [tf.fill([tf.shape(self.x)[0], 1], 0.0)]
+        """The undecided sign whose lines cost the bound most, or -1.
+
+        Where none costs anything, as behind a layer that is switched off, the
+        one that is furthest from being decided.
+        """
+        none = tf.zeros([tf.shape(self.x)[0], 1])
+        costs, rooms = [none], [none]
         for node in self.signed:
             lines = self.watched[node].lines
             coefficients = self.watched[node].coefficients[:, 0]
@@ -180,14 +182,21 @@ class Subdomains:
             gap = tf.where(coefficients > 0, _BELOW * below, -above)
             cost = gap * coefficients
             unstable = (lower < 0) & (upper > 0)
-            costs.append(flat(tf.where(unstable, cost, 0.0)))
-        return tf.argmax(tf.concat(costs, axis=1), axis=1) - 1
+            known = unstable & tf.math.is_finite(cost)
+            costs.append(flat(tf.where(known, cost, 0.0)))
+            room = tf.minimum(-lower, upper)
+            rooms.append(flat(tf.where(unstable, room, 0.0)))
+        costs, rooms = tf.concat(costs, axis=1), tf.concat(rooms, axis=1)
+        costly = tf.reduce_any(costs > 0, axis=1, keepdims=True)
+        return tf.argmax(tf.where(costly, costs, rooms), axis=1) - 1
 
     def next_feature(self, forms: Dense) -> tf.Tensor:
         """The feature of which the bound depends most on the box, or -1."""
         width = flat(self.box[1] - self.box[0])
         fine = width > 1e-6 * (1 + tf.abs(flat(self.box[0])))
-        gain = width * (1e-6 + tf.abs(flat(forms.tensor[:, 0])))
+        slope = tf.abs(flat(forms.tensor[:, 0]))
+        slope = tf.where(tf.math.is_finite(slope), slope, 0.0)
+        gain = width * (1e-6 + slope)
         gain = tf.where(fine, gain, 0.0)
         gain = tf.concat([tf.zeros_like(gain[:, :1]), gain], axis=1)
         return tf.argmax(gain, axis=1) - 1

@@ -21,8 +21,8 @@ from tfrobust.verifiers.subdomains import (
     signed_nodes,
 )
 
-# With at most so many features the input is split when no sign is left.
-_FEW_FEATURES = 32
+# With at most so many features the input is split first, with more last.
+_FEW_FEATURES = 8
 
 
 class Subproblems:
@@ -142,6 +142,7 @@ class Tree:
 
     Attributes:
         queue: Open subdomains, a heap by the bound of what they were cut from.
+        begins: The classes whose margin was never bounded.
         visited: How many subdomains were bounded.
         point: A point that the network gets wrong, None until there is one.
     """
@@ -158,9 +159,9 @@ class Tree:
         # The smallest bound of what is closed, by class.
         self.closed, self.point = np.full(classes, np.inf, np.float32), None
         state = np.zeros(0, np.float32)
-        for rival in range(classes):
-            if rival != y:
-                self._push(-np.inf, rival, undecided, box, state)
+        self.begins = set(range(classes)) - {y}
+        for rival in self.begins:
+            self._push(-np.inf, rival, undecided, box, state)
 
     def grow(self, batch_size: int) -> None:
         """Bounds those of smallest bound, and splits what stays open."""
@@ -179,6 +180,7 @@ class Tree:
             answer.numpy() for answer in answers
         )
         self.visited += count
+        self.begins -= set(rivals)
         if np.any(wrong):
             self.point = points[np.argmax(wrong)]
         for k, bound in enumerate(np.maximum(bounds, before)):
@@ -213,16 +215,18 @@ def _padded(states):
 
 def _halves(signs, box, sign, feature):
     """Both halves of a subdomain, signs and box; none if it can't be split."""
+    first = box[0].size <= _FEW_FEATURES
+    by_feature = feature >= 0 and (first or sign < 0)
     halves = []
     for side in (0, 1):
-        if sign >= 0:
-            decided = signs.copy()
-            decided[sign] = 1 - 2 * side
-            halves.append((decided, box))
-        elif feature >= 0 and box[0].size <= _FEW_FEATURES:
+        if by_feature:
             half = box.copy()
             half[side].flat[feature] = np.mean(box.reshape(2, -1)[:, feature])
             halves.append((signs, half))
+        elif sign >= 0:
+            decided = signs.copy()
+            decided[sign] = 1 - 2 * side
+            halves.append((decided, box))
     return halves
 
 
