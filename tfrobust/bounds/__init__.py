@@ -1,6 +1,7 @@
 """The bound engine: intervals forward, linear forms backward."""
 
-from tfrobust.bounds import rules as rules  # Fills the table of records.
+from tfrobust.bounds import rearranging as rearranging
+from tfrobust.bounds import rules as rules  # Both fill the table of records.
 from tfrobust.bounds.bounds import Bounds
 
 __all__ = ["Bounds"]

@@ -91,9 +91,12 @@ class Node:
             return tf.reshape(values[0], [-1, *self.shape])
         rest = iter(values)
         inputs = []
-        for given in self.inputs:
+        for position, given in enumerate(self.inputs):
             if isinstance(given, Node):
                 inputs.append(next(rest))
+            elif _SIZED.get(self.type) == position:
+                # So may this.
+                inputs.append([tf.shape(values[0])[0], *self.shape])
             elif given is None:
                 raise NotImplementedError(dynamic(self))
             else:
@@ -154,6 +157,12 @@ def rerun(op: tf.Operation, inputs: list) -> list:
 
 # They read a list of values of one shape, batch included.
 _LISTS = {"AddN", "ConcatV2", "Pack"}
+# They are told the shape of what they return, batch included, at this position.
+_SIZED = {
+    "BroadcastTo": 1,
+    "Conv2DBackpropInput": 0,
+    "Conv3DBackpropInputV2": 0,
+}
 _RENAMED = {"squeeze_dims": "axis"}
 # Types of attributes that are functions.
 BODIES = {"func", "list(func)"}
