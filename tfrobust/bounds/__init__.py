@@ -1,7 +1,8 @@
 """The bound engine: intervals forward, linear forms backward."""
 
+from tfrobust.bounds import composites as composites  # The table of records.
 from tfrobust.bounds import rearranging as rearranging
-from tfrobust.bounds import rules as rules  # Both fill the table of records.
+from tfrobust.bounds import rules as rules
 from tfrobust.bounds.bounds import Bounds
 
 __all__ = ["Bounds"]

@@ -4,6 +4,7 @@ They belong to `examples_apart`.
 """
 
 import numpy as np
+import tensorflow as tf
 
 from tfrobust.bounds.examples_apart import first
 from tfrobust.graph import Node
@@ -31,8 +32,11 @@ def roll(node: Node) -> bool:
 
 def tile(node: Node) -> bool:
     """No example is repeated."""
-    multiples = node.constant(1)
-    return first(node) and multiples is not None and multiples[0] == 1
+    if not first(node) or node.inputs[1] is None:
+        return False
+    # Of the others nothing needs to be known.
+    multiples = tf.get_static_value(node.inputs[1], partial=True)
+    return multiples is not None and multiples[0] == 1
 
 
 def broadcast(node: Node) -> bool:

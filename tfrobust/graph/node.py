@@ -38,14 +38,19 @@ class Node:
         shape: Any,
         batched: bool = True,
     ) -> None:
-        self.op, self.index, self.inputs, self.shape = op, index, inputs, shape
+        self.op, self.index, self.shape = op, index, shape
         self.batched = batched
+        self.reads(inputs)
+        self.kept: Any = None
+        self.record: Any = None
+
+    def reads(self, inputs: list) -> None:
+        """Sets what the op reads; see `Node`."""
+        self.inputs = inputs
         self.positions = [
             k for k, given in enumerate(inputs) if isinstance(given, Node)
         ]
         self.dependent = [inputs[k] for k in self.positions]
-        self.kept: Any = None
-        self.record: Any = None
 
     @property
     def rule(self) -> Any:
@@ -104,7 +109,8 @@ class Node:
                 if self.type in _LISTS and given.shape.rank:
                     given = _repeated(given, values[0])
                 inputs.append(given)
-        return rerun(self.op, inputs)[self.index]
+        outputs = rerun(self.op, inputs)
+        return outputs[self.index if len(outputs) > 1 else 0]
 
     def __repr__(self):
         return f"<{self.type} {self.name!r} {self.shape}>"
@@ -114,12 +120,15 @@ def rerun(op: tf.Operation, inputs: list) -> list:
     """Runs a copy of `op` on other inputs, in the current graph or eagerly.
 
     Args:
-        op: A `tf.Operation` without functions among its attributes.
+        op: A `tf.Operation` without functions among its attributes, or a
+            `Composite`.
         inputs: One tensor for each of the op's inputs.
 
     Returns:
         The list of outputs.
     """
+    if hasattr(op, "function"):  # A `Composite`.
+        return [op.function(*inputs)]
     if op.type == "Const":
         return [tf.constant(tf.make_ndarray(op.get_attr("value")))]
     if any(attribute.type in BODIES for attribute in op.op_def.attr):
