@@ -4,7 +4,7 @@ What isn't exactly a sub-graph that is known stays as it is, with the rules of
 its ops or without.
 """
 
-from tfrobust.graph import dilations, rows, time_major
+from tfrobust.graph import dilations, products, rows, time_major
 from tfrobust.graph.node import Node
 
 
@@ -18,4 +18,5 @@ def fuse(nodes: list[Node], measured: set[Node]) -> None:
     for node in nodes:
         dilations.fuse(node)
         time_major.fuse(node)
+        products.fuse(node)
     rows.fuse(nodes, measured)
