@@ -100,7 +100,7 @@ class Node:
             if isinstance(given, Node):
                 inputs.append(next(rest))
             elif _SIZED.get(self.type) == position:
-                # So may this.
+                # It was told the size of the batch that was traced.
                 inputs.append([tf.shape(values[0])[0], *self.shape])
             elif given is None:
                 raise NotImplementedError(dynamic(self))
@@ -109,8 +109,7 @@ class Node:
                 if self.type in _LISTS and given.shape.rank:
                     given = _repeated(given, values[0])
                 inputs.append(given)
-        outputs = rerun(self.op, inputs)
-        return outputs[self.index if len(outputs) > 1 else 0]
+        return rerun(self.op, inputs)[self.index]
 
     def __repr__(self):
         return f"<{self.type} {self.name!r} {self.shape}>"
