@@ -97,6 +97,17 @@ def test_what_is_recognised_is_bounded(name):
     check_rule(function, shape, low=-2.0, high=2.0, samples=5)
 
 
+@pytest.mark.parametrize("name", ["rows, curved", "dilated", "time first"])
+def test_a_fixed_batch_is_no_hindrance(name):
+    function, shape = BOUNDED[name]
+    x = tf.zeros([4, *shape])
+    fixed = tf.function(function, [tf.TensorSpec(x.shape)], autograph=False)
+    trace = Trace(lambda x, training: fixed(x), x)
+    assert [problem(node) for node in trace.nodes[1:]] == [None] * (
+        len(trace.nodes) - 1
+    )
+
+
 @pytest.mark.parametrize("name", ["rows transposed", "cropped", "some steps"])
 def test_what_is_recognised_is_pulled_back_as_it_is_computed(name):
     function, shape = BOUNDED[name]

@@ -90,6 +90,7 @@ def _lift(node, merged, width):
     whole, given = merged.inputs[0], node.inputs[0]
     inputs = [whole if given is merged else given, *node.inputs[1:]]
     shape = (*whole.shape[:-1], width)
+    node.batched = whole.batched
     if node.type != "MatMul":
         node.reads(inputs)
         node.shape = shape
