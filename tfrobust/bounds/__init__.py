@@ -1,6 +1,9 @@
 """The bound engine: intervals forward, linear forms backward."""
 
-from tfrobust.bounds import rules as rules  # Fills the table of records.
+from tfrobust.bounds import composites as composites  # The table of records.
+from tfrobust.bounds import rearranging as rearranging
+from tfrobust.bounds import rules as rules
+from tfrobust.bounds import smooth_curves as smooth_curves
 from tfrobust.bounds.bounds import Bounds
 
 __all__ = ["Bounds"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfrobust.bounds import rounding
+from tfrobust.bounds import magnitudes, rounding
 from tfrobust.bounds.around import Around, centred
 from tfrobust.graph import Node
 
@@ -33,6 +33,8 @@ class Linear:
         vjp: A function `(node, flat)`, its vector-Jacobian product in place of
             the op's gradient; see `Linear.vjp`.
         convolution: The `Convolution` that slides a window; None for none.
+        summed: A function `(node, *sizes)`: the magnitudes of all that is
+            summed up, where more is than the op's coefficients show.
     """
 
     linear = True
@@ -48,13 +50,15 @@ class Linear:
         constants: Callable | None = None,
         vjp: Callable | None = None,
         convolution: Any = None,
+        summed: Callable | None = None,
     ) -> None:
         self._terms: Any = terms
         self._weights, self._offset, self._falls = weights, offset, falls
         self._channelwise = channelwise or (lambda node: False)
-        self._magnitude = magnitude or _magnitude
-        self._constants = constants or _constants
+        self._magnitude = magnitude or magnitudes.magnitude
+        self._constants = constants or magnitudes.constants
         self._vjp, self._convolution = vjp, convolution
+        self._summed = summed
 
     @property
     def moves(self) -> bool:
@@ -115,7 +119,7 @@ class Linear:
         """What the op makes of zeros, shape `[1, ...]`; None if zeros."""
         if not self._offset or len(node.dependent) == len(node.inputs):
             return None
-        return node.kept.value("offset", lambda: _of_zeros(node))
+        return node.kept.value("offset", lambda: magnitudes.of_zeros(node))
 
     def factor(self, node: Node, position: int) -> Any:
         """By what each channel is multiplied; None if that isn't all."""
@@ -180,6 +184,8 @@ class Linear:
 
     def _total(self, node, sizes):
         """The magnitudes of all that is summed up, constants included."""
+        if self._summed:
+            return self._summed(node, *sizes)
         if self._weights:
             total = self._absolute(node, *sizes)
             return total + self._sizes(node) if self._offset else total
@@ -231,19 +237,3 @@ class Linear:
             ]
             output = node.run(*values)
         return tape.gradient(output, zeros, output_gradients=flat)
-
-
-def _of_zeros(node):
-    offset = node.run(*(tf.zeros([1, *i.shape]) for i in node.dependent))
-    offset.set_shape([1, *node.shape])
-    return offset
-
-
-def _constants(node):
-    """What it adds to zeros, its constants taken by their magnitudes."""
-    zeros = (tf.zeros([1, *i.shape]) for i in node.dependent)
-    return tf.abs(node.run(*zeros, constants=tf.abs))
-
-
-def _magnitude(node, *radii):
-    return node.run(*radii, constants=tf.abs)

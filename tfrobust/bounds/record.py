@@ -108,7 +108,7 @@ def register_rule(
     as the rule.
 
     Args:
-        op_type: The op's type, as `coverage` names it, such as `"Softsign"`.
+        op_type: The op's type, as `coverage` names it, such as `"Asinh"`.
         rule: How to bound it: an `Activation`, a `Linear`, or an object with
             their methods.
         apart: A function of a `Node` that says whether each example of the
@@ -130,8 +130,8 @@ def register_rule(
             )
 
         rule = tfr.verifiers.Activation(ends, curved=True)
-        tfr.verifiers.register_rule("Softsign", rule)
-        tfr.verifiers.check_rule(tf.math.softsign, shape=(3,))
+        tfr.verifiers.register_rule("Asinh", rule)
+        tfr.verifiers.check_rule(tf.math.asinh, shape=(3,))
         ```
     """
     if op_type in RULES:

@@ -38,14 +38,19 @@ class Node:
         shape: Any,
         batched: bool = True,
     ) -> None:
-        self.op, self.index, self.inputs, self.shape = op, index, inputs, shape
+        self.op, self.index, self.shape = op, index, shape
         self.batched = batched
+        self.reads(inputs)
+        self.kept: Any = None
+        self.record: Any = None
+
+    def reads(self, inputs: list) -> None:
+        """Sets what the op reads; see `Node`."""
+        self.inputs = inputs
         self.positions = [
             k for k, given in enumerate(inputs) if isinstance(given, Node)
         ]
         self.dependent = [inputs[k] for k in self.positions]
-        self.kept: Any = None
-        self.record: Any = None
 
     @property
     def rule(self) -> Any:
@@ -91,9 +96,12 @@ class Node:
             return tf.reshape(values[0], [-1, *self.shape])
         rest = iter(values)
         inputs = []
-        for given in self.inputs:
+        for position, given in enumerate(self.inputs):
             if isinstance(given, Node):
                 inputs.append(next(rest))
+            elif _SIZED.get(self.type) == position:
+                # It was told the size of the batch that was traced.
+                inputs.append([tf.shape(values[0])[0], *self.shape])
             elif given is None:
                 raise NotImplementedError(dynamic(self))
             else:
@@ -111,12 +119,15 @@ def rerun(op: tf.Operation, inputs: list) -> list:
     """Runs a copy of `op` on other inputs, in the current graph or eagerly.
 
     Args:
-        op: A `tf.Operation` without functions among its attributes.
+        op: A `tf.Operation` without functions among its attributes, or a
+            `Composite`.
         inputs: One tensor for each of the op's inputs.
 
     Returns:
         The list of outputs.
     """
+    if hasattr(op, "function"):  # A `Composite`.
+        return [op.function(*inputs)]
     if op.type == "Const":
         return [tf.constant(tf.make_ndarray(op.get_attr("value")))]
     if any(attribute.type in BODIES for attribute in op.op_def.attr):
@@ -154,6 +165,12 @@ def rerun(op: tf.Operation, inputs: list) -> list:
 
 # They read a list of values of one shape, batch included.
 _LISTS = {"AddN", "ConcatV2", "Pack"}
+# They are told the shape of what they return, batch included, at this position.
+_SIZED = {
+    "BroadcastTo": 1,
+    "Conv2DBackpropInput": 0,
+    "Conv3DBackpropInputV2": 0,
+}
 _RENAMED = {"squeeze_dims": "axis"}
 # Types of attributes that are functions.
 BODIES = {"func", "list(func)"}

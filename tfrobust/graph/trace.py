@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from tfrobust.graph.frame import Frame
+from tfrobust.graph.fusion import fuse
 from tfrobust.graph.node import Node, dynamic
 from tfrobust.graph.purity import refuse_random_before
 from tfrobust.hoisting import Kept
@@ -93,6 +94,7 @@ class Trace:
                 "nothing to bound. Does it call NumPy (tf.numpy_function)?"
             )
         refuse_random_before(self.value, operations)
+        fuse(_ancestors(self.output, *measured), measured)
         self.nodes = _ancestors(self.output)
         for node in self.nodes:
             if node.shape is None or None in node.shape:

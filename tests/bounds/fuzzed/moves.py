@@ -162,6 +162,41 @@ def blocks(draw, x):
 
 
 @step("move")
+def repeated(draw, x):
+    """Tiles, and values broadcast from one."""
+    axis = axis_of(draw, x, batch=0.1)
+    count = int(draw.pick("count", [1, 2, 3]))
+    multiples = [1] * x.shape.rank
+    multiples[axis] = count
+    if draw.chance("tile"):
+        return lambda x: tf.tile(x, multiples)
+    need(axis % x.shape.rank)
+    shape = [*x.shape[1:]]
+    shape[axis % x.shape.rank - 1] = count
+
+    def run(x):
+        one = tf.gather(x, [0], axis=axis)
+        return tf.broadcast_to(one, [tf.shape(x)[0], *shape])
+
+    return run
+
+
+@step("move")
+def reordered(draw, x):
+    """Reversed, rolled, or picked by constant indices, some twice."""
+    axis = axis_of(draw, x, batch=0.1)
+    length = x.shape[axis]
+    how = draw.pick("how", ["reverse", "roll", "gather", "gather", "table"])
+    if how == "reverse":
+        return lambda x: tf.reverse(x, [axis])
+    if how == "roll":
+        return lambda x: tf.roll(x, [2, -1], [axis, x.shape.rank - 1])
+    shape = (3,) if how == "gather" else (2, 2)
+    index = draw.rng.integers(length, size=shape).tolist()
+    return lambda x: tf.gather(x, index, axis=axis)
+
+
+@step("move")
 def same(draw, x):
     """Ops that return what they read."""
     how = draw.pick(

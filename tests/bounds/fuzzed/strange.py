@@ -66,16 +66,7 @@ def _of_each(x):
 
 
 _PLAIN = {
-    "abs": tf.abs,
-    "square": tf.square,
-    "sqrt": lambda x: tf.sqrt(tf.abs(x) + 0.1),
-    "exp": lambda x: tf.exp(tf.minimum(x, 3)),
-    "log": lambda x: tf.math.log(tf.nn.relu(x) + 1),
-    "selu": tf.nn.selu,
-    "gelu": tf.nn.gelu,
     "swish": lambda x: x * tf.sigmoid(x),
-    "silu": tf.nn.silu,
-    "softsign": tf.nn.softsign,
     "hard sigmoid": lambda x: tf.clip_by_value(x / 6 + 0.5, 0, 1),
     "sine": tf.sin,
     "softmax": tf.nn.softmax,
@@ -101,7 +92,7 @@ _PLAIN = {
     "to bfloat": lambda x: tf.cast(tf.cast(x, tf.bfloat16), x.dtype),
     "floor division": lambda x: x // like(x, 0.3),
     "floor modulus": lambda x: tf.math.floormod(x, like(x, 0.3)),
-    "power": lambda x: tf.pow(tf.abs(x) + 0.1, like(x, 1.5)),
+    "positive power": lambda x: tf.pow(tf.abs(x) + 0.1, like(x, 1.5)),
     "one over": lambda x: 1 / (tf.abs(x) + 1),
     "constant over": lambda x: 2 / (tf.nn.relu(x) + 1),
     "squared difference": lambda x: tf.math.squared_difference(x, like(x, 0.5)),

@@ -3,7 +3,14 @@
 import numpy as np
 import tensorflow as tf
 
-from tests.bounds.fuzzed.steps import channels, laid_out, like, need, step
+from tests.bounds.fuzzed.steps import (
+    channels,
+    in_float32,
+    laid_out,
+    like,
+    need,
+    step,
+)
 
 
 def window(draw, sizes, pads=True):
@@ -135,3 +142,48 @@ def average_pooling(draw, x):
         )
 
     return laid_out(run, layout)
+
+
+@step("linear")
+def transposed_convolution(draw, x):
+    """Of images or volumes."""
+    rank = x.shape.rank
+    need(rank in (4, 5))
+    size = [int(draw.pick("size", [1, 2, 3])) for _ in range(rank - 2)]
+    stride, padding = draw.pick("stride", [1, 2]), draw.pick("padding", "SV")
+    kernel = draw.weights((*size, 2, x.shape[-1]))
+    wanted = [
+        n * stride + (max(k - stride, 0) if padding == "V" else 0)
+        for n, k in zip(x.shape[1:-1], size, strict=True)
+    ]
+    function = tf.nn.conv2d_transpose if rank == 4 else tf.nn.conv3d_transpose
+
+    def run(x):
+        return function(
+            x,
+            like(x, kernel),
+            [tf.shape(x)[0], *wanted, 2],
+            stride,
+            {"S": "SAME", "V": "VALID"}[padding],
+        )
+
+    return run
+
+
+@step("linear")
+def running_sum(draw, x):
+    axis = int(draw.pick("axis", range(-1, x.shape.rank)))
+    exclusive, reverse = draw.chance("exclusive"), draw.chance("reverse")
+    return lambda x: tf.cumsum(x, axis, exclusive, reverse)
+
+
+@step("linear")
+def resizing(draw, x):
+    need(x.shape.rank == 4)
+    op = draw.pick("op", ["ResizeBilinear", "ResizeNearestNeighbor"])
+    size = [int(draw.pick("size", [1, 2, 3, 5])) for _ in "hw"]
+    how = draw.pick("how", ["align_corners", "half_pixel_centers", None])
+    how = {how: True} if how else {}
+    function = getattr(tf.raw_ops, op)
+    # Bilinear values are float32's.
+    return in_float32(lambda x: function(images=x, size=size, **how))

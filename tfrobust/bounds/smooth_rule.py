@@ -1,0 +1,75 @@
+"""How to bound an op that computes a curve."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from tfrobust.bounds import rounding, smooth
+from tfrobust.bounds.activation import Activation, Relaxation
+from tfrobust.bounds.forms import Forms
+from tfrobust.graph import Node
+
+
+class Smooth:
+    """How to bound a curve, rising or not, of every single value.
+
+    Args:
+        curve: A function of a node that gives the `smooth.Curve`.
+        roundings: How often what computes it in float32 is approximate.
+    """
+
+    linear = moves = hinge = False
+    optimizable = True
+
+    def __init__(
+        self, curve: Callable[[Node], smooth.Curve], roundings: int = 1
+    ) -> None:
+        self._curve = curve
+        self._error = roundings * rounding.APPROXIMATION
+        self._lines = Activation(self._between, optimizable=True)
+
+    def interval(
+        self, node: Node, intervals: list
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The interval of a node; infinite where there is no value."""
+        ((lower, upper),) = intervals
+        curve = self._curve(node)
+        size = curve.spread * rounding.size(lower, upper)
+        least, most = smooth.extremes(curve, lower, upper)
+        below = least - self._error * (1 + tf.abs(least) + size)
+        above = most + self._error * (1 + tf.abs(most) + size)
+        if not curve.positive:
+            return below, above
+        fine = lower > 0
+        return (
+            tf.where(fine, below, -float("inf")),
+            tf.where(fine, above, float("inf")),
+        )
+
+    def relaxation(
+        self,
+        node: Node,
+        lower: tf.Tensor,
+        upper: tf.Tensor,
+        alpha: tf.Tensor | None = None,
+        moved: Any = 0.0,
+    ) -> Relaxation:
+        """The lines of a node; see `Activation.relaxation`."""
+        return self._lines.relaxation(node, lower, upper, alpha, moved)
+
+    def pull(self, node: Node, lines: Any, forms: Forms) -> tuple[Forms, Any]:
+        """The smallest that the lines allow: `Forms`, and a constant."""
+        return self._lines.pull(node, lines, forms)
+
+    def stable(self, lower: tf.Tensor, upper: tf.Tensor) -> None:
+        """Where tighter bounds wouldn't change the lines: nowhere."""
+        return None
+
+    def _between(self, node, lower, upper, alpha=None):
+        """The lines; of nothing where there is no value."""
+        curve = self._curve(node)
+        if curve.positive:
+            fine = lower > 0
+            lower, upper = (tf.where(fine, end, 1.0) for end in (lower, upper))
+        return smooth.lines(curve, lower, upper, alpha, self._error)
