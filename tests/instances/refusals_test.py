@@ -48,6 +48,12 @@ def test_inputs_without_index_are_refused(problem):
             problem.model(instances=10).fit(*inputs, verbose=0)
 
 
+def test_lists_are_no_arrays(problem):
+    indexed = Indexed(problem.x, problem.index.tolist())
+    with pytest.raises(TypeError, match="arrays. Received: ndarray, list"):
+        problem.model().fit(indexed, problem.y, verbose=0)
+
+
 def test_a_dataset_needs_the_number_of_instances(problem):
     data = tf.data.Dataset.from_tensor_slices((problem.indexed, problem.y))
     with pytest.raises(ValueError, match=r"compile\(..., instances=n\)"):

@@ -29,11 +29,18 @@ def make_room(
         x: What `fit` got as x: arrays, or whatever gives batches.
 
     Raises:
+        TypeError: If `Indexed` holds lists.
         ValueError: If the instances, or their number, can't be known, or
             their positions are wrong.
     """
     if not objective.remembers():
         return
+    if isinstance(x, Indexed) and not all(hasattr(p, "shape") for p in x):
+        raise TypeError(
+            "`Indexed` must hold arrays. Received: "
+            f"{', '.join(type(part).__name__ for part in x)}. Pass "
+            "np.asarray(index)."
+        )
     inputs, index = _first(x)
     # What a generator yields is seen at the first step.
     if index is None and not hasattr(inputs, "__next__"):
