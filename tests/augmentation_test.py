@@ -55,7 +55,7 @@ def loaded(tmp_path):
     return keras.models.load_model(path)
 
 
-def worst_loss(x):
+def worst_loss(x, valid=False):
     """The mean loss at the exact worst points of a linear network."""
 
     def probabilities(x):
@@ -65,7 +65,8 @@ def worst_loss(x):
 
     flat = x.reshape(20, 8)
     slope = (probabilities(flat) - np.eye(3)[Y]) @ KERNEL.T
-    worst = probabilities(flat + EPSILON * np.sign(slope))
+    points = flat + EPSILON * np.sign(slope)
+    worst = probabilities(np.clip(points, 0, 1) if valid else points)
     return -np.mean(np.log(worst[np.arange(20), Y]))
 
 
@@ -136,7 +137,23 @@ def twice():
     )
 
 
+def test_images_are_cropped_and_shifted_before_the_attack():
+    model = compiled(after(tfr.layers.CropShift(1, seed=3)))
+    model.network.layers[-1].set_weights([KERNEL, np.zeros(3)])
+    twin = tfr.layers.CropShift(1, seed=3)
+    expected = []
+    for _ in range(2):
+        x = twin(X, training=True).numpy()
+        assert np.any(x != X)
+        expected.append(pytest.approx(worst_loss(x, valid=True), rel=1e-4))
+    logs = model.fit(X, Y, batch_size=20, epochs=2, verbose=0).history
+    assert logs["loss"] == expected
+
+
 INSIDE = {
+    "cropped and shifted": lambda: after(
+        layers.Rescaling(2.0), tfr.layers.CropShift(1)
+    ),
     "subclassed": Subclassed,
     "rescaled": lambda: after(layers.Rescaling(2.0), layers.RandomFlip()),
     "cropped": lambda: after(layers.RandomCrop(2, 2)),
@@ -147,7 +164,7 @@ INSIDE = {
 
 @pytest.mark.parametrize("case", INSIDE)
 def test_a_layer_that_moves_the_image_inside_is_refused(case):
-    sentence = "must not move images inside, as 'random_.*dataset.map"
+    sentence = "must not move images inside, as '(random|crop)_.*dataset.map"
     with pytest.raises(ValueError, match=sentence):
         compiled(INSIDE[case]()).fit(X, Y, verbose=0)
 

@@ -5,6 +5,7 @@ was found, since attacks search in inference mode.
 """
 
 from tfrobust.backend import keras
+from tfrobust.layers import CropShift
 
 # What is the image itself in inference mode, and of its shape in both.
 _STILL = (
@@ -26,7 +27,7 @@ def _classes(names):
     )
 
 
-_FRONT = _classes(_STILL)
+_FRONT = (*_classes(_STILL), CropShift)
 _MOVING = _FRONT + _classes(_OTHER)
 
 

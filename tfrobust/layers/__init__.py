@@ -1,7 +1,8 @@
-"""Layers whose kernel is worked out from other weights."""
+"""Layers of hidden kernels, and one that moves images at random."""
 
 from tfrobust.layers.binary_conv2d import BinaryConv2D
 from tfrobust.layers.binary_dense import BinaryDense
+from tfrobust.layers.crop_shift import CropShift
 from tfrobust.layers.sparse_binary_conv2d import SparseBinaryConv2D
 from tfrobust.layers.sparse_binary_dense import SparseBinaryDense
 from tfrobust.layers.sparse_binary_depthwise_conv2d import (
@@ -11,6 +12,7 @@ from tfrobust.layers.sparse_binary_depthwise_conv2d import (
 __all__ = [
     "BinaryConv2D",
     "BinaryDense",
+    "CropShift",
     "SparseBinaryConv2D",
     "SparseBinaryDense",
     "SparseBinaryDepthwiseConv2D",
