@@ -1,6 +1,7 @@
 """Training instances: which ones a batch holds, and what is remembered."""
 
 from tfrobust.instances.augmentation import Augmentation, CropFlip, Identity
+from tfrobust.instances.cut_mix import cut_mix
 from tfrobust.instances.difficulty import (
     difficulty,
     group_means,
@@ -23,6 +24,7 @@ __all__ = [
     "Memory",
     "Remembered",
     "Slot",
+    "cut_mix",
     "difficulty",
     "group_means",
     "groups",
