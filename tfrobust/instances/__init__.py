@@ -12,6 +12,7 @@ from tfrobust.instances.difficulty import (
 )
 from tfrobust.instances.indexed import Indexed
 from tfrobust.instances.memory import Memory
+from tfrobust.instances.mixture import mixture
 from tfrobust.instances.replay import replayed
 from tfrobust.instances.slot import Slot
 from tfrobust.remembered import Remembered
@@ -28,6 +29,7 @@ __all__ = [
     "difficulty",
     "group_means",
     "groups",
+    "mixture",
     "percentiles",
     "rank_correlation",
     "replayed",
