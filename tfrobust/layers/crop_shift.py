@@ -25,7 +25,7 @@ class CropShift(keras.layers.Layer):
 
     Args:
         max_shift: Most rows and columns together to cut off, below the height
-            and the width of the images. The paper's, on CIFAR-10, is 10.
+            and the width of the images. The authors take 10 on CIFAR-10.
         seed: Integer that keys the draws.
         name: Of the layer, as in Keras.
         dtype: As in Keras, also a policy of mixed precision.
@@ -43,7 +43,7 @@ class CropShift(keras.layers.Layer):
     Example:
         `tfr.layers.CropShift(10)`
 
-    Reference: Li and Spratling, 2023, arXiv 2301.09879, section 3.2.
+    Reference: Li and Spratling, 2023, arXiv 2301.09879 (IDBH).
     """
 
     def __init__(
