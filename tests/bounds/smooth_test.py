@@ -165,6 +165,25 @@ def test_the_lines_are_the_closest_in_the_middle(name):
         assert steeper * middle + above <= most + off
 
 
+@pytest.mark.parametrize("name", CURVES)
+def test_the_lines_are_the_same_in_a_graph(name):
+    curve = CURVES[name]
+    lower, upper = tf.constant([0.5, 1.0]), tf.constant([0.75, 4.0])
+    if not curve.positive:
+        lower = tf.constant([-2.0, -0.5])
+
+    def between(lower, upper):
+        return [lines(curve, lower, upper, a, 1e-6) for a in (None, 0.3)]
+
+    compiled = tf.function(between, autograph=False)
+    for one, other in zip(
+        tf.nest.flatten(between(lower, upper)),
+        tf.nest.flatten(compiled(lower, upper)),
+        strict=True,
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-5)
+
+
 def test_bends_and_turns_are_where_derivatives_vanish():
     for name, curve in CURVES.items():
         for z in curve.turns:

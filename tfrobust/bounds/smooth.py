@@ -169,7 +169,9 @@ def _chord(curve, lower, upper):
     narrow = width <= 1e-7 * (1 + tf.abs(lower))
     rise = curve.value(upper) - curve.value(lower)
     middle = curve.slope((lower + upper) / 2)
-    return tf.where(narrow, middle, rise / tf.where(narrow, 1.0, width))
+    return tf.where(
+        narrow, middle, rise / tf.where(narrow, tf.ones_like(width), width)
+    )
 
 
 def _tangent(curve, end, begin, stop):
