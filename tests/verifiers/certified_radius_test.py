@@ -196,3 +196,16 @@ def test_what_cannot_be_searched_is_refused(arguments, sentence):
     given = {"x": X, "y": np.zeros(40, int), **arguments}
     with pytest.raises(ValueError, match=sentence):
         certified_radius(network(), verifier=CROWN(Linf(0.1)), **given)
+
+
+def test_a_model_is_given_tensors():
+    kernel = RNG.normal(size=(5, 3)).astype(np.float32)
+    shapes = []
+
+    def model(x, training=False):
+        shapes.append(x.shape.rank)  # Which an array doesn't know.
+        return tf.matmul(x, kernel)
+
+    y = np.argmax(X @ kernel, axis=1)
+    found = certified_radius(model, X, y, CROWN(Linf(0.4)), TOLERANCE)
+    assert set(shapes) == {2} and len(found.radius) == len(X)

@@ -82,7 +82,7 @@ def certified_radius(
     )
 
     def wrong(x, y):
-        logits = model(x, training=False)
+        logits = model(tf.convert_to_tensor(x), training=False)
         return ~(losses.margin(checks.labels(y, logits), logits) < 0)
 
     everything = np.arange(len(x))
