@@ -194,3 +194,11 @@ def state(
 def raw(variable: Any) -> Any:
     """The `tf.Variable` of a weight that is used as it is stored."""
     return variable if LEGACY else variable.value
+
+
+def of_all_replicas(*values: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Values of the examples of all replicas, for a `state` of each."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return values
+    return tuple(context.all_gather(value, axis=0) for value in values)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfrobust.attacks import FGSM
 from tfrobust.backend import keras
@@ -44,6 +45,27 @@ class Hand:
         """The points of `attack`: far from 0 and 1, so nothing is clipped."""
         gradient = self.error(self.logits(self.x)) @ self.kernel.T
         return self.x + 0.1 * np.sign(gradient)
+
+
+class Passes(keras.layers.Layer):
+    """Passes its input on, and counts."""
+
+    def __init__(self):
+        super().__init__()
+        self.forward = self.backward = 0
+
+    def call(self, x):
+        @tf.custom_gradient
+        def counted(x):
+            self.forward += 1
+
+            def gradient(upstream):
+                self.backward += 1
+                return upstream
+
+            return tf.identity(x), gradient
+
+        return counted(x)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import tfrobust as tfr
-from tests.objectives.conftest import Hand
+from tests.objectives.conftest import Hand, Passes
 from tfrobust.backend import keras
 from tfrobust.instances import CropFlip, Indexed, Memory
 from tfrobust.objectives import ATAS, ATTA, AWP, FGSMPGI, Clean, Free
@@ -134,27 +134,6 @@ METHODS = {
     "fgsm-pgi": (FGSMPGI(THREAT), 3, 3),
     "awp": (AWP(ATTA(THREAT)), 3, 3),
 }
-
-
-class Passes(keras.layers.Layer):
-    """Passes its input on, and counts passes; each runs in Python once."""
-
-    def __init__(self):
-        super().__init__()
-        self.forward = self.backward = 0
-
-    def call(self, x):
-        @tf.custom_gradient
-        def counted(x):
-            self.forward += 1
-
-            def gradient(upstream):
-                self.backward += 1
-                return upstream
-
-            return tf.identity(x), gradient
-
-        return counted(x)
 
 
 def fitted(objective, epochs=1, layers=(), **compiled):

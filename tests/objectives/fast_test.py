@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.objectives.conftest import Passes
 from tfrobust.attacks import FGSM, NFGSM, PGD
 from tfrobust.backend import keras
 from tfrobust.objectives import QUB, GradAlign, NuAT, Objective, Outcome
@@ -145,27 +146,6 @@ def test_nuat_ascends_loss_and_nuclear_norm_from_random_signs(hand):
     step = np.sign(error @ hand.kernel.T)
     expected = np.clip(start + 0.1 * step, hand.x - 0.1, hand.x + 0.1)
     np.testing.assert_allclose(found, expected, atol=1e-6)
-
-
-class Passes(keras.layers.Layer):
-    """Passes its input on, and counts."""
-
-    def __init__(self):
-        super().__init__()
-        self.forward = self.backward = 0
-
-    def call(self, x):
-        @tf.custom_gradient
-        def counted(x):
-            self.forward += 1
-
-            def gradient(upstream):
-                self.backward += 1
-                return upstream
-
-            return tf.identity(x), gradient
-
-        return counted(x)
 
 
 @pytest.mark.parametrize(

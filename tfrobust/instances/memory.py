@@ -123,7 +123,7 @@ class Memory(keras.layers.Layer):
         for name, values in {**rows, VISITS: visits}.items():
             stored = self._encoded(name, values)
             with self._device():
-                positions, stored = _of_all_replicas(index, stored)
+                positions, stored = backend.of_all_replicas(index, stored)
                 update = tf.IndexedSlices(stored, positions)
                 self._raw(name).scatter_update(update)
 
@@ -240,11 +240,3 @@ class _Made:
         self.size: int = 0
         self.slots: dict[str, Slot] = {}
         self.variables: dict[str, Any] = {}
-
-
-def _of_all_replicas(*values):
-    """Values of all replicas' examples: each replica keeps a whole memory."""
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return values
-    return tuple(context.all_gather(value, axis=0) for value in values)

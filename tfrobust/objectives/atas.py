@@ -28,8 +28,7 @@ class ATAS(Continued):
     Two forward and two backward passes.
 
     Args:
-        attack: An `FGSM`, of which the threat and the seed count, or a
-            `Threat`.
+        attack: An `FGSM`, of which the threat counts, or a `Threat`.
         augmentation: As in `ATTA`.
         reset: Visits after which an instance starts anew; None for never.
         warmup: Visits of an instance whose step is one epsilon.
@@ -67,8 +66,7 @@ class ATAS(Continued):
         high: float = 1.75,
         seed: int = 0,
     ):
-        self.attack: Any = attack_of(attack, FGSM)
-        checks.kind(self.attack, FGSM, "attack", "tfr.attacks.FGSM(threat)")
+        self.attack: Any = attack_of(attack, FGSM, FGSM)
         checks.count(warmup, "warmup", least=0)
         checks.number(beta, "beta", 0, 1)
         for name, value in {"c": c, "scale": scale, "low": low}.items():
@@ -94,4 +92,4 @@ class ATAS(Continued):
         threat = self.attack.threat
         moved = threat.ascend(seen, start, gradient, column(size, seen))
         point = threat.project(seen, moved)
-        return point, {_NORM: norm}, {"step_size": size}
+        return point, point, {_NORM: norm}, {"step_size": size}

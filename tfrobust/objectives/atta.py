@@ -54,4 +54,5 @@ class ATTA(Continued):
         self._set(augmentation, reset, seed)
 
     def _ascend(self, model, seen, y, start):
-        return self.attack.perturb(model, seen, y, start=start), {}, {}
+        point = self.attack.perturb(model, seen, y, start=start)
+        return point, point, {}, {}

@@ -18,9 +18,10 @@ PERTURBATION, RADIUS = "perturbation", "radius"
 
 
 class Found(NamedTuple):
-    """What a search gives: inputs as seen, the worst point, rows to keep."""
+    """What a search gives: inputs as seen, both ends of it, rows to keep."""
 
     seen: tf.Tensor
+    start: tf.Tensor
     point: tf.Tensor
     rows: dict[str, tf.Tensor]
     reported: dict[str, tf.Tensor]
@@ -52,14 +53,20 @@ class Continued(Objective):
 
     @abc.abstractmethod
     def _ascend(self, model, seen, y, start):
-        """Returns the worst points, rows to keep by slot, and what to log."""
+        """Searches from `start`.
+
+        Returns:
+            The worst points, where the next visit begins, more rows to keep by
+            slot, and what to log.
+        """
 
     def search(self, model: Model, x: TensorLike, y: TensorLike) -> Found:
         x = self.attack.threat.checked(x)
         seen = self.augmentation.apply(x, self.rows["index"], self.step)
-        found = self._ascend(model, seen, y, self._start(seen))
-        point, rows, reported = found
-        return Found(seen, point, {**rows, **self._kept(seen, point)}, reported)
+        start = self._start(seen)
+        point, last, rows, reported = self._ascend(model, seen, y, start)
+        rows = {**rows, **self._kept(seen, last)}
+        return Found(seen, start, point, rows, reported)
 
     def outcome(
         self, model: Model, x: TensorLike, y: TensorLike, found: Any
@@ -102,10 +109,13 @@ class Continued(Objective):
 
     def _kept(self, seen, point):
         """The rows by which a point is found again."""
-        moved = tf.math.divide_no_nan(point - seen, self._radii(seen))
-        radii = tf.reduce_max(flat(self._radii(seen)), axis=1)
+        radii = self._radii(seen)
+        moved = tf.math.divide_no_nan(point - seen, radii)
         canvas = self._on_canvas(PERTURBATION, moved)
-        return {PERTURBATION: canvas, RADIUS: radii}
+        return {
+            PERTURBATION: canvas,
+            RADIUS: tf.reduce_max(flat(radii), axis=1),
+        }
 
     def _window(self, slot):
         """What the network sees of a slot."""

@@ -10,7 +10,7 @@ from tfrobust.backend import register
 from tfrobust.gradients import input_gradient
 from tfrobust.instances.augmentation import Augmentation
 from tfrobust.instances.slot import Slot
-from tfrobust.objectives.arguments import attack_of, check_start
+from tfrobust.objectives.arguments import attack_of
 from tfrobust.objectives.continued import Continued
 from tfrobust.objectives.objective import Outcome
 from tfrobust.threats import Threat
@@ -58,7 +58,6 @@ class FGSMPGI(Continued):
         seed: int = 0,
     ):
         self.attack: Any = attack_of(attack, FGSM, FGSM)
-        check_start(self.attack)
         checks.number(decay, "decay", 0, 1)
         checks.number(weight, "weight", 0)
         checks.number(smoothing, "smoothing", 0, 1)
@@ -82,24 +81,17 @@ class FGSMPGI(Continued):
         momentum = unit + self.decay * old
         along = threat.ascend(seen, start, momentum, size)
         point = threat.project(seen, threat.ascend(seen, start, unit, size))
-        rows = {
-            _MOMENTUM: self._on_canvas(_MOMENTUM, momentum),
-            "start": start,
-            "next": threat.project(seen, along),
-        }
-        return point, rows, {}
+        rows = {_MOMENTUM: self._on_canvas(_MOMENTUM, momentum)}
+        return point, threat.project(seen, along), rows, {}
 
     def outcome(
         self, model: Model, x: TensorLike, y: TensorLike, found: Any
     ) -> Outcome:
-        rows = dict(found.rows)
-        start, after = rows.pop("start"), rows.pop("next")
-        rows |= self._kept(found.seen, after)
         worst = self.attack.logits(model, found.point, y, training=True)
-        begin = self.attack.logits(model, start, y, training=True)
+        begin = self.attack.logits(model, found.start, y, training=True)
         smooth = tf.reduce_mean((worst - begin) ** 2, axis=1)
         values = self._smooth(y, worst) + self.weight * smooth
-        return Outcome(values, None, self.by_name(worst), rows)
+        return Outcome(values, None, self.by_name(worst), found.rows)
 
     def _smooth(self, y, logits):
         classes = logits.shape[-1]

@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfrobust.attacks import FGSM
 from tfrobust.backend import register
 from tfrobust.instances.augmentation import Augmentation
-from tfrobust.objectives.arguments import attack_of, check_start
+from tfrobust.objectives.arguments import attack_of
 from tfrobust.objectives.continued import Continued
 from tfrobust.objectives.objective import Outcome
 from tfrobust.threats import Threat
@@ -49,11 +49,10 @@ class Free(Continued):
         seed: int = 0,
     ):
         self.attack: Any = attack_of(attack, FGSM, FGSM)
-        check_start(self.attack)
         self._set(augmentation, reset, seed)
 
     def _ascend(self, model, seen, y, start):
-        return start, {}, {}
+        return start, start, {}, {}
 
     def watched(self, found: Any) -> tf.Tensor | None:
         return found.point
