@@ -12,7 +12,6 @@ at its last: the gap is robust overfitting. `--table` appends the rows to a CSV
 file. The validation images are the last tenth of the training data.
 """
 
-import csv
 import pathlib
 
 import numpy as np
@@ -20,6 +19,7 @@ from absl import app, flags
 
 import datasets
 import networks
+import runs
 import tfrobust as tfr
 from tfrobust.backend import keras
 
@@ -113,20 +113,7 @@ def main(argv):
             *(f"{v:10.4g}" for v in [*row.values()][1:]),
         )
     if FLAGS.table:
-        append(pathlib.Path(FLAGS.table), rows)
-
-
-def append(path, rows):
-    """Adds all flags and the rows to a CSV file, which may be new."""
-    own = FLAGS.get_flags_for_module("__main__")
-    rows = [{**{flag.name: flag.value for flag in own}, **row} for row in rows]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        if new:
-            writer.writeheader()
-        writer.writerows(rows)
+        runs.append(pathlib.Path(FLAGS.table), rows)
 
 
 if __name__ == "__main__":

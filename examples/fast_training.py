@@ -13,7 +13,6 @@ in a step. FGSM far above PGD is catastrophic overfitting. `--table` names a CSV
 file that the row is appended to, with all flags, so that runs can be compared.
 """
 
-import csv
 import functools
 import pathlib
 import time
@@ -24,6 +23,7 @@ from absl import app, flags
 
 import datasets
 import networks
+import runs
 import tfrobust as tfr
 from fast_methods import METHODS
 from tfrobust.backend import keras
@@ -128,20 +128,7 @@ def main(argv):
     print(*(f"{name:>9}" for name in row))
     print(f"{FLAGS.method:>9}", *(f"{v:9.4g}" for v in list(row.values())[1:]))
     if FLAGS.table:
-        append(pathlib.Path(FLAGS.table), row)
-
-
-def append(path, row):
-    """Adds all flags and a row to a CSV file, which may be new."""
-    own = FLAGS.get_flags_for_module("__main__")
-    row = {**{flag.name: flag.value for flag in own}, **row}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, row)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+        runs.append(pathlib.Path(FLAGS.table), [row])
 
 
 if __name__ == "__main__":

@@ -86,3 +86,21 @@ def _best(path, metric):
 
 def _numbered(name):
     return (f"{name}-{number}" for number in itertools.count(2))
+
+
+def append(path, rows):
+    """Adds the program's flags and rows to a CSV file, which may be new.
+
+    Args:
+        path: The file.
+        rows: Dictionaries of the same keys.
+    """
+    own = flags.FLAGS.get_flags_for_module("__main__")
+    rows = [{**{flag.name: flag.value for flag in own}, **row} for row in rows]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        if new:
+            writer.writeheader()
+        writer.writerows(rows)

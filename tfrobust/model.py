@@ -173,15 +173,12 @@ class RobustModel(Persistent):
                     tape.watch(watched)
                 outcome = now.outcome(network, x, y, found)
                 total = plan.total(self, outcome.losses, sample_weight)
-        clean = outcome.clean
-        if clean is None and plan.reads_clean:
-            clean = network(x, training=False)
+        logits = plan.read(outcome, network, x)
         gradient = backend.minimize(self, total, tape, watched)
         outcome = now.after(outcome, found, gradient)
         if rows:
             self.memory.write(rows["index"], outcome.rows)
-        logits = {CLEAN: clean} if plan.reads_clean else {}
-        shown = plan.updated(y, {**logits, **outcome.worst})
+        shown = plan.updated(y, logits)
         return results([*shown, *plan.report(outcome.reported)])
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:

@@ -11,9 +11,9 @@ from tfrobust.adversary import named
 from tfrobust.arguments import check_adversary, check_epsilon
 from tfrobust.backend import keras
 from tfrobust.instances.indexed import unindexed
-from tfrobust.objectives import Objective
+from tfrobust.objectives import Objective, Outcome
 from tfrobust.objectives.objective import kind_and_steps
-from tfrobust.types import TensorLike
+from tfrobust.types import Model, TensorLike
 
 CLEAN = ""  # The name of what no adversary has touched.
 
@@ -87,11 +87,6 @@ class Plan:
         """Every metric, the loss first."""
         return [*self._of(self._metrics), *self._reported.values()]
 
-    @property
-    def reads_clean(self) -> bool:
-        """Whether a metric reads the clean logits of a training step."""
-        return bool(self._metrics[CLEAN])
-
     def shown(self, testing: bool) -> list:
         """The metrics of an evaluation, or of a training epoch."""
         if testing:
@@ -120,6 +115,17 @@ class Plan:
         if shape is None:  # Of a subclass, which has a shape for each input.
             shape = network(x[:1], training=False).shape
         return checks.labels(y, tf.TensorSpec([x.shape[0], *shape[1:]]))
+
+    def read(
+        self, outcome: Outcome, network: Model, x: TensorLike
+    ) -> dict[str, tf.Tensor]:
+        """Logits by name of a training step, the clean ones if metrics do."""
+        if not self._metrics[CLEAN]:
+            return outcome.worst
+        clean = outcome.clean
+        if clean is None:
+            clean = network(x, training=False)
+        return {CLEAN: clean, **outcome.worst}
 
     def report(self, values: dict[str, tf.Tensor]) -> list:
         """Returns the metrics of what the objective reports, updated."""

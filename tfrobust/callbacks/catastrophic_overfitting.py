@@ -181,7 +181,8 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
 
         @tf.function(autograph=False)
         def measured():
-            points = [a.perturb(network, x, y) for a in self._attacks()]
+            attacks = self.single, self.attack
+            points = [attack.perturb(network, x, y) for attack in attacks]
             one, two = direction(x), direction(threat.sample(x, 0))
             # Not `tf.math.l2_normalize`, which makes small gradients smaller.
             cosine = tf.math.divide_no_nan(
@@ -192,9 +193,6 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
             return *shares, tf.reduce_mean(cosine)
 
         return measured
-
-    def _attacks(self):
-        return self.single, self.attack
 
     def _act(self, found):
         if callable(self.action) and not isinstance(self.action, Objective):
