@@ -17,6 +17,11 @@ def against(attack, **options):
     return lambda threat, **_: objectives.WorstCase(attack(threat, **options))
 
 
+def watching(attack, **options):
+    """The same for an attack of one step, which logs how well it points."""
+    return lambda threat, **_: objectives.SingleStep(attack(threat, **options))
+
+
 def remembering(objective):
     """Builds training that remembers perturbations, as they are augmented."""
     return lambda threat, augmentation, **_: objective(threat, augmentation)
@@ -31,11 +36,11 @@ def nuat(threat, steps, **_):
 METHODS = {
     "clean": lambda *_, **__: objectives.Clean(),
     "pgd10": against(attacks.PGD, steps=10),
-    "fgsm": against(attacks.FGSM),
-    "fgsm_rs": against(attacks.FGSM, step_size=1.25, random_start=1.0),
-    "nfgsm": against(attacks.NFGSM),
+    "fgsm": watching(attacks.FGSM),
+    "fgsm_rs": watching(attacks.FGSM, step_size=1.25, random_start=1.0),
+    "nfgsm": watching(attacks.NFGSM),
     "adat": against(attacks.AdAT),
-    "fast_egl1": against(attacks.FastEGL1),
+    "fast_egl1": watching(attacks.FastEGL1),
     "gradalign": lambda threat, **_: objectives.GradAlign(threat),
     "nuat": nuat,
     "qub": lambda threat, **_: objectives.QUB(threat),

@@ -8,9 +8,11 @@ Usage:
 
 Prints one row: accuracy on clean images, under FGSM, under PGD of 50 steps and,
 on the first of them, under AutoAttack; the seconds that training took,
-compilation included; and the forward and backward passes that each example took
-in a step. FGSM far above PGD is catastrophic overfitting. `--table` names a CSV
-file that the row is appended to, with all flags, so that runs can be compared.
+compilation included; the forward and backward passes that each example took in
+a step; and for methods of one step the cosine of the gradients before and after
+it in the last epoch. FGSM far above PGD is catastrophic overfitting. `--table`
+names a CSV file that the row is appended to, with all flags, so that runs can
+be compared.
 """
 
 import functools
@@ -41,10 +43,12 @@ flags.DEFINE_enum("norm", "linf", list(THREATS), "Norm of the threat.")
 flags.DEFINE_float("epsilon", 0.15, "Radius, for pixels in [0, 1].")
 flags.DEFINE_integer("epochs", 20, "Epochs.", lower_bound=1)
 flags.DEFINE_integer("batch_size", 128, "Batch size.", lower_bound=1)
-flags.DEFINE_float("learning_rate", 0.1, "SGD's peak, at 2/5 of the steps.")
+flags.DEFINE_enum("optimizer", "sgd", ["sgd", "adam"], "Optimizer.")
+flags.DEFINE_float("learning_rate", 0.1, "Its peak, at 2/5 of the steps.")
 flags.DEFINE_bool("augment", False, "Random crops and flips.")
 flags.DEFINE_integer("train_examples", None, "Use only the first ones.", 1)
 flags.DEFINE_integer("test_examples", None, "Evaluate only the first ones.", 1)
+flags.DEFINE_bool("validate", False, "Test the last tenth of what would train.")
 flags.DEFINE_integer("aa_examples", 100, "AutoAttack only the first ones.", 1)
 flags.DEFINE_integer("seed", 0, "Seed of weights and data order.")
 flags.DEFINE_string("table", None, "CSV file to append the row to.")
@@ -75,7 +79,7 @@ def batches(x, y, step, indexed):
 
 
 def train(network, threat, x, y):
-    """Trains the network, and returns seconds and passes of an example."""
+    """Trains the network, and returns by name what it took and logged."""
     steps = FLAGS.epochs * -(-len(x) // FLAGS.batch_size)
     crop = tfr.instances.CropFlip(4) if FLAGS.augment else None
     objective = METHODS[FLAGS.method](threat, augmentation=crop, steps=steps)
@@ -84,18 +88,27 @@ def train(network, threat, x, y):
     rate = tfr.schedules.PiecewiseLinear(
         [0, peak, max(steps, peak + 1)], [0.0, FLAGS.learning_rate, 0.0]
     )
+    optimizers = {
+        "sgd": functools.partial(keras.optimizers.SGD, momentum=0.9),
+        "adam": keras.optimizers.Adam,
+    }
     model.compile(
-        keras.optimizers.SGD(rate, momentum=0.9),
+        optimizers[FLAGS.optimizer](rate),
         objective=objective,
         metrics=[],  # Those of clean images would take a pass of their own.
         instances=len(x),
     )
     data = batches(x, y, model.optimizer.iterations, objective.remembers())
     begun = time.perf_counter()
-    model.fit(data, epochs=FLAGS.epochs, shuffle=False, verbose=2)
+    logs = model.fit(data, epochs=FLAGS.epochs, shuffle=False, verbose=2)
     seconds = time.perf_counter() - begun
     passes = np.array(counted.counter.passes()) / (FLAGS.epochs * len(x))
-    return seconds, *passes
+    return {
+        "seconds": seconds,
+        "forward": passes[0],
+        "backward": passes[1],
+        "pert_align": logs.history.get("pert_align", [np.nan])[-1],
+    }
 
 
 def accuracies(network, threat, x, y):
@@ -120,13 +133,15 @@ def main(argv):
     threat = THREATS[FLAGS.norm](FLAGS.epsilon)
     (x, y), (x_test, y_test) = datasets.load(FLAGS.dataset, FLAGS.data_dir)
     x, y = x[: FLAGS.train_examples], y[: FLAGS.train_examples]
+    if FLAGS.validate:
+        kept = len(x) - len(x) // 10
+        (x, x_test), (y, y_test) = np.split(x, [kept]), np.split(y, [kept])
     network = networks.build(FLAGS.network, x.shape[1:], 10, FLAGS.width)
-    seconds, forward, backward = train(network, threat, x, y)
+    taken = train(network, threat, x, y)
     test = x_test[: FLAGS.test_examples], y_test[: FLAGS.test_examples]
-    row = {"method": FLAGS.method, **accuracies(network, threat, *test)}
-    row |= {"seconds": seconds, "forward": forward, "backward": backward}
-    print(*(f"{name:>9}" for name in row))
-    print(f"{FLAGS.method:>9}", *(f"{v:9.4g}" for v in list(row.values())[1:]))
+    row = accuracies(network, threat, *test) | taken
+    print(f"{'method':>9}", *(f"{name:>10}" for name in row))
+    print(f"{FLAGS.method:>9}", *(f"{value:10.4g}" for value in row.values()))
     if FLAGS.table:
         runs.append(pathlib.Path(FLAGS.table), [row])
 

@@ -104,6 +104,17 @@ def resnet18(width=8, input_shape=(32, 32, 3), classes=10):
     return keras.Model(image, _logits(x, classes, _uniform()), name="resnet18")
 
 
+def small_resnet(width=8, input_shape=(32, 32, 3), classes=10):
+    """Three pre-activation blocks at half the resolution, 77,850 parameters."""
+    image = keras.Input(input_shape, name="image")
+    x = convolution(image, 2 * width, 3, 2)
+    for scale, stride in ((2, 1), (4, 2), (8, 2)):
+        x = _preactivation_block(x, scale * width, stride)
+    x = layers.GlobalAveragePooling2D()(_activate(_normalize(x)))
+    outputs = _logits(x, classes, _uniform())
+    return keras.Model(image, outputs, name="small_resnet")
+
+
 def preact_resnet18(
     width=16, input_shape=(32, 32, 3), classes=10, activation="relu"
 ):
@@ -166,6 +177,7 @@ NETWORKS = {
     "cifar_lenet": cifar_lenet,
     "vgg16": vgg16,
     "resnet18": resnet18,
+    "small_resnet": small_resnet,
     "preact_resnet18": preact_resnet18,
     "wide_resnet": wide_resnet,
 }

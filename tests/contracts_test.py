@@ -71,6 +71,7 @@ ATTACKS = {
         attacks.FGSM, step_size=1.25, random_start=1.0
     ),
     "nfgsm": attacks.NFGSM,
+    "fast-egl1": attacks.FastEGL1,
     "adat": attacks.AdAT,
     "pgd": functools.partial(attacks.PGD, steps=2),
     "pgd-last": functools.partial(attacks.PGD, steps=2, best=False),
@@ -100,6 +101,7 @@ ATTACKS = {
         attacks.PGD(threat, 2, **options), steps=3
     ),
 }
+OF_L1 = {"fast-egl1"}  # They take no other threat.
 VERIFIERS = {
     "ibp": verifiers.IBP,
     "crown-ibp": verifiers.CROWNIBP,
@@ -108,7 +110,7 @@ VERIFIERS = {
     "alpha-crown": functools.partial(verifiers.AlphaCROWN, steps=2),
     "polyhedral": verifiers.PolyhedralEnvelope,
 }
-LINF = threats.Linf(0.4, LOW, HIGH)
+LINF, L1 = threats.Linf(0.4, LOW, HIGH), threats.L1(0.4, LOW, HIGH)
 PGD = attacks.PGD(LINF, steps=1)
 OBJECTIVES = {
     "clean": objectives.Clean(),
@@ -121,6 +123,7 @@ OBJECTIVES = {
     "atas": objectives.ATAS(LINF),
     "free": objectives.Free(LINF),
     "fgsm-pgi": objectives.FGSMPGI(LINF),
+    "single-step": objectives.SingleStep(LINF),
     "grad-align": objectives.GradAlign(LINF),
     "nuat": objectives.NuAT(LINF),
     "recorded": objectives.Recorded(objectives.WorstCase(PGD)),
@@ -156,7 +159,10 @@ LOSSES = [
 ]
 ROWS = [
     *THREATS.values(),
-    *(attack(threats.L2(RAMP)) for attack in ATTACKS.values()),
+    *(
+        attack((threats.L1 if name in OF_L1 else threats.L2)(RAMP))
+        for name, attack in ATTACKS.items()
+    ),
     *(attacks.PGD(LINF, loss=loss) for loss in LOSSES),
     attacks.AutoAttack(threats.L1(RAMP, features=3), "plus"),
     *verifiers.ladder(threats.L2(RAMP)),
@@ -174,6 +180,16 @@ ATTACKED = {**THREATS, "L1-features": threats.L1(0.4, LOW, HIGH, features=2)}
 KINDS = ["pgd", "apgd", "square", "fab", "ensemble"]
 
 every_threat = pytest.mark.parametrize("threat", list(THREATS))
+
+
+def fits(attack, threat):
+    return attack not in OF_L1 or isinstance(ATTACKED[threat], threats.L1)
+
+
+every_search = pytest.mark.parametrize(
+    ("threat", "attack"),
+    [(t, a) for t in ATTACKED for a in ATTACKS if fits(a, t)],
+)
 every_attacked = pytest.mark.parametrize("threat", list(ATTACKED))
 every_norm = pytest.mark.parametrize("norm", list(ORDERS))
 every_attack = pytest.mark.parametrize("attack", list(ATTACKS))
@@ -272,11 +288,10 @@ def found(networks):
 
 def reached(attack):
     """How many epsilons its points may be away."""
-    return reach(ATTACKS[attack](LINF))
+    return reach(ATTACKS[attack](L1 if attack in OF_L1 else LINF))
 
 
-@every_attack
-@every_attacked
+@every_search
 def test_every_point_of_an_attack_is_in_its_threat(found, threat, attack):
     if attack == "minimum-norm" and np.ndim(ATTACKED[threat].epsilon) > 1:
         with pytest.raises(ValueError, match="one epsilon, or one for each"):
@@ -380,7 +395,7 @@ def test_support_is_never_below_the_value_at_a_point(threat):
 
 @pytest.mark.parametrize(
     ("threat", "attack"),
-    [("Linf-number", name) for name in ATTACKS]
+    [("L1-number" if n in OF_L1 else "Linf-number", n) for n in ATTACKS]
     + [(t, a) for t in ATTACKED for a in KINDS if t != "Linf-number"]
     # It takes no epsilon for each feature.
     + [(f"{norm.__name__}-example", "minimum-norm") for norm in ORDERS],
@@ -389,7 +404,7 @@ def test_points_depend_neither_on_batch_size_nor_on_order(
     network, found, threat, attack
 ):
     together = found(attack, threat)
-    for index in [[3, 1]] + [[4, 3, 2, 1, 0], [1]] * (threat == "Linf-number"):
+    for index in [[3, 1]] + [[4, 3, 2, 1, 0], [1]] * threat.endswith("number"):
         some, x, y = gathered(index, X, (ATTACKED[threat], X, Y))
         points = ATTACKS[attack](some, seed=2).perturb(network, x, y)
         np.testing.assert_allclose(points, together[index], atol=1e-6)
@@ -454,7 +469,8 @@ def test_an_attack_changes_no_variable_and_sends_it_no_gradient(
 ):
     before = [np.array(v) for v in network.variables]
     with tf.GradientTape() as tape:
-        points = ATTACKS[attack](LINF).perturb(network, X, Y)
+        threat = L1 if attack in OF_L1 else LINF
+        points = ATTACKS[attack](threat).perturb(network, X, Y)
     gradients = tape.gradient(points, network.trainable_variables)
     assert gradients == [None] * len(network.trainable_variables)
     for old, new in zip(before, network.variables, strict=True):

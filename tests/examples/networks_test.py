@@ -15,6 +15,7 @@ SMALL = {
     "vgg16": ((32, 32, 3), 1),
     "resnet18": ((32, 32, 3), 1),
     "preact_resnet18": ((32, 32, 3), 1),
+    "small_resnet": ((32, 32, 3), 1),
     "wide_resnet": ((32, 32, 3), 1),
 }
 
@@ -42,6 +43,7 @@ def trainable_count(model):
         ("resnet18", {"width": 16}, 11_173_962),
         ("preact_resnet18", {}, 11_172_170),
         ("preact_resnet18", {"classes": 100}, 11_218_340),
+        ("small_resnet", {}, 77_850),
         ("wide_resnet", {}, 46_160_474),
     ],
 )

@@ -5,10 +5,19 @@ import pytest
 import tensorflow as tf
 
 from tests.objectives.conftest import Passes
-from tfrobust.attacks import FGSM, NFGSM, PGD
+from tfrobust import RobustModel
+from tfrobust.attacks import FGSM, NFGSM, PGD, FastEGL1
 from tfrobust.backend import keras
-from tfrobust.objectives import QUB, GradAlign, NuAT, Objective, Outcome
-from tfrobust.threats import Linf
+from tfrobust.objectives import (
+    QUB,
+    GradAlign,
+    NuAT,
+    Objective,
+    Outcome,
+    SingleStep,
+    WorstCase,
+)
+from tfrobust.threats import L1, Linf
 
 LINEAR = FGSM(Linf(0.1))
 
@@ -116,6 +125,51 @@ def test_grad_align_has_a_finite_gradient_where_the_input_has_none(hand):
         loss = GradAlign(LINEAR)(hand.network, hand.x, hand.y)
     for gradient in tape.gradient(loss, hand.network.trainable_variables):
         assert np.all(np.isfinite(gradient))
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        FGSM(Linf(0.1), step_size=1.25, random_start=1.0),
+        FGSM(Linf(0.1), step_size=0.5, loss="margin"),
+        NFGSM(Linf(0.1)),
+        FastEGL1(L1(0.3)),
+    ],
+    ids=lambda attack: type(attack).__name__,
+)
+def test_single_step_is_the_worst_case_and_compares_both_gradients(
+    hand, attack
+):
+    now = SingleStep(attack).at(7)
+    found = now.search(hand.network, hand.x, hand.y)
+    point = attack.at(7).perturb(hand.network, hand.x, hand.y)
+    np.testing.assert_allclose(found.point, point, atol=1e-6)
+    with tf.GradientTape() as tape:
+        tape.watch(now.watched(found))
+        outcome = now.outcome(hand.network, hand.x, hand.y, found)
+        loss = tf.reduce_mean(outcome.losses)
+    expected = WorstCase(attack)(hand.network, hand.x, hand.y, 7)
+    np.testing.assert_allclose(outcome.losses, expected, rtol=1e-5)
+    gradient = tape.gradient(loss, found.point)
+    reported = now.after(outcome, found, gradient).reported["pert_align"]
+    one, other = found.gradient.numpy(), gradients(hand, found.point.numpy())
+    aligned = (one * other).sum(axis=1)
+    aligned /= np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    np.testing.assert_allclose(reported, aligned, rtol=1e-4)
+    assert now.after(outcome, found, None) is outcome
+
+
+def test_fit_logs_how_far_the_gradients_before_and_after_the_step_agree(hand):
+    model = RobustModel(hand.network)
+    model.compile("sgd", objective=SingleStep(Linf(0.1)))
+    logs = model.fit(hand.x, hand.y, verbose=0).history
+    assert 0.5 < logs["pert_align"][0] < 1
+
+
+def test_single_step_takes_attacks_of_one_gradient():
+    assert isinstance(SingleStep(Linf(0.1)).attack, NFGSM)
+    with pytest.raises(TypeError, match="one step.*Received: attack=PGD"):
+        SingleStep(PGD(Linf(0.1)))
 
 
 @pytest.mark.parametrize("adversarial", [False, True])

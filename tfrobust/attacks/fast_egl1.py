@@ -7,16 +7,14 @@ from typing import Any
 import tensorflow as tf
 
 from tfrobust import checks, losses, streams
-from tfrobust.attack import Attack
-from tfrobust.attacks import severity
+from tfrobust.attacks.one_step import OneStep
 from tfrobust.backend import register
-from tfrobust.gradients import input_gradient
 from tfrobust.threats import L1
 from tfrobust.threats.rows import column, flat
 
 
 @register
-class FastEGL1(Attack):
+class FastEGL1(OneStep):
     """One step along the Euclidean gradient within a larger l1 ball.
 
     `project(sample + sqrt((high - low) * epsilon) * g / ||g||_2)`: every point
@@ -73,17 +71,18 @@ class FastEGL1(Attack):
     def reach(self) -> float:
         return self.radius
 
-    def _perturb(self, model, x, y, start, step):
-        threat, seed = self.threat, streams.fold(self.seed, step)
-        ball = threat.scaled(self.radius)
-        begin = self.radius if self.init_radius is None else self.init_radius
-        begin = ball.project(x, threat.scaled(begin).sample(x, seed))
-        *_, gradient = input_gradient(
-            model, begin, lambda z: severity.ascended(self.loss, y, z)
-        )
+    def _begin(self, x, step):
+        radius = self.radius if self.init_radius is None else self.init_radius
+        seed = streams.fold(self.seed, step)
+        point = self.threat.scaled(radius).sample(x, seed)
+        return self.threat.scaled(self.radius).project(x, point)
+
+    def _moved(self, x, begin, gradient):
+        threat = self.threat
         length = tf.sqrt((threat.high - threat.low) * threat.radii(x))
         # What a mask holds takes no part in the norm either.
         gradient = tf.where(length > 0, gradient, 0.0)
         norm = column(tf.norm(flat(gradient), axis=1), x)
         unit = tf.math.divide_no_nan(gradient, norm)
-        return ball.project(x, begin + length * unit)
+        moved = begin + length * unit
+        return threat.scaled(self.radius).project(x, moved)

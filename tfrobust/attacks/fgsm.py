@@ -3,15 +3,16 @@
 from collections.abc import Callable
 from typing import Any
 
-from tfrobust.attack import Attack
+from tfrobust.attacks.one_step import OneStep
 from tfrobust.attacks.pgd import PGD
 from tfrobust.backend import register
 from tfrobust.threats import Threat
+from tfrobust.threats.rows import column
 from tfrobust.types import TensorLike
 
 
 @register
-class FGSM(Attack):
+class FGSM(OneStep):
     """One steepest step, the fast gradient sign method under linf.
 
     With `step_size=1.25, random_start=1.0` it is FGSM-RS.
@@ -49,6 +50,14 @@ class FGSM(Attack):
 
     def _perturb(self, model, x, y, start, step):
         return self._single_step()._perturb(model, x, y, start, step)
+
+    def _begin(self, x, step):
+        return self._single_step().start_of(x, step)
+
+    def _moved(self, x, begin, gradient):
+        size = column(self.step_size, x)
+        moved = self.threat.ascend(x, begin, gradient, size)
+        return self.threat.project(x, moved)
 
     def _single_step(self):
         return PGD(**self._arguments(), steps=1, best=False)

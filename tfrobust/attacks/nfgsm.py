@@ -4,15 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from tfrobust import checks, losses, streams
-from tfrobust.attack import Attack
-from tfrobust.attacks import severity
+from tfrobust.attacks.one_step import OneStep
 from tfrobust.backend import register
-from tfrobust.gradients import input_gradient
 from tfrobust.threats import Threat
 
 
 @register
-class NFGSM(Attack):
+class NFGSM(OneStep):
     """One step from strong noise, with no projection onto the ball.
 
     It is made for training: its points stay in the valid range but leave the
@@ -55,11 +53,10 @@ class NFGSM(Attack):
     def reach(self) -> float:
         return self.noise + self.step_size
 
-    def _perturb(self, model, x, y, start, step):
+    def _begin(self, x, step):
         seed = streams.fold(self.seed, step)
-        noisy = self.threat.scaled(self.noise).sample(x, seed)
-        *_, gradient = input_gradient(
-            model, noisy, lambda z: severity.ascended(self.loss, y, z)
-        )
-        moved = self.threat.ascend(x, noisy, gradient, self.step_size)
+        return self.threat.scaled(self.noise).sample(x, seed)
+
+    def _moved(self, x, begin, gradient):
+        moved = self.threat.ascend(x, begin, gradient, self.step_size)
         return self.threat.scaled(self.reach).project(x, moved)

@@ -108,10 +108,8 @@ class PGD(Attack):
         self.loss, self.early_stop, self.seed = loss, early_stop, seed
 
     def _perturb(self, model, x, y, start, step):
-        seed = streams.fold(self.seed, step)
-
         def run(number, found):
-            begin = self._start(x, streams.fold(seed, number))
+            begin = self.start_of(x, step, number)
             if start is not None:
                 begin = tf.where(number == 0, start, begin)
             return self._climb(model, x, y, begin, found)
@@ -129,9 +127,13 @@ class PGD(Attack):
             maximum_iterations=self.restarts,
         )[1]
 
-    def _start(self, x, seed):
+    def start_of(
+        self, x: tf.Tensor, step: TensorLike, number: TensorLike = 0
+    ) -> tf.Tensor:
+        """Where the restart of that number begins, at a training step."""
         if self.random_start == 0:
             return x
+        seed = streams.fold(streams.fold(self.seed, step), number)
         move = self.threat.sample(x, seed) - x
         # Rounding may lead out of the range.
         box = self.threat.box(x)

@@ -19,6 +19,7 @@ from tfrobust.model import RobustModel
 from tfrobust.objectives import Objective
 from tfrobust.objectives.arguments import check_adversary
 from tfrobust.plan import Plan
+from tfrobust.threats.rows import cosine, flat
 
 _ACTIONS = "warn", "restore", "stop"
 
@@ -36,7 +37,8 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
     - that under one step rose while that under the strong attack is below 5 %;
     - that under one step exceeds that without an attack;
     - the cosine is below 0.2 and half its highest, or so is `pert_align` where
-      the model logs it: the cosine of the gradients before and after the step.
+      `objectives.SingleStep` logs it: that of the gradients before and after
+      the step of training.
 
     It is the weights that are trained that are measured, not their averages.
     Each epoch logs `held_out_accuracy`, `held_out_single_accuracy`,
@@ -176,21 +178,15 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
             def odds(logits):
                 return severity.ascended("cross_entropy", y, logits)
 
-            gradient = input_gradient(network, points, odds)[2]
-            return tf.reshape(gradient, [tf.shape(x)[0], -1])
+            return flat(input_gradient(network, points, odds)[2])
 
         @tf.function(autograph=False)
         def measured():
             attacks = self.single, self.attack
             points = [attack.perturb(network, x, y) for attack in attacks]
-            one, two = direction(x), direction(threat.sample(x, 0))
-            # Not `tf.math.l2_normalize`, which makes small gradients smaller.
-            cosine = tf.math.divide_no_nan(
-                tf.reduce_sum(one * two, -1),
-                tf.norm(one, axis=-1) * tf.norm(two, axis=-1),
-            )
+            aligned = cosine(direction(x), direction(threat.sample(x, 0)))
             shares = [share(inputs) for inputs in (x, *points)]
-            return *shares, tf.reduce_mean(cosine)
+            return *shares, tf.reduce_mean(aligned)
 
         return measured
 

@@ -17,6 +17,7 @@ from tfrobust.objectives.qub import QUB
 from tfrobust.objectives.recorded import Recorded
 from tfrobust.objectives.reweighted import Reweighted
 from tfrobust.objectives.self_adaptive import SelfAdaptive
+from tfrobust.objectives.single_step import SingleStep
 from tfrobust.objectives.trades import TRADES
 from tfrobust.objectives.worst_case import WorstCase
 
@@ -40,6 +41,7 @@ __all__ = [
     "Recorded",
     "Reweighted",
     "SelfAdaptive",
+    "SingleStep",
     "WorstCase",
 ]
 

@@ -12,7 +12,7 @@ from tfrobust.gradients import input_gradient
 from tfrobust.objectives.arguments import attack_of
 from tfrobust.objectives.objective import Objective, Outcome
 from tfrobust.threats import Threat
-from tfrobust.threats.rows import flat
+from tfrobust.threats.rows import cosine, flat
 from tfrobust.types import Amount, Model, TensorLike
 
 
@@ -67,21 +67,9 @@ class GradAlign(Objective):
             logits = model(random, training=False)
             # The cosine knows no scale, and float16 layers no small numbers.
             total = 256.0 * tf.reduce_sum(losses.cross_entropy(y, logits))
-        cosine = _cosine(flat(gradient), flat(tape.gradient(total, random)))
+        aligned = cosine(flat(gradient), flat(tape.gradient(total, random)))
         worst = self.attack.logits(model, point, y, training=True)
         values = losses.per_example(self.loss, y, worst)
-        values += self.weight * (1 - cosine)
-        reported = {"cosine": cosine}
+        values += self.weight * (1 - aligned)
+        reported = {"cosine": aligned}
         return Outcome(values, worst=self.by_name(worst), reported=reported)
-
-
-def _cosine(one, other):
-    """The cosine of rows; 0 where a row is 0."""
-    one, other = (_unit(rows) for rows in (one, other))
-    return tf.reduce_sum(one * other, axis=1)
-
-
-def _unit(rows):
-    # The square root has no gradient at 0.
-    square = tf.reduce_sum(rows**2, axis=1, keepdims=True)
-    return rows * tf.math.rsqrt(tf.maximum(square, 1e-30))

@@ -26,6 +26,20 @@ def column(values: TensorLike, x: tf.Tensor) -> tf.Tensor:
     return tf.reshape(values, [-1] + [1] * (len(x.shape) - 1))
 
 
+def cosine(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+    """The cosine of each pair of rows, `[batch]`; 0 where a row is 0."""
+    return tf.reduce_sum(_unit(one) * _unit(other), axis=1)
+
+
+def _unit(rows):
+    # A scale changes nothing, but squares of small numbers vanish.
+    size = tf.reduce_max(tf.abs(rows), axis=1, keepdims=True)
+    rows = tf.math.divide_no_nan(rows, tf.stop_gradient(size))
+    # The square root has no gradient at 0; elsewhere this is at least 1.
+    square = tf.reduce_sum(rows**2, axis=1, keepdims=True)
+    return rows * tf.math.rsqrt(tf.maximum(square, 0.5))
+
+
 def normalized(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns rows scaled to a largest magnitude of 1, and the magnitudes."""
     size = tf.reduce_max(tf.abs(rows), axis=-1, keepdims=True)
