@@ -31,7 +31,8 @@ flags.DEFINE_integer("width", None, "The network's width; else its default.")
 flags.DEFINE_float("epsilon", 0.15, "Radius of linf, for pixels in [0, 1].")
 flags.DEFINE_integer("epochs", 30, "Epochs of each training.", 2)
 flags.DEFINE_integer("warmup", 5, "Epochs without adaptation.", 0)
-flags.DEFINE_float("learning_rate", 0.05, "SGD's, a tenth from 4/5 on.")
+flags.DEFINE_enum("optimizer", "sgd", list(runs.OPTIMIZERS), "Optimizer.")
+flags.DEFINE_float("learning_rate", 0.05, "Its rate, a tenth from 4/5 on.")
 flags.DEFINE_bool("augment", False, "Random crops and flips.")
 flags.DEFINE_integer("train_examples", None, "Use only the first ones.", 1)
 flags.DEFINE_integer("seed", 0, "Seed of weights and data order.")
@@ -67,7 +68,7 @@ def train(objective, threat, data, held):
     )
     model = tfr.RobustModel(network)
     model.compile(
-        keras.optimizers.SGD(rate, momentum=0.9),
+        runs.OPTIMIZERS[FLAGS.optimizer](rate),
         objective=objective,
         adversaries={"pgd": tfr.attacks.PGD(threat, steps=20)},
     )

@@ -43,7 +43,7 @@ flags.DEFINE_enum("norm", "linf", list(THREATS), "Norm of the threat.")
 flags.DEFINE_float("epsilon", 0.15, "Radius, for pixels in [0, 1].")
 flags.DEFINE_integer("epochs", 20, "Epochs.", lower_bound=1)
 flags.DEFINE_integer("batch_size", 128, "Batch size.", lower_bound=1)
-flags.DEFINE_enum("optimizer", "sgd", ["sgd", "adam"], "Optimizer.")
+flags.DEFINE_enum("optimizer", "sgd", list(runs.OPTIMIZERS), "Optimizer.")
 flags.DEFINE_float("learning_rate", 0.1, "Its peak, at 2/5 of the steps.")
 flags.DEFINE_bool("augment", False, "Random crops and flips.")
 flags.DEFINE_integer("train_examples", None, "Use only the first ones.", 1)
@@ -88,12 +88,8 @@ def train(network, threat, x, y):
     rate = tfr.schedules.PiecewiseLinear(
         [0, peak, max(steps, peak + 1)], [0.0, FLAGS.learning_rate, 0.0]
     )
-    optimizers = {
-        "sgd": functools.partial(keras.optimizers.SGD, momentum=0.9),
-        "adam": keras.optimizers.Adam,
-    }
     model.compile(
-        optimizers[FLAGS.optimizer](rate),
+        runs.OPTIMIZERS[FLAGS.optimizer](rate),
         objective=objective,
         metrics=[],  # Those of clean images would take a pass of their own.
         instances=len(x),

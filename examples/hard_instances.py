@@ -7,12 +7,13 @@ Usage:
 
 Records the adversarial loss of every training instance, ranks them, and trains
 anew on the easiest, the hardest and as many random ones. `--output_dir` must be
-new; it receives instances.npz (the losses, by epoch and instance), groups.csv
-(mean loss and feature norm of ten groups of difficulty, the hardest first),
-subsets.csv (train and test error under PGD, by epoch) and figure.png.
+new; it receives instances.npz (the losses, by epoch and instance),
+difficulty.npy (the ranks), groups.csv (mean loss and feature norm of ten groups
+of difficulty, the hardest first), subsets.csv (train and test error under PGD,
+by epoch) and figure.png. `--compare` prints how the ranks correlate with those
+of other runs.
 """
 
-import csv
 import pathlib
 
 import matplotlib
@@ -21,8 +22,11 @@ from absl import app, flags
 
 import datasets
 import networks
+import runs
 import tfrobust as tfr
 from tfrobust.backend import keras
+
+RANKS = "difficulty.npy"
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
@@ -36,9 +40,11 @@ flags.DEFINE_integer("width", None, "The network's width; else its default.")
 flags.DEFINE_float("epsilon", 0.15, "Radius of linf, for pixels in [0, 1].")
 flags.DEFINE_integer("steps", 10, "Steps of PGD.", 1)
 flags.DEFINE_integer("epochs", 20, "Epochs of each training.", 2)
+flags.DEFINE_multi_string("compare", [], "Folder of a run to compare with.")
 flags.DEFINE_integer("skip", 5, "First epochs that the ranking leaves out.", 0)
 flags.DEFINE_integer("subset", 200, "Instances in a subset.", 1)
-flags.DEFINE_float("learning_rate", 0.05, "Learning rate of SGD.")
+flags.DEFINE_enum("optimizer", "sgd", list(runs.OPTIMIZERS), "Optimizer.")
+flags.DEFINE_float("learning_rate", 0.05, "Its learning rate.")
 flags.DEFINE_integer("train_examples", None, "Use only the first ones.", 1)
 flags.DEFINE_integer("test_examples", None, "Test only the first ones.", 1)
 flags.DEFINE_integer("seed", 0, "Seed of weights and data order.")
@@ -50,12 +56,11 @@ def fit(data, test, callbacks=()):
     (x, y), shape = data, data[0].shape[1:]
     network = networks.build(FLAGS.network, shape, 10, FLAGS.width)
     attack = tfr.attacks.PGD(tfr.threats.Linf(FLAGS.epsilon), FLAGS.steps)
+    objective = tfr.objectives.WorstCase(attack)
     model = tfr.RobustModel(network)
     model.compile(
-        keras.optimizers.SGD(FLAGS.learning_rate, momentum=0.9),
-        objective=tfr.objectives.Recorded(
-            tfr.objectives.WorstCase(attack), FLAGS.skip
-        ),
+        runs.OPTIMIZERS[FLAGS.optimizer](FLAGS.learning_rate),
+        objective=tfr.objectives.Recorded(objective, FLAGS.skip),
         adversaries={"pgd": attack},
     )
     indexed = tfr.instances.Indexed(x, np.arange(len(x)))
@@ -73,12 +78,12 @@ def fit(data, test, callbacks=()):
     return model, {n: 1 - np.array(rows) for n, rows in errors.items()}
 
 
-def write(path, header, rows):
-    """Writes a CSV file."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
+def ranks(folder, instances):
+    """The difficulties that another run found, of as many instances."""
+    found = np.load(pathlib.Path(folder, RANKS))
+    if len(found) != instances:
+        raise app.UsageError(f"{folder} ranks {len(found)}, not {instances}.")
+    return found
 
 
 def draw(path, losses, errors):
@@ -102,26 +107,29 @@ def draw(path, losses, errors):
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
-    folder = pathlib.Path(FLAGS.output_dir)
-    folder.mkdir(parents=True)  # What another run left is not touched.
     (x, y), test = datasets.load(FLAGS.dataset, FLAGS.data_dir)
     x, y = x[: FLAGS.train_examples], y[: FLAGS.train_examples]
     test = tuple(part[: FLAGS.test_examples] for part in test)
-    kept = tfr.callbacks.InstanceHistory(
-        folder / "instances.npz", layer=-2, x=x
-    )
+    others = {name: ranks(name, len(x)) for name in FLAGS.compare}
+    folder = pathlib.Path(FLAGS.output_dir)
+    folder.mkdir(parents=True)  # What another run left is not touched.
+    path = folder / "instances.npz"
+    kept = tfr.callbacks.InstanceHistory(path, layer=-2, x=x)
     model, _ = fit((x, y), test, [kept])
     rank = tfr.instances.difficulty(model)
-    means = {
-        name: tfr.instances.group_means(kept.history[name], rank)
-        for name in ("recorded_loss", "feature_norm")
-    }
+    np.save(folder / RANKS, rank)
+    for name, other in others.items():
+        correlation = tfr.instances.rank_correlation(rank, other)
+        print(f"rank correlation with {name}: {correlation:.4f}")
+    means = {}
+    for name in ("recorded_loss", "feature_norm"):
+        means[name] = tfr.instances.group_means(kept.history[name], rank)
     rows = [
         (name, epoch, *np.round(row, 4))
         for name, table in means.items()
         for epoch, row in enumerate(table)
     ]
-    write(folder / "groups.csv", ["value", "epoch", *range(10)], rows)
+    runs.write(folder / "groups.csv", ["value", "epoch", *range(10)], rows)
     errors = {}
     print(f"{'subset':8} {'train':>8} {'test':>8} {'best test':>10}")
     for kind in ("easy", "random", "hard"):
@@ -133,7 +141,7 @@ def main(argv):
     header = ["epoch", *(f"{kind}_{split}" for kind, split in errors)]
     columns = zip(*errors.values(), strict=True)
     rows = [(i, *np.round(row, 4)) for i, row in enumerate(columns)]
-    write(folder / "subsets.csv", header, rows)
+    runs.write(folder / "subsets.csv", header, rows)
     draw(folder / "figure.png", means["recorded_loss"], errors)
 
 

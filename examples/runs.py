@@ -7,6 +7,7 @@ Usage:
 """
 
 import csv
+import functools
 import itertools
 
 from absl import app, flags
@@ -14,6 +15,11 @@ from absl import app, flags
 from tfrobust.backend import keras
 
 LAST, BEST = "model.keras", "best.keras"
+# Of a learning rate, by name.
+OPTIMIZERS = {
+    "sgd": functools.partial(keras.optimizers.SGD, momentum=0.9),
+    "adam": keras.optimizers.Adam,
+}
 
 
 def begin(folder, resume, free):
@@ -68,6 +74,14 @@ def callbacks(folder, monitor):
             initial_value_threshold=_best(folder / "history.csv", monitor),
         ),
     ]
+
+
+def write(path, header, rows):
+    """Writes a CSV file."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 def unused(path):

@@ -1,0 +1,52 @@
+import pytest
+
+pytestmark = pytest.mark.keras_free
+
+SCRIPT = "summarize.py"
+TABLE = """method,seed,weak,strong
+a,0,0.8,0.6
+b,0,0.9,0.1
+a,1,0.7,0.5
+b,1,0.8,0.7
+c,0,0.5,0.4
+"""
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(TABLE)
+    return f"--table={path}"
+
+
+def test_runs_are_averaged_in_the_order_of_the_table(script, table):
+    code, output = script(
+        SCRIPT,
+        table,
+        "--by=method",
+        "--columns=weak,strong",
+        "--collapsed=weak,strong",
+    )
+    assert code == 0
+    assert output.splitlines()[-5:] == [
+        "| method | runs | weak | strong | collapsed |",
+        "| --- | --- | --- | --- | --- |",
+        "| a | 2 | 0.75 ± 0.05 | 0.55 ± 0.05 | 0 of 2 |",
+        "| b | 2 | 0.85 ± 0.05 | 0.4 ± 0.3 | 1 of 2 |",
+        "| c | 1 | 0.5 | 0.4 | 0 of 1 |",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("argument", "sentence"),
+    [
+        ("--columns=magic", "has no column 'magic'. There are: method, seed"),
+        ("--by=magic", "has no column 'magic'"),
+        ("--collapsed=weak", "names a weak and a strong attack"),
+        ("extra", "Unexpected arguments: ['extra']"),
+    ],
+)
+def test_what_the_table_has_not_is_named(script, table, argument, sentence):
+    flags = ["--by=method", "--columns=weak", argument]
+    code, output = script(SCRIPT, table, *flags)
+    assert code == 1 and sentence in output.replace("\n", " ")
