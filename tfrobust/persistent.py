@@ -6,7 +6,6 @@ from typing import Any
 from tfrobust import backend
 from tfrobust.averaging import Averaging
 from tfrobust.backend import as_in_keras, keras
-from tfrobust.instances.preparation import remark
 from tfrobust.plan import NoPlan
 
 
@@ -28,14 +27,6 @@ class Persistent(Averaging):
         for check in self.save_checks:
             check(self.network, str(filepath))
         super().save(filepath, overwrite, **kwargs)
-
-    @as_in_keras
-    def load_weights(self, *args, **kwargs):
-        """As in Keras; warns if what is remembered was of another epsilon."""
-        result = super().load_weights(*args, **kwargs)
-        if self._plan.recipe:
-            remark(self.memory, self._plan.objective)
-        return result
 
     def get_config(self) -> dict[str, Any]:
         network = keras.saving.serialize_keras_object(self.network)

@@ -48,13 +48,22 @@ def make_room(
     size = _size(x, declared, memory.size)
     _check_index(x, size)
     memory.make(size, objective.slots(*_shapes(network, inputs)))
-    remark(memory, objective)
 
 
-def remark(memory: Memory, objective: Any) -> None:
-    """Warns of what is remembered from training of another kind."""
-    for remark in objective.remarks(memory):
-        warnings.warn(remark, stacklevel=2)
+class Remarks(keras.callbacks.Callback):
+    """Warns of what is remembered from training of another kind.
+
+    The last of `fit`'s callbacks: `BackupAndRestore` restores as training
+    begins.
+    """
+
+    def __init__(self, memory: Memory, objective: Any):
+        super().__init__()
+        self._memory, self._objective = memory, objective
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        for remark in self._objective.remarks(self._memory):
+            warnings.warn(remark, stacklevel=2)
 
 
 def recalled(
