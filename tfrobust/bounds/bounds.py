@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tfrobust.bounds import rounding
 from tfrobust.bounds.dense import Dense
+from tfrobust.bounds.open_values import in_chunks, index_of, placed
 from tfrobust.bounds.patches import Patches
 from tfrobust.bounds.propagation import (
     backward,
@@ -153,10 +154,10 @@ class Bounds:
             off = self._off(node)
             low, high = low - off, high - off
         else:
-            index = _some(tf.where(unstable))
+            index = index_of(unstable)
             low, high = self._chosen(node, form, index)
-            low = _placed(lower, unstable, index, low)
-            high = _placed(-upper, unstable, index, high)
+            low = placed(lower, unstable, index, low)
+            high = placed(-upper, unstable, index, high)
         high = -high
         if self._intersect:
             low, high = tf.maximum(low, lower), tf.minimum(high, upper)
@@ -173,13 +174,11 @@ class Bounds:
             index: Example and number of each value, shape `[values, 2]`.
         """
         length = max(1, CHUNK // (2 * self.trace.largest))
-        count = tf.shape(index)[0]
         # What is the same for every example is carried back but once.
         shared, constant = linear_part(self.trace, node, form.identity(node))
         off = tf.reshape(self._off(node), [-1, node.size])
 
-        def some(begin, done):
-            chunk = index[begin : begin + length]
+        def some(chunk):
             example, values = tf.unstack(chunk, axis=1)
             examples = Examples(example)
             numbers = form.numbers(node, values)
@@ -191,24 +190,9 @@ class Bounds:
             if not isinstance(constant, float):
                 constants = tf.gather(constant[0], numbers)
                 ends = rounding.total([ends, constants])
-            ends -= tf.gather_nd(off, chunk)
-            place = begin // length
-            return begin + length, done.write(place, tf.transpose(ends))
+            return ends - tf.gather_nd(off, chunk)
 
-        done = tf.TensorArray(
-            tf.float32,
-            size=0,
-            dynamic_size=True,
-            infer_shape=False,
-            element_shape=[None, 2],
-        )
-        _, done = tf.while_loop(
-            lambda begin, _: begin < count,
-            some,
-            (tf.constant(0), done),
-            parallel_iterations=1,
-        )
-        return tf.unstack(done.concat(), axis=1)
+        return in_chunks(some, index, length)
 
     def _off(self, node):
         """What rounding may add to a backward pass, of the node's shape."""
@@ -233,16 +217,3 @@ class Bounds:
             return None
         unstable = ~tf.reduce_all(tf.stack(stable), axis=0)
         return tf.reshape(unstable, [-1, node.size])
-
-
-def _some(index):
-    """The same rows of an index; the first of all if there is none."""
-    missing = tf.cast(tf.size(index) == 0, tf.int32)
-    return tf.pad(index, [[0, missing], [0, 0]])
-
-
-def _placed(values, unstable, index, tighter):
-    """Puts tighter bounds of unstable values in their places."""
-    flat = tf.reshape(values, tf.shape(unstable))
-    placed = tf.tensor_scatter_nd_update(flat, index, tighter)
-    return tf.reshape(tf.where(unstable, placed, flat), tf.shape(values))

@@ -183,13 +183,15 @@ class Drifts:
             alpha: The choice among them, `[batch, forms, ...]`; None for
                 the default lines.
         """
-        (given,) = node.dependent
-        lower, upper = self._intervals[given]
-        parts = lower, upper, self.moved(given)
+        parts = self.parts(node.dependent[0])
         if alpha is not None:
             parts = tuple(part[:, tf.newaxis] for part in parts)
         lower, upper, moved = parts
         return (how or node.rule).relaxation(node, lower, upper, alpha, moved)
+
+    def parts(self, node: Node) -> tuple:
+        """The interval of a node, and how far rounding may move it."""
+        return *self._intervals[node], self.moved(node)
 
     def moved(self, node: Node) -> tf.Tensor:
         """How far rounding may move what reads a node once, `[batch, ...]`."""

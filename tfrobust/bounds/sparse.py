@@ -20,15 +20,19 @@ class Examples:
     """
 
     def __init__(self, index: tf.Tensor) -> None:
-        first = tf.reduce_min(index, keepdims=True)
-        end = tf.reduce_max(index, keepdims=True) + 1
-        self._slice = first, end, tf.ones_like(first)
-        self.place = index - first
+        self._first, self._end = tf.reduce_min(index), tf.reduce_max(index) + 1
+        self.place = index - self._first
 
     def of(self, value: tf.Tensor) -> tf.Tensor:
         """A value `[batch, ...]` of those examples; a batch of 1 as it is."""
         everyones = value.shape[0] == 1
-        return value if everyones else tf.strided_slice(value, *self._slice)
+        return value if everyones else value[self._first : self._end]
+
+    def rows_of(self, value: tf.Tensor) -> tf.Tensor:
+        """A value `[batch, ...]` for each row; a batch of 1 is everyone's."""
+        everyones = value.shape[0] == 1
+        place = tf.zeros_like(self.place) if everyones else self.place
+        return tf.gather(self.of(value), place)
 
 
 class Origin(NamedTuple):
@@ -171,11 +175,9 @@ class Sparse(Forms):
 
     def _beside(self, value, outside=0.0):
         """What the rows see, `[rows, ...]`; a batch of 1 is everyone's."""
-        everyones, value = value.shape[0] == 1, self.examples.of(value)
         if self.window is None:
-            place = self.examples.place
-            place = tf.zeros_like(place) if everyones else place
-            return tf.gather(value, place)
+            return self.examples.rows_of(value)
+        everyones, value = value.shape[0] == 1, self.examples.of(value)
         places = self.places * [0, 1, 1] if everyones else self.places
         return tf.gather_nd(self.window.view(value, outside), places)
 

@@ -111,6 +111,12 @@ class Bounding(Verifier):
             raise NotImplementedError(" ".join(found.problems))
         return found.bytes_per_example
 
+    def bounds(self, trace: Trace, x: tf.Tensor) -> Bounds:
+        """The `Bounds` of a traced network that `lower` gets."""
+        return Bounds(
+            trace, self.threat, x, self.tighten, self.intersect, self.rules
+        )
+
     @abc.abstractmethod
     def lower(self, bounds: Bounds, specification: Dense) -> tf.Tensor:
         """Lower bounds on a specification, `[batch, forms]`.
@@ -121,9 +127,7 @@ class Bounding(Verifier):
         """
 
     def _used(self, trace, x, y, use):
-        bounds = Bounds(
-            trace, self.threat, x, self.tighten, self.intersect, self.rules
-        )
+        bounds = self.bounds(trace, x)
         y = checks.labels(y, trace.value)
         return use(bounds, label_wins(y, trace.value))
 

@@ -13,8 +13,8 @@ from tfrobust.bounds.rounding import Drifts
 from tfrobust.graph import Node, Trace
 from tfrobust.threats import Threat
 from tfrobust.threats.rows import flat
-from tfrobust.verifiers.alpha_crown import Watched, optimizable
 from tfrobust.verifiers.default_alpha import default_alpha
+from tfrobust.verifiers.optimization import Watched, optimizable
 
 # What a gap below an activation counts against one above when signs are chosen:
 # the slope below adapts to the rest, the one above doesn't.

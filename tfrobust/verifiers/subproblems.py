@@ -14,7 +14,7 @@ from tfrobust.graph import Trace
 from tfrobust.threats import Threat
 from tfrobust.threats.rows import flat
 from tfrobust.types import Model
-from tfrobust.verifiers.alpha_crown import maximize
+from tfrobust.verifiers.optimization import maximize
 from tfrobust.verifiers.subdomains import (
     Subdomains,
     nodes_read,
