@@ -115,7 +115,17 @@ PGD = attacks.PGD(LINF, steps=1)
 OBJECTIVES = {
     "clean": objectives.Clean(),
     "worst-case": objectives.WorstCase(PGD),
+    "expressive": objectives.Expressive(PGD, verifiers.IBP(LINF), 0.5, "cc"),
+    "sabr": objectives.SABR(PGD, schedules.Ramp(0.1, 1, end=9), shrink=0.9),
     "mixture": objectives.WorstCase(PGD, mix=schedules.Ramp(0, 1, end=9)),
+    "relu-stability": objectives.ReLUStability(
+        objectives.WorstCase(PGD), verifiers.IBP(LINF)
+    ),
+    "warm-up": objectives.WarmUpRegularized(
+        objectives.WorstCase(PGD),
+        verifiers.IBP(threats.Linf(RAMP, LOW, HIGH)),
+        0.8,
+    ),
     "trades": objectives.TRADES(PGD, beta=schedules.Ramp(0, 1, end=9)),
     "mart": objectives.MART(PGD),
     "awp": objectives.AWP(objectives.WorstCase(PGD), gamma=0.1),

@@ -16,7 +16,8 @@ PACKAGES = sorted(path.parent.name for path in ROOM.glob("*/__init__.py"))
 NAMESPACES = ["tfrobust", "tfrobust.losses"]
 NAMESPACES += [f"tfrobust.{name}" for name in PACKAGES]
 TYPED = (
-    "callbacks compression instances layers losses objectives schedules".split()
+    "callbacks compression initializers instances layers losses objectives "
+    "schedules".split()
 )
 
 

@@ -1,7 +1,7 @@
 """Adversaries: which logits are the worst that a threat allows?"""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import tensorflow as tf
@@ -101,14 +101,18 @@ def named(
         )
     if isinstance(adversaries, dict):
         return adversaries
-    by_name = {}
-    for adversary in adversaries:
-        unique = first = name(adversary)
-        number = 1
+    return distinct((name(adversary), adversary) for adversary in adversaries)
+
+
+def distinct(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Values by name: another one of the same name gets a number, `"pgd-2"`."""
+    by_name: dict[str, Any] = {}
+    for name, value in pairs:
+        unique, number = name, 1
         while unique in by_name:
             number += 1
-            unique = f"{first}-{number}"
-        by_name[unique] = adversary
+            unique = f"{name}-{number}"
+        by_name[unique] = value
     return by_name
 
 

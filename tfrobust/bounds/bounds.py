@@ -71,7 +71,7 @@ class Bounds:
         self._mixes: dict[Node, float] = {trace.input: 0}
         for node in trace.nodes[1:]:
             self._mixes[node] = mixes(node, self._mixes)
-            self.intervals[node] = interval(node, self.intervals)
+            self.intervals[node] = self._interval(node)
             if not node.rule.linear:
                 how = self._rules.get(node.type)
                 self.lines[node] = self.drifts.lines(node, how)
@@ -111,6 +111,10 @@ class Bounds:
         if not self._intersect:
             return lower
         return tf.maximum(lower, self.lower_from_intervals(forms))
+
+    def _interval(self, node):
+        """By interval arithmetic, from those before."""
+        return interval(node, self.intervals)
 
     def _lower(self, forms, lines, stops=None):
         found = backward(self.trace, {self.trace.output: forms}, lines, stops)

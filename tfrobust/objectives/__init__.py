@@ -5,6 +5,7 @@ from tfrobust.objectives.atta import ATTA
 from tfrobust.objectives.awp import AWP
 from tfrobust.objectives.clean import Clean
 from tfrobust.objectives.distillation import Distillation
+from tfrobust.objectives.expressive import Expressive
 from tfrobust.objectives.fgsm_pgi import FGSMPGI
 from tfrobust.objectives.free import Free
 from tfrobust.objectives.grad_align import GradAlign
@@ -15,10 +16,13 @@ from tfrobust.objectives.objective import Objective, Outcome
 from tfrobust.objectives.per import PER
 from tfrobust.objectives.qub import QUB
 from tfrobust.objectives.recorded import Recorded
+from tfrobust.objectives.relu_stability import ReLUStability
 from tfrobust.objectives.reweighted import Reweighted
+from tfrobust.objectives.sabr import SABR
 from tfrobust.objectives.self_adaptive import SelfAdaptive
 from tfrobust.objectives.single_step import SingleStep
 from tfrobust.objectives.trades import TRADES
+from tfrobust.objectives.warm_up_regularized import WarmUpRegularized
 from tfrobust.objectives.worst_case import WorstCase
 
 __all__ = [
@@ -30,18 +34,22 @@ __all__ = [
     "MART",
     "PER",
     "QUB",
+    "SABR",
     "TRADES",
     "Clean",
+    "Expressive",
     "Free",
     "GradAlign",
     "NuAT",
     "Distillation",
     "Objective",
     "Outcome",
+    "ReLUStability",
     "Recorded",
     "Reweighted",
     "SelfAdaptive",
     "SingleStep",
+    "WarmUpRegularized",
     "WorstCase",
 ]
 

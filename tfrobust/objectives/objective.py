@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tfrobust import losses
-from tfrobust.adversary import Adversary, kind, named
+from tfrobust.adversary import Adversary, distinct, kind
 from tfrobust.configurable import Configurable
 from tfrobust.instances.memory import Memory
 from tfrobust.instances.preparation import refuse_unindexed
@@ -195,13 +195,13 @@ class Objective(Configurable, abc.ABC):
         They are named after their classes and their steps, as their metrics
         are: `pgd10`; another one of the same name is `pgd10-2`.
         """
-        found = []
+        found: list[tuple] = []
         for value in vars(self).values():
             if isinstance(value, Adversary):
-                found.append(value)
+                found.append((kind_and_steps(value), value))
             elif isinstance(value, Objective):
-                found += value.adversaries().values()
-        return named(found, kind_and_steps)
+                found += value.adversaries().items()
+        return distinct(found)
 
     def by_name(self, *worst: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the logits of each adversary, in the order of all, by name.
