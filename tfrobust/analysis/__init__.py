@@ -1,11 +1,29 @@
 """What a trained network is like: curvature and landscape of its loss."""
 
+from tfrobust.analysis.gradient_continuity import (
+    GradientContinuity,
+    gradient_continuity,
+)
 from tfrobust.analysis.hessian import hessian
+from tfrobust.analysis.input_smoothness import (
+    InputSmoothness,
+    input_smoothness,
+)
 from tfrobust.analysis.loss_hessian import LossHessian
+from tfrobust.analysis.spectral_density import Density
+from tfrobust.analysis.spectrum import Spectrum
+from tfrobust.analysis.trace import Trace
 
 __all__ = [
+    "Density",
+    "GradientContinuity",
+    "InputSmoothness",
     "LossHessian",
+    "Spectrum",
+    "Trace",
+    "gradient_continuity",
     "hessian",
+    "input_smoothness",
 ]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import losses
+from tfrobust.analysis.traced import traced
 from tfrobust.attack import Attack
 from tfrobust.backend import check_network, keras, raw
 from tfrobust.evaluation.batches import batches
@@ -59,13 +60,10 @@ class Risk:
         batch = [tf.TensorSpec([None, *p.shape[1:]], p.dtype) for p in (x, y)]
         vectors = [tf.TensorSpec(v.shape) for v in self.variables]
 
-        def made(function, *more):
-            return tf.function(function, [*batch, *more], autograph=False)
-
-        self._perturb = made(self._perturbed)
-        self._measure = made(self._measured)
-        self._differentiate = made(self._gradients)
-        self._multiply = made(self._products, *vectors)
+        self._perturb = traced(self._perturbed, *batch)
+        self._measure = traced(self._measured, *batch)
+        self._differentiate = traced(self._gradients, *batch)
+        self._multiply = traced(self._products, *batch, *vectors)
 
     @property
     def size(self) -> int:
