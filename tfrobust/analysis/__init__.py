@@ -9,7 +9,9 @@ from tfrobust.analysis.input_smoothness import (
     InputSmoothness,
     input_smoothness,
 )
+from tfrobust.analysis.landscape import Landscape
 from tfrobust.analysis.loss_hessian import LossHessian
+from tfrobust.analysis.scan import scan
 from tfrobust.analysis.spectral_density import Density
 from tfrobust.analysis.spectrum import Spectrum
 from tfrobust.analysis.trace import Trace
@@ -18,12 +20,14 @@ __all__ = [
     "Density",
     "GradientContinuity",
     "InputSmoothness",
+    "Landscape",
     "LossHessian",
     "Spectrum",
     "Trace",
     "gradient_continuity",
     "hessian",
     "input_smoothness",
+    "scan",
 ]
 
 
