@@ -70,9 +70,12 @@ class Risk:
         """Number of trainable weights."""
         return sum(int(np.prod(v.shape)) for v in self.variables)
 
-    def clean(self) -> Iterator[Batch]:
-        """The batches as they come."""
-        for x, y in batches(self.data, self.batch_size)[0]:
+    def clean(self, order: np.ndarray | None = None) -> Iterator[Batch]:
+        """The batches as they come; of arrays, in this order."""
+        data = self.data
+        if order is not None:
+            data = [np.asarray(part)[order] for part in data]
+        for x, y in batches(data, self.batch_size)[0]:
             x = tf.convert_to_tensor(x)
             x = tf.cast(x, tf.float32) if x.dtype.is_floating else x
             yield x, tf.convert_to_tensor(y)
@@ -122,11 +125,13 @@ class Risk:
     @contextlib.contextmanager
     def restored(self) -> Iterator[None]:
         """Puts all weights back at the end, also on an error."""
-        saved = self.network.get_weights()
+        # Those of Keras 3 include the states of random layers.
+        saved = [(v, np.array(v)) for v in map(raw, self.network.variables)]
         try:
             yield
         finally:
-            self.network.set_weights(saved)
+            for variable, value in saved:
+                variable.assign(value)
 
     def _mean(self, function, points):
         total, count = np.zeros(self.size), 0
@@ -154,12 +159,12 @@ class Risk:
     def _gradients(self, x, y):
         with tf.GradientTape() as tape:
             total = tf.reduce_sum(self._losses(x, y)[0])
-        return _whole(tape, total, self.variables)
+        return dense_gradient(tape, total, self.variables)
 
     def _products(self, x, y, *vectors):
         with tf.GradientTape() as outer:
             gradients = self._gradients(x, y)
-        return _whole(outer, gradients, self.variables, vectors)
+        return dense_gradient(outer, gradients, self.variables, vectors)
 
 
 def joined(parts: Sequence) -> np.ndarray:
@@ -186,8 +191,20 @@ def check_float32(network: keras.Model) -> None:
             )
 
 
-def _whole(tape, targets, sources, factors=None):
-    """Derivatives as dense tensors, 0 where the target doesn't reach."""
+def dense_gradient(
+    tape: tf.GradientTape,
+    targets: Any,
+    sources: Sequence,
+    factors: Sequence | None = None,
+) -> list[tf.Tensor]:
+    """Derivatives as dense tensors, 0 where the target doesn't reach.
+
+    Args:
+        tape: What recorded the target.
+        targets: A tensor, or a list of them.
+        sources: Variables.
+        factors: What to multiply each target with; None for 1.
+    """
     found = tape.gradient(
         targets,
         sources,
