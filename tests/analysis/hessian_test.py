@@ -214,12 +214,13 @@ def test_seeds_say_all():
         assert first == again != other
 
 
-def gradient(model, x, weights=None):
+def gradient(model, x):
     """That of the mean loss, by hand."""
     with tf.GradientTape() as tape:
         logits = model(x, training=False)
         loss = tf.reduce_mean(tfr.losses.cross_entropy(Y, logits))
     parts = tape.gradient(loss, model.trainable_variables)
+    parts = map(tf.convert_to_tensor, parts)
     return np.concatenate([np.ravel(part) for part in parts])
 
 
@@ -230,18 +231,56 @@ def moved(model, vector):
         variable.assign_add(part.reshape(variable.shape))
 
 
-@pytest.mark.parametrize("attack", [None, PGD])
-def test_products_are_differences_of_gradients(attack):
-    model = smooth_network()
-    curvature = tfr.analysis.hessian(model, (X, Y), attack=attack, batch_size=4)
+def convolutional():
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Reshape((2, 2, 1)),
+            keras.layers.Conv2D(3, 2, padding="same", activation="tanh"),
+            keras.layers.BatchNormalization(),
+            keras.layers.AveragePooling2D(2),
+            keras.layers.Flatten(),
+            keras.layers.Dense(3),
+        ]
+    )
+
+
+def embedding():
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [
+            keras.Input((4,), dtype="int32"),
+            keras.layers.Embedding(6, 5),
+            keras.layers.Dense(3, "tanh"),
+            keras.layers.GlobalAveragePooling1D(),
+            keras.layers.Dense(3),
+        ]
+    )
+
+
+WORDS = np.arange(40).reshape(10, 4) % 6
+
+
+@pytest.mark.parametrize(
+    "build, x, attack",
+    [
+        (smooth_network, X, None),
+        (smooth_network, X, PGD),
+        (convolutional, X, PGD),
+        (embedding, WORDS, None),
+    ],
+)
+def test_products_are_differences_of_gradients(build, x, attack):
+    model = build()
+    curvature = tfr.analysis.hessian(model, (x, Y), attack=attack, batch_size=4)
     vector = RNG.normal(size=curvature.size).astype(np.float32)
     found = curvature.product(vector)
-    points = X if attack is None else attack.perturb(model, X, Y)
+    points = x if attack is None else attack.perturb(model, x, Y)
     gradients = []
     for sign in (1, -2):
         moved(model, sign * 1e-2 * vector)
         gradients.append(gradient(model, points))
-    moved(model, 1e-2 * vector)
     difference = (gradients[0] - gradients[1]) / 2e-2
     np.testing.assert_allclose(found, difference, atol=2e-3)
     assert np.abs(difference).max() > 0.1

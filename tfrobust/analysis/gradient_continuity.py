@@ -84,7 +84,9 @@ def gradient_continuity(
     is Lipschitz the quotients stay bounded as the length goes to zero, and
     converge to `|H v|` where it has a derivative. With an attack, which runs
     anew at t1 and t2, the worst points jump, and with them the gradient: its
-    quotient is bounded by `L_tt + 2 epsilon L_tx / |t1 - t2|` only.
+    quotient is bounded by `L_tt + 2 epsilon L_tx / |t1 - t2|` only. The kinks
+    of ReLU make quotients grow too, without an attack, but more slowly:
+    compare both.
 
     Args:
         model: A `RobustModel` or a Keras model of logits, whose weights come

@@ -36,7 +36,8 @@ def hessian(
     The first two are exact. The model runs in inference mode, in float32.
     The cost is counted in products `H v`, each a pass over all data; of
     `"attacked"` each is two passes and two attacks. Penalties that layers add
-    aren't part of the loss.
+    aren't part of the loss; behind a layer with a surrogate gradient, such as a
+    binary one, it is the derivative of that.
 
     Args:
         model: A `RobustModel` or a Keras model of logits.

@@ -9,10 +9,12 @@ import tensorflow as tf
 
 from tfrobust import checks, losses, streams
 from tfrobust.analysis.input_curvature import top_eigenvalues
+from tfrobust.analysis.risk import check_float32
 from tfrobust.analysis.traced import traced
 from tfrobust.attack import Attack
 from tfrobust.attacks import PGD
 from tfrobust.averaging import on_network
+from tfrobust.backend import keras
 from tfrobust.evaluation.batches import batches
 from tfrobust.gradients import input_gradient
 from tfrobust.objectives.arguments import attack_of
@@ -96,8 +98,8 @@ def input_smoothness(
 
     Raises:
         TypeError: If an argument is of the wrong kind.
-        ValueError: If one is out of its range, or no gradient reaches the
-            model's input.
+        ValueError: If one is out of its range, no gradient reaches the
+            model's input, or it computes in other precision than float32.
 
     Example:
         linf = tfr.threats.Linf(8 / 255)
@@ -111,6 +113,8 @@ def input_smoothness(
     search: Any = attack_of(attack, PGD)
     checks.count(steps, "steps")
     checks.count(products, "products")
+    if isinstance(model, keras.Model):
+        check_float32(model)
     around = _Around(model, search, losses.get(loss), steps, seed)
     found = []
     for part, labels in batches((x, y), batch_size)[0]:

@@ -52,8 +52,9 @@ class Risk:
             raise ValueError("`data` must hold at least one example.")
         if not network.built:
             network(first[0][:1], training=False)
-        self.variables = [raw(v) for v in network.trainable_variables]
         check_float32(network)
+        _check_trainable(network)
+        self.variables = [raw(v) for v in network.trainable_variables]
         self._compile(*first)
 
     def _compile(self, x, y):
@@ -174,21 +175,31 @@ def joined(parts: Sequence) -> np.ndarray:
 
 
 def check_float32(network: keras.Model) -> None:
-    """Refuses a network that has nothing to train, or other precision."""
-    if not network.trainable_variables:
-        raise ValueError(
-            "`model` must have trainable weights. Received: "
-            f"{network.name!r}, which has none. Set model.trainable = True."
-        )
-    others = {"float16", "bfloat16", "float64"}
+    """Refuses a network of other precision."""
     for layer in network._flatten_layers():
-        if layer.compute_dtype in others:
+        if layer.compute_dtype in ("float16", "bfloat16", "float64"):
             raise ValueError(
                 "`model` must compute in float32, since derivatives of the "
                 f"loss need its precision. Received: layer {layer.name!r} in "
                 f"{layer.compute_dtype}. Load its weights into a model built "
                 "under the float32 policy."
             )
+
+
+def _check_trainable(network):
+    """Refuses a network without weights of its own to train."""
+    if not network.trainable_variables:
+        raise ValueError(
+            "`model` must have trainable weights. Received: "
+            f"{network.name!r}, which has none. Set model.trainable = True."
+        )
+    replicas = network.distribute_strategy.num_replicas_in_sync
+    if replicas > 1:
+        raise NotImplementedError(
+            "The loss by the weights is analysed on one replica. Received a "
+            f"strategy of {replicas} replicas. Load the weights into a model "
+            "built outside of it."
+        )
 
 
 def dense_gradient(
