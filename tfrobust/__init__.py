@@ -4,6 +4,7 @@ Train against the worst case of a threat, evaluate under attack, and ship.
 """
 
 from tfrobust import (
+    analysis,
     attacks,
     callbacks,
     compression,
@@ -31,6 +32,7 @@ __all__ = [
     "Report",
     "RobustModel",
     "Verifier",
+    "analysis",
     "attacks",
     "callbacks",
     "certify",
