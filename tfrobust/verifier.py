@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfrobust.adversary import Adversary, Self
 from tfrobust.decision import Decision, from_margins
+from tfrobust.specification import Specification
 from tfrobust.types import Model, TensorLike
 
 
@@ -27,11 +28,21 @@ class Verifier(Adversary):
         Entry y is exactly 0.
         """
 
-    def decide(self, model: Model, x: TensorLike, y: TensorLike) -> Decision:
+    def decide(
+        self, model: Model, x: TensorLike, y: TensorLike | Specification
+    ) -> Decision:
         """Which examples are certified, which are falsified, and how far.
 
         As the margins say, unless a verifier knows better.
+
+        Args:
+            model: Any callable `model(x, training=False) -> logits`.
+            x: Inputs in the threat's valid range, shape `[batch, ...]`.
+            y: Labels, shape `[batch]`; or, of verifiers that bound what they
+                trace, a `Specification`.
         """
+        if isinstance(y, Specification):
+            return y.decided(self.margins(model, x, y))
         return from_margins(self.margins(model, x, y), y)
 
     def cost(self, model: Model, shape: Sequence[int]) -> int | None:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfrobust import checks
 from tfrobust.backend import Schedule, register
 from tfrobust.threats.linf import Linf
 from tfrobust.types import TensorLike
@@ -52,6 +53,46 @@ class Box(Linf):
             given: Any = radius if tf.is_tensor(radius) else np.asarray(radius)
             radius = given[tf.newaxis]
         super().__init__(radius, low, high, mask)
+
+    @classmethod
+    def between(
+        cls, lower: TensorLike, upper: TensorLike
+    ) -> tuple[np.ndarray, "Box"]:
+        """The boxes between two corners, as their centres and a threat.
+
+        Args:
+            lower: Lower corners, shape `[batch, ...]`.
+            upper: Upper corners, of the same shape.
+
+        Returns:
+            Centres x, float32, and the threat around them. Rounding makes it
+            larger by up to a unit in the last place, never smaller.
+
+        Raises:
+            ValueError: If they are of different shapes, or a lower end isn't
+                finite or exceeds the upper one.
+
+        Example:
+            ```
+            x, box = tfr.threats.Box.between(lower, upper)
+            margins = tfr.verifiers.CROWN(box).margins(model, x, y)
+            ```
+        """
+        ends = [np.asarray(end, np.float64) for end in (lower, upper)]
+        fine = ends[0].shape == ends[1].shape and ends[0].ndim > 1
+        fine = fine and bool(np.all(np.isfinite(ends)))
+        fine = fine and bool(np.all(ends[0] <= ends[1]))
+        expected = "be finite and not above `upper`, both [batch, ...]"
+        checks.argument(fine, "lower", expected, (lower, upper))
+        x = ((ends[0] + ends[1]) / 2).astype(np.float32)
+        # What float32 makes of x and radius must hold both ends.
+        radius = np.maximum(ends[1] - x, x - ends[0]).astype(np.float32)
+        reach = np.abs(x) + radius
+        radius = np.where(radius > 0, radius + 2 * np.spacing(reach), radius)
+        low, high = float(np.min(ends[0])), float(np.max(ends[1]))
+        # A range that rounding doesn't reach.
+        spare = 1e-6 * max(abs(low), abs(high))
+        return x, cls(radius.astype(np.float32), low - spare, high + spare)
 
     @property
     def radius(self) -> TensorLike:

@@ -4,6 +4,7 @@ from tfrobust.bounds.activation import Activation, Relaxation
 from tfrobust.bounds.linear import Linear
 from tfrobust.bounds.record import register_rule
 from tfrobust.decision import Decision
+from tfrobust.specification import Specification
 from tfrobust.verifiers.alpha_crown import AlphaCROWN
 from tfrobust.verifiers.box_pictures import save_histogram, save_map
 from tfrobust.verifiers.branch_and_bound import Answer, BranchAndBound
@@ -20,6 +21,7 @@ from tfrobust.verifiers.fast_lin import FastLin
 from tfrobust.verifiers.ibp import IBP
 from tfrobust.verifiers.ladder import ladder
 from tfrobust.verifiers.maximize_box import maximize_box
+from tfrobust.verifiers.output_bounds import bounds
 from tfrobust.verifiers.polyhedral_envelope import PolyhedralEnvelope
 
 __all__ = [
@@ -38,6 +40,8 @@ __all__ = [
     "Linear",
     "PolyhedralEnvelope",
     "Relaxation",
+    "Specification",
+    "bounds",
     "certified_radius",
     "check_rule",
     "coverage",

@@ -7,9 +7,10 @@ from typing import Any
 import tensorflow as tf
 
 from tfrobust import checks, losses
-from tfrobust.bounds import Bounds
+from tfrobust.bounds import Bounds, rounding
 from tfrobust.bounds.dense import Dense
 from tfrobust.graph import Trace
+from tfrobust.specification import Specification
 from tfrobust.threats import Threat
 from tfrobust.tracing import compiled
 from tfrobust.types import Model, TensorLike
@@ -38,7 +39,8 @@ class Bounding(Verifier):
     Call arguments:
         model: Any callable `model(x, training=False) -> logits`.
         x: Inputs in `[threat.low, threat.high]`, shape `[batch, ...]`.
-        y: Integer labels, shape `[batch]`.
+        y: Integer labels, shape `[batch]`, or a `Specification`; of it margins
+            are lower bounds of its rows, `[batch, rows]`.
 
     Raises:
         NotImplementedError: If an op of the network has no rule.
@@ -53,8 +55,13 @@ class Bounding(Verifier):
         checks.kind(threat, Threat, "threat", "tfr.threats.Linf(0.1)")
         self.threat = threat
 
-    def margins(self, model: Model, x: TensorLike, y: TensorLike) -> tf.Tensor:
+    def margins(
+        self, model: Model, x: TensorLike, y: TensorLike | Specification
+    ) -> tf.Tensor:
         margins = self.traced(model, x, y, self.lower)
+        if isinstance(y, Specification):
+            # Of a sum that is rounded to float32.
+            return rounding.total([margins, tf.constant(y.offsets)])
         y = tf.reshape(tf.cast(y, tf.int32), [-1])
         true = losses.true_class(y, margins)
         return tf.where(true, 0.0, margins)
@@ -63,7 +70,7 @@ class Bounding(Verifier):
         self,
         model: Model,
         x: TensorLike,
-        y: TensorLike,
+        y: TensorLike | Specification | None,
         use: Callable[[Bounds, Dense], Any],
     ) -> Any:
         """Bounds all that the network computes, from one trace.
@@ -74,7 +81,8 @@ class Bounding(Verifier):
         Args:
             model: Any callable `model(x, training=False) -> logits`.
             x: Inputs in `[threat.low, threat.high]`, shape `[batch, ...]`.
-            y: Integer labels, shape `[batch]`.
+            y: Integer labels, shape `[batch]`, or a `Specification`; None for
+                no specification.
             use: Function of the `Bounds` and of the specification, the margins
                 as linear forms of the logits. `lower` is one.
 
@@ -94,7 +102,7 @@ class Bounding(Verifier):
             margins, width = verifier.traced(model, x, y, use)
             ```
         """
-        x, y = self.threat.checked(x), tf.convert_to_tensor(y)
+        x = self.threat.checked(x)
         if tf.executing_eagerly() and len(x) == 0:
             raise ValueError("`x` must hold at least one example.")
         trace = Trace(model, x)
@@ -102,6 +110,10 @@ class Bounding(Verifier):
         if not large:
             return self._used(trace, x, y, use)
         # Op by op takes longer than to trace and then run it.
+        if y is None or isinstance(y, Specification):
+            run = compiled(lambda x: self._used(Trace(model, x), x, y, use))
+            return run.get_concrete_function(x)(x)
+        y = tf.convert_to_tensor(y)
         run = compiled(lambda x, y: self._used(Trace(model, x), x, y, use))
         return run.get_concrete_function(x, y)(x, y)
 
@@ -128,7 +140,11 @@ class Bounding(Verifier):
 
     def _used(self, trace, x, y, use):
         bounds = self.bounds(trace, x)
-        y = checks.labels(y, trace.value)
+        if y is None:
+            return use(bounds, None)
+        if isinstance(y, Specification):
+            return use(bounds, Dense(y.matched(trace.value)))
+        y = checks.labels(tf.convert_to_tensor(y), trace.value)
         return use(bounds, label_wins(y, trace.value))
 
 

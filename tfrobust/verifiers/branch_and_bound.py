@@ -17,6 +17,7 @@ from tfrobust.decision import (
     Decision,
     from_margins,
 )
+from tfrobust.specification import Specification, refuse_specification
 from tfrobust.threats import Threat
 from tfrobust.types import Model, TensorLike
 from tfrobust.verifier import Verifier
@@ -111,7 +112,9 @@ class BranchAndBound(Verifier):
     def margins(self, model: Model, x: TensorLike, y: TensorLike) -> tf.Tensor:
         return tf.constant(self.answer(model, x, y).margins)
 
-    def decide(self, model: Model, x: TensorLike, y: TensorLike) -> Decision:
+    def decide(
+        self, model: Model, x: TensorLike, y: TensorLike | Specification
+    ) -> Decision:
         answer = self.answer(model, x, y)
         return Decision(
             answer.verdict == CERTIFIED,
@@ -129,7 +132,7 @@ class BranchAndBound(Verifier):
         # One example fills its batches with subdomains.
         return self.replace(batch_size=min(size, self.batch_size)), 1
 
-    def answer(self, model: Model, x: TensorLike, y: TensorLike) -> Answer:
+    def answer(self, model: Model, x: TensorLike, y: Any) -> Answer:
         """Decides for each example whether some point of its threat is wrong.
 
         Returns:
@@ -140,6 +143,7 @@ class BranchAndBound(Verifier):
                 "Branch and bound searches in Python, so it can't be part of a "
                 "graph. Call it outside of every tf.function."
             )
+        refuse_specification(y, self)
         low, high = self.threat.low, self.threat.high
         x = tf.clip_by_value(self.threat.checked(x), low, high)
         logits = tf.cast(model(x, training=False), tf.float32)

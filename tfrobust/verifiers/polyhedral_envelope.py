@@ -10,6 +10,7 @@ from tfrobust.bounds import Bounds
 from tfrobust.bounds.activation import PARALLEL
 from tfrobust.bounds.dense import Dense
 from tfrobust.bounds.propagation import backward
+from tfrobust.specification import refuse_specification
 from tfrobust.threats import Threat, hyperplane
 from tfrobust.threats.rows import flat
 from tfrobust.types import Model, TensorLike
@@ -71,6 +72,7 @@ class PolyhedralEnvelope(Bounding):
         range. At least epsilon where intervals rule the class out. Rounded
         down, and differentiable.
         """
+        refuse_specification(y, self)
         distances = self.traced(model, x, y, self._distances)
         y = tf.reshape(tf.cast(y, tf.int32), [-1])
         true = losses.true_class(y, distances)
