@@ -16,8 +16,9 @@ PACKAGES = sorted(path.parent.name for path in ROOM.glob("*/__init__.py"))
 NAMESPACES = ["tfrobust", "tfrobust.losses"]
 NAMESPACES += [f"tfrobust.{name}" for name in PACKAGES]
 TYPED = (
-    "callbacks compression instances layers losses objectives schedules".split()
-)
+    "analysis callbacks compression instances layers losses objectives "
+    "schedules"
+).split()
 
 
 @pytest.mark.parametrize("name", NAMESPACES)

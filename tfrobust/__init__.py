@@ -4,6 +4,7 @@ Train against the worst case of a threat, evaluate under attack, and ship.
 """
 
 from tfrobust import (
+    analysis,
     attacks,
     callbacks,
     compression,
@@ -30,6 +31,7 @@ __all__ = [
     "Report",
     "RobustModel",
     "Verifier",
+    "analysis",
     "attacks",
     "callbacks",
     "certify",

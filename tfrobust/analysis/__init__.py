@@ -1,0 +1,47 @@
+"""What a trained network is like: what it reads, and where it decides."""
+
+from tfrobust.analysis.alignment import (
+    Alignment,
+    alignment,
+    class_mean_cosine,
+    class_means,
+)
+from tfrobust.analysis.deletion_insertion import (
+    DeletionInsertion,
+    deletion_insertion,
+)
+from tfrobust.analysis.integrated_gradients import (
+    IntegratedGradients,
+    integrated_gradients,
+)
+from tfrobust.analysis.randomization import Randomization, randomization
+from tfrobust.analysis.saliency import saliency
+from tfrobust.analysis.smooth_grad import smooth_grad
+from tfrobust.analysis.sparsity import gini, mass, object_mass
+from tfrobust.analysis.stability import Stability, stability
+from tfrobust.analysis.total_variation import total_variation
+
+__all__ = [
+    "Alignment",
+    "DeletionInsertion",
+    "IntegratedGradients",
+    "Randomization",
+    "Stability",
+    "alignment",
+    "class_mean_cosine",
+    "class_means",
+    "deletion_insertion",
+    "gini",
+    "integrated_gradients",
+    "mass",
+    "object_mass",
+    "randomization",
+    "saliency",
+    "smooth_grad",
+    "stability",
+    "total_variation",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
