@@ -96,7 +96,7 @@ def _start(baseline: Any, x: np.ndarray, low: float) -> np.ndarray:
     if isinstance(baseline, str):
         expected = 'be "black", "mean" or an array'
         known = baseline in ("black", "mean")
-        checks.argument(known, "baseline", expected, baseline)
+        checks.argument(known, "baseline", expected, repr(baseline))
         given = np.float32(low) if baseline == "black" else x.mean(axis=0)
     else:
         given = np.asarray(baseline, np.float32)

@@ -11,7 +11,7 @@ from tfrobust.analysis.problem import floats, in_batches
 from tfrobust.averaging import on_network
 from tfrobust.backend import keras
 from tfrobust.gradients import input_gradient
-from tfrobust.threats import Linf
+from tfrobust.threats import arguments
 from tfrobust.threats.rows import flat
 from tfrobust.types import TensorLike
 from tfrobust.verifiers.adam import Adam
@@ -80,8 +80,9 @@ def invert_features(
     checks.number(learning_rate, "learning_rate", 0)
     checks.finite(low=low, high=high)
     checks.count(batch_size, "batch_size")
-    Linf(0.0, low, high).checked(floats(x, "x"))
+    arguments.check_range(low, high)
     x = floats(x, "x")
+    checks.inputs(x, low, high)
     features = _features(model, layer)
 
     def inverted(x):
@@ -89,9 +90,9 @@ def invert_features(
         size = learning_rate * (high - low)
         return _descend(features, x, start, steps, size, (low, high))
 
-    images, *distances = in_batches(inverted, batch_size, x)
+    images, least, first = in_batches(inverted, batch_size, x)
     rest = (images - x).reshape(len(x), -1).astype(np.float64)
-    return Inverted(images, *distances, np.mean(rest**2, axis=1))
+    return Inverted(images, least, first, np.mean(rest**2, axis=1))
 
 
 def _descend(features, x, start, steps, size, ends):
@@ -136,7 +137,7 @@ def _features(model: Any, layer: str) -> Callable[..., Any]:
     checks.kind(model, keras.Model, "model", "a RobustModel")
     names = [part.name for part in model.layers]
     expected = f"name a layer of the model, one of {', '.join(names)}"
-    checks.argument(layer in names, "layer", expected, layer)
+    checks.argument(layer in names, "layer", expected, repr(layer))
     try:
         output = model.get_layer(layer).output
         return keras.Model(model.inputs, output)
