@@ -37,6 +37,7 @@ from tfrobust.analysis.normals import (
     normal_similarity,
 )
 from tfrobust.analysis.randomization import Randomization, randomization
+from tfrobust.analysis.report import report
 from tfrobust.analysis.saliency import saliency
 from tfrobust.analysis.scan import scan
 from tfrobust.analysis.scattering import Scattering, scattering
@@ -86,6 +87,7 @@ __all__ = [
     "normal_similarity",
     "object_mass",
     "randomization",
+    "report",
     "saliency",
     "scan",
     "scattering",

@@ -1,0 +1,30 @@
+"""What a model reads in its input, and how its decision boundary lies.
+
+Usage:
+    python examples/interpret.py --output_dir=runs/interpret
+    python examples/interpret.py --model=runs/mnist/best.keras --dataset=mnist \
+        --epsilon=0.1 --output_dir=runs/interpret
+
+Writes index.html, one page with tables and pictures, and report.json: maps of
+what the model reads, how far they point along the input, how sparse, smooth and
+stable they are, and whether they tell of the model at all; the nearest points
+of the decision boundary and how alike its normals are. A run that is stopped
+goes on where it was. Without `--model` a small network is first trained on the
+bundled digits.
+"""
+
+from absl import app
+
+import looking
+
+SECTIONS = "attributions", "faithfulness", "boundary"
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
+    looking.look(SECTIONS)
+
+
+if __name__ == "__main__":
+    app.run(main)

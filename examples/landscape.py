@@ -1,0 +1,29 @@
+"""How smooth the loss of a model is: in its input and in its weights.
+
+Usage:
+    python examples/landscape.py --output_dir=runs/landscape
+    python examples/landscape.py --model=runs/mnist/best.keras --dataset=mnist \
+        --epsilon=0.1 --output_dir=runs/landscape
+
+Writes index.html, one page with tables and pictures, and report.json: local
+linearity and curvature in the input; eigenvalues and density of the Hessian at
+points of an attack; the loss along a direction of the weights, attacked anew,
+and how gradients jump. A run that is stopped goes on where it was. Without
+`--model` a small network is first trained on the bundled digits.
+"""
+
+from absl import app
+
+import looking
+
+SECTIONS = "smoothness", "curvature", "landscape"
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
+    looking.look(SECTIONS)
+
+
+if __name__ == "__main__":
+    app.run(main)
