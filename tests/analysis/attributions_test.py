@@ -8,6 +8,8 @@ import tfrobust as tfr
 from tfrobust.analysis import integrated_gradients, saliency, smooth_grad
 from tfrobust.backend import keras
 
+pytestmark = pytest.mark.keras_free
+
 RNG = np.random.default_rng(3)
 W = RNG.normal(size=(6, 3)).astype(np.float32)
 B = np.array([0.1, -0.2, 0.3], np.float32)
@@ -62,6 +64,7 @@ def test_maps_have_the_shape_of_images_and_do_not_depend_on_the_batch(name):
     np.testing.assert_allclose(whole, parts, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.builds_keras
 def test_a_robust_model_is_analysed_as_its_network():
     network = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
     model = tfr.RobustModel(network)

@@ -12,6 +12,8 @@ from tfrobust.attacks import FGSM, MinimumNorm
 from tfrobust.backend import keras
 from tfrobust.threats import L2, Linf
 
+pytestmark = pytest.mark.keras_free
+
 RNG = np.random.default_rng(8)
 W = RNG.normal(size=6).astype(np.float32)
 X = RNG.uniform(0.2, 0.8, size=(8, 6)).astype(np.float32)
@@ -130,6 +132,7 @@ def test_the_ratio_of_an_exact_certificate_is_one():
         found.ratio(exact[:2])
 
 
+@pytest.mark.builds_keras
 def test_a_robust_model_is_analysed_as_its_network():
     network = keras.Sequential([keras.Input((6,)), keras.layers.Dense(2)])
     network.set_weights([np.stack([W, -W], 1), np.array([-B, B])])

@@ -9,6 +9,8 @@ from tfrobust import analysis
 from tfrobust.analysis.randomization import rank_correlation
 from tfrobust.backend import keras
 
+pytestmark = pytest.mark.keras_free
+
 RNG = np.random.default_rng(5)
 X = RNG.uniform(size=(6, 5, 4, 1)).astype(np.float32)
 W = RNG.normal(size=(20, 3)).astype(np.float32)
@@ -31,9 +33,12 @@ def one_hot(shape, *place):
 
 
 def test_the_alignment_of_a_linear_model_is_the_distance_to_the_boundary():
-    value, cosine = analysis.alignment(X, analysis.saliency(two, X))
+    # Some are on the other side.
+    maps = analysis.saliency(two, X, np.zeros(6, int))
+    value, cosine = analysis.alignment(X, maps)
     rows = X.reshape(6, -1)
     distance = np.abs(rows @ W[:, 0]) / np.linalg.norm(W[:, 0])
+    assert np.any(rows @ W[:, 0] < 0)
     np.testing.assert_allclose(value, distance, rtol=1e-5)
     lengths = np.linalg.norm(rows, axis=1)
     np.testing.assert_allclose(cosine, distance / lengths, rtol=1e-5)
@@ -205,6 +210,7 @@ def network():
 IMAGES = RNG.uniform(-1, 1, size=(20, 60)).astype(np.float32)
 
 
+@pytest.mark.builds_keras
 def test_maps_of_the_input_alone_fail_the_sanity_check():
     model = network()
     read = dict(attribution=lambda model, x, y: x)
@@ -213,6 +219,7 @@ def test_maps_of_the_input_alone_fail_the_sanity_check():
     np.testing.assert_allclose(found.absolute, 1)
 
 
+@pytest.mark.builds_keras
 @pytest.mark.parametrize(
     "attribution",
     [
@@ -234,6 +241,7 @@ def test_maps_that_read_the_model_pass_it(attribution):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.builds_keras
 def test_weights_come_back_after_an_error():
     model = network()
     before, calls = model.get_weights(), []

@@ -42,7 +42,8 @@ def alignment(x: TensorLike, maps: TensorLike) -> Alignment:
         ValueError: If the two have different shapes, or no finite numbers.
 
     Example:
-        `alignment(x, tfr.analysis.saliency(model, x)).value.mean()`
+        maps = tfr.analysis.saliency(model, x)
+        print(tfr.analysis.alignment(x, maps).value.mean())
 
     Reference: Etmann et al., 2019, arXiv 1905.04172.
     """
@@ -68,6 +69,9 @@ def class_means(
 
     Raises:
         ValueError: If lengths differ, or a label is out of range.
+
+    Example:
+        `means = tfr.analysis.class_means(x_train, y_train)`
     """
     points, labels = rows(x, "x"), np.asarray(y)
     if classes is None:
@@ -113,7 +117,8 @@ def class_mean_cosine(
         ValueError: If an argument isn't as expected.
 
     Example:
-        `class_mean_cosine(model, x, class_means(x_train, y_train)).mean()`
+        means = tfr.analysis.class_means(x_train, y_train)
+        print(tfr.analysis.class_mean_cosine(model, x, means).mean())
     """
     x, y = problem(model, x, y, batch_size)
     other = in_batches(lambda x, y: runner_up(model, x, y), batch_size, x, y)

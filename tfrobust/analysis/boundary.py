@@ -101,8 +101,9 @@ def boundary(
             reaches the model's input.
 
     Example:
-        near = MinimumNorm(APGD(tfr.threats.L2(3.0)), steps=12)
-        found = tfr.analysis.boundary(model, x, y, attack=near)
+        search = tfr.attacks.APGD(tfr.threats.L2(3.0))
+        attack = tfr.attacks.MinimumNorm(search, steps=12)
+        found = tfr.analysis.boundary(model, x, y, attack=attack)
         print(np.nanmedian(found.distance))
 
     Reference: normals near data: Fawzi et al., 2018, arXiv 1705.09552.

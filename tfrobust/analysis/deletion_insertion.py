@@ -63,7 +63,8 @@ def deletion_insertion(
         ValueError: If an argument isn't as expected.
 
     Example:
-        `deletion_insertion(model, x, tfr.analysis.saliency(model, x)).deletion`
+        maps = tfr.analysis.saliency(model, x)
+        print(tfr.analysis.deletion_insertion(model, x, maps).deletion.mean())
 
     Reference: Petsiuk et al., 2018, arXiv 1806.07421.
     """

@@ -43,7 +43,8 @@ def grid(
         ValueError: If an argument isn't as expected.
 
     Example:
-        `grid("maps.png", x[:8], tfr.analysis.saliency(model, x[:8]))`
+        maps = tfr.analysis.saliency(model, x)
+        tfr.analysis.grid("maps.png", x, {"saliency": maps})
     """
     checks.finite(low=low, high=high)
     checks.argument(low < high, "low", f"be below high={high}", low)

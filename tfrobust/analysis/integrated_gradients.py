@@ -61,8 +61,8 @@ def integrated_gradients(
     Example:
         `maps, error = tfr.analysis.integrated_gradients(model, x, y)`
 
-    Reference: Sundararajan et al., 2017, arXiv 1703.01365,
-    proposition 1 (completeness).
+    Reference: Sundararajan et al., 2017, arXiv 1703.01365, proposition
+    1 (completeness).
     """
     checks.count(steps, "steps")
     checks.number(low, "low")

@@ -71,7 +71,7 @@ def invert_features(
             reaches the model's input.
 
     Example:
-        `invert_features(model, "features", x).error.mean()`
+        `tfr.analysis.invert_features(model, "features", x).error.mean()`
 
     Reference: Mahendran and Vedaldi, 2015, arXiv 1412.0035, equation 1, of
     robust models: Engstrom et al., 2019, arXiv 1906.00945.

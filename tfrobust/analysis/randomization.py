@@ -22,7 +22,9 @@ class Randomization(NamedTuple):
         signed: Of the maps, shape `[batch]`: near 0 of maps that read the
             model, 1 of maps that read the input alone. NaN where a map is
             constant.
-        absolute: Of their magnitudes, likewise.
+        absolute: Of their magnitudes, which follow the input and the
+            architecture too, where gradients vanish, say: they need not be
+            near 0.
     """
 
     signed: np.ndarray
@@ -63,7 +65,7 @@ def randomization(
         ValueError: If another argument isn't as expected.
 
     Example:
-        `randomization(model, x).signed.mean()`
+        `tfr.analysis.randomization(model, x).signed.mean()`
 
     Reference: Adebayo et al., 2018, arXiv 1810.03292, section 3.
     """

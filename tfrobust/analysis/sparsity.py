@@ -21,7 +21,7 @@ def gini(maps: TensorLike) -> np.ndarray:
         ValueError: If the maps hold no finite numbers.
 
     Example:
-        `gini(tfr.analysis.saliency(model, x)).mean()`
+        `tfr.analysis.gini(tfr.analysis.saliency(model, x)).mean()`
 
     Reference: Hurley and Rickard, 2009, arXiv 0811.4706.
     """
@@ -46,7 +46,8 @@ def mass(maps: TensorLike, share: float = 0.9) -> np.ndarray:
         ValueError: If an argument isn't as expected.
 
     Example:
-        `mass(tfr.analysis.saliency(model, x), share=0.9).mean()`
+        maps = tfr.analysis.saliency(model, x)
+        print(tfr.analysis.mass(maps, share=0.9).mean())
     """
     checks.number(share, "share", 0, 1)
     checks.argument(share > 0, "share", "be positive", share)
@@ -81,7 +82,8 @@ def object_mass(
         ValueError: If an argument isn't as expected.
 
     Example:
-        `object_mass(tfr.analysis.saliency(model, x), x).mean()`
+        maps = tfr.analysis.saliency(model, x)
+        print(tfr.analysis.object_mass(maps, x).mean())
     """
     checks.number(threshold, "threshold")
     checks.count(dilation, "dilation", 0)

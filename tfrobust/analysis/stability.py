@@ -47,7 +47,8 @@ def stability(
             logits`.
         x: Inputs in the threat's valid range, shape `[batch, ...]`.
         near: A `Threat`, of which a random point at distance epsilon is
-            taken; or an `Attack`, which finds the point.
+            taken, then clipped to the valid range; or an `Attack`, which finds
+            the point.
         y: Integer labels, shape `[batch]`; None for those predicted at x. Both
             maps are of this class.
         attribution: Function `(model, x, y) -> maps`.
@@ -63,7 +64,7 @@ def stability(
         ValueError: If another argument isn't as expected.
 
     Example:
-        `stability(model, x, tfr.threats.L2(0.5)).cosine.mean()`
+        `tfr.analysis.stability(model, x, tfr.threats.L2(0.5)).cosine.mean()`
 
     Reference: Ghorbani et al., 2019, arXiv 1710.10547.
     """

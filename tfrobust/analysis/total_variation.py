@@ -22,7 +22,7 @@ def total_variation(maps: TensorLike) -> np.ndarray:
         ValueError: If the maps hold no finite numbers.
 
     Example:
-        `total_variation(tfr.analysis.saliency(model, x)).mean()`
+        `tfr.analysis.total_variation(tfr.analysis.saliency(model, x)).mean()`
     """
     values = floats(maps, "maps").astype(np.float64)
     axes = range(1, values.ndim - (values.ndim >= 4))
