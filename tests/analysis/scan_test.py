@@ -76,6 +76,34 @@ def test_every_place_is_the_loss_of_its_weights_attacked_there(attack):
             assert found.accuracy[i, j] == pytest.approx(accuracy)
 
 
+@pytest.mark.parametrize("attack", [None, FGSM])
+def test_statistics_may_be_those_of_each_place(attack):
+    model = network()
+    before = model.get_weights()
+    line = np.ones(Risk(model, (X, Y)).size)
+    kept, alone, own = (
+        tfr.analysis.scan(
+            model,
+            (X, Y),
+            directions=line,
+            grid=grid,
+            attack=attack,
+            reestimate=anew,
+        ).loss[-1]
+        for grid, anew in (([0.5], 0), ([0.5], 1), ([-2.0, 0.5], 1))
+    )
+    assert own == pytest.approx(alone, rel=1e-6)
+    for now, then in zip(model.get_weights(), before, strict=True):
+        assert np.array_equal(now, then)
+    for w in model.trainable_variables:
+        w.assign_add(np.full(w.shape, 0.5, np.float32))
+    for search in (None, attack):
+        tfr.callbacks.ReestimateBatchNorm((X, Y), search).reestimate(model)
+    x = X if attack is None else attack.perturb(model, X, Y)
+    assert own == pytest.approx(measured(model, x)[0], rel=1e-3)
+    assert abs(own - kept) > 1e-2
+
+
 def counted(model, every, grid):
     """How often the attack ran in a scan, and its losses."""
     calls = []

@@ -140,6 +140,29 @@ def test_numbers_of_a_bowl_are_those_done_by_hand():
     assert np.all((0.9 < found.grad_align) & (found.grad_align < 1))
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_linearity_error_is_searched_away_from_the_slope(sign):
+    matrix = tf.constant([[1.0, -1.0], [-1.0, 1.0]])
+
+    def trough(y, outputs):
+        z = outputs - 0.5
+        curved = tf.reduce_sum(z * (z @ matrix), axis=1) / 2
+        return sign * curved + 3 * tf.reduce_sum(z, axis=1)
+
+    x, attack = np.full((4, 2), 0.5, np.float32), tfr.attacks.FGSM
+    found = tfr.analysis.input_smoothness(
+        itself,
+        x,
+        np.zeros(4),
+        attack(tfr.threats.Linf(0.1), loss=trough),
+        trough,
+    )
+    # The slope leads along the trough, where there is none.
+    np.testing.assert_allclose(found.linearity_error, 0.02, rtol=1e-4)
+    top = 2 if sign > 0 else 0
+    np.testing.assert_allclose(found.eigenvalue, top, atol=1e-5)
+
+
 def test_a_linear_loss_is_perfectly_smooth():
     def linear(y, outputs):
         return outputs[:, 0]

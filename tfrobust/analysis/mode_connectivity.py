@@ -11,11 +11,9 @@ from tfrobust.analysis.chain_training import ChainTraining
 from tfrobust.analysis.connection import Connection
 from tfrobust.analysis.loss_hessian import check_name
 from tfrobust.analysis.risk import Risk
-from tfrobust.analysis.states import check_alike, trainable_of
+from tfrobust.analysis.states import check_alike, reestimation, trainable_of
 from tfrobust.attack import Attack
 from tfrobust.averaging import on_network
-from tfrobust.backend import keras
-from tfrobust.callbacks import ReestimateBatchNorm
 from tfrobust.types import Loss, Model, TensorLike
 
 _MEASURED = "clean_loss clean_accuracy attacked_loss attacked_accuracy".split()
@@ -114,17 +112,13 @@ def _grid(grid) -> np.ndarray:
 
 def _scanned(chain, grid, risk, *measures) -> Any:
     """Losses and accuracies over the grid, by name."""
-    reestimate = None
-    if _normalised(risk.network):
-        reestimate = ReestimateBatchNorm(
-            risk.data, risk.attack, risk.batch_size
-        ).reestimate
+    estimate = reestimation(risk)
     rows: list[list] = []
     for t in grid:
         for variable, value in zip(risk.variables, chain.at(t), strict=True):
             variable.assign(value)
-        if reestimate:
-            reestimate(risk.network)
+        if estimate:
+            estimate()
         rows.append([])
         for each in measures:
             rows[-1] += each.measured(each.points()) if each else (None, None)
@@ -132,11 +126,3 @@ def _scanned(chain, grid, risk, *measures) -> Any:
         name: None if column[0] is None else np.array(column)
         for name, *column in zip(_MEASURED, *rows, strict=True)
     }
-
-
-def _normalised(network):
-    """Whether it has statistics that training moves."""
-    return any(
-        isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
-        for layer in network._flatten_layers()
-    )

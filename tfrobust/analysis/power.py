@@ -34,11 +34,10 @@ def power_iteration(
             used += 1
             before, value = value, float(vector @ image)
             residual = np.linalg.norm(image - value * vector)
-            rest = image - vectors.T @ (values * (vectors @ vector))
             settled = abs(value - before) <= tolerance * abs(value)
-            if settled or not np.any(rest):
+            if settled or not np.any(image):
                 break
-            moved, vector = vector, _unit(rest, vectors)
+            moved, vector = vector, _unit(image, vectors)
         else:
             vector = moved  # Whose value and residual these are.
         values = np.append(values, value)

@@ -9,6 +9,7 @@ from tfrobust import checks
 from tfrobust.analysis.directions import direction
 from tfrobust.analysis.landscape import Landscape
 from tfrobust.analysis.risk import Risk
+from tfrobust.analysis.states import reestimation
 from tfrobust.attack import Attack
 from tfrobust.averaging import on_network
 from tfrobust.types import Loss, Model
@@ -26,6 +27,7 @@ def scan(
     grid: Any = None,
     attack: Attack | None = None,
     every: int = 1,
+    reestimate: bool = False,
     batch_size: int = 128,
     seed: int = 0,
 ) -> Landscape:
@@ -34,8 +36,7 @@ def scan(
     At each point of the grid the weights are `w + a d`, or `w + a d + b e`,
     and the attack runs anew: without an attack, or with points that are kept,
     the landscape is that of another function. The model runs in inference
-    mode, with its statistics of batch normalisation; all weights come back,
-    also on an error.
+    mode; all weights come back, also on an error.
 
     Args:
         model: A `RobustModel` or a Keras model of logits.
@@ -53,6 +54,9 @@ def scan(
         every: After how many points of the grid the attack runs again; those
             in between keep what it found. Lines of a plane go to and fro, so
             that these are neighbours.
+        reestimate: Whether statistics of batch normalisation are estimated
+            anew at each point, on the data, attacked if there is an attack;
+            otherwise they are those of the model.
         batch_size: Number of examples in a batch of arrays.
         seed: Integer that keys random directions.
 
@@ -77,12 +81,15 @@ def scan(
     shape = tuple(map(len, axes))
     found, right = np.zeros(shape), np.zeros(shape)
     points: Any = None
+    estimate = reestimation(risk) if reestimate else None
     start, accuracy = risk.weights(), None
     with risk.restored():
         for number, place in enumerate(_to_and_fro(*shape)):
             steps = [axis[i] for axis, i in zip(axes, place, strict=True)]
             moves = (a * d for a, d in zip(steps, lines, strict=True))
             risk.assign(start + sum(moves))
+            if estimate:
+                estimate()
             if every == 1:
                 points = risk.points()
             elif number % every == 0:

@@ -1,12 +1,13 @@
-"""Weights as `get_weights` gives them."""
+"""Whole states of a network, as `get_weights` gives them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from tfrobust import checks
 from tfrobust.analysis.risk import Risk
 from tfrobust.backend import keras, raw
+from tfrobust.callbacks import ReestimateBatchNorm
 
 
 def trainable_of(
@@ -50,3 +51,27 @@ def check_alike(
                 f"masks. Received two values of {v.name!r}. Train both ends "
                 "from one of them."
             )
+
+
+def reestimation(risk: Risk) -> Callable[[], None] | None:
+    """What estimates the statistics of the weights of now, if there are any.
+
+    On the data of the risk; with an attack then on what it finds under those,
+    so that the weights of before don't matter.
+    """
+    normalised = any(
+        isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+        for layer in risk.network._flatten_layers()
+    )
+    if not normalised:
+        return None
+    estimators = [
+        ReestimateBatchNorm(risk.data, attack, risk.batch_size)
+        for attack in ([None, risk.attack] if risk.attack else [None])
+    ]
+
+    def estimate():
+        for estimator in estimators:
+            estimator.reestimate(risk.network)
+
+    return estimate
