@@ -125,7 +125,8 @@ class BranchAndBound(Verifier):
 
     def cost(self, model: Model, shape: Sequence[int]) -> int | None:
         # A part of a threat is bounded as this bounds an example.
-        bounds = AlphaCROWN(self.threat, self.steps, self.learning_rate)
+        ascent = self.steps, self.learning_rate
+        bounds = AlphaCROWN(self.threat, *ascent, intermediate=False)
         return bounds.cost(model, shape)
 
     def within(self, size: int) -> tuple["BranchAndBound", int]:
