@@ -105,9 +105,9 @@ def test_what_features_do_not_hold_does_not_come_back():
 def test_more_steps_never_lead_away_and_the_seed_gives_the_noise():
     model = network(RNG.normal(size=(6, 4)).astype(np.float32))
 
-    def inverted(steps, seed=0):
+    def inverted(steps, seed=0, rate=0.3):
         return analysis.invert_features(
-            model, "features", X, steps, learning_rate=0.3, seed=seed
+            model, "features", X, steps, learning_rate=rate, seed=seed
         )
 
     one, more, other = inverted(1), inverted(2), inverted(1, seed=1)
@@ -115,6 +115,8 @@ def test_more_steps_never_lead_away_and_the_seed_gives_the_noise():
     assert np.all(more.distance <= one.distance)
     np.testing.assert_array_equal(one.start_distance, more.start_distance)
     assert np.all(one.start_distance != other.start_distance)
+    small = inverted(1, rate=0.01)
+    assert np.all(small.distance < small.start_distance)
 
 
 @pytest.mark.parametrize("shape", [(3, 2), (3, 2, 1), (3, 2, 3)])

@@ -84,6 +84,14 @@ def test_mass_is_held_by_all_pixels_or_by_one():
     assert np.all(np.isnan(analysis.mass(0 * X)))
 
 
+@pytest.mark.parametrize("count", [10, 20, 25, 49])
+def test_rounding_counts_no_pixel_too_many(count):
+    maps = np.full((1, count), 0.1, np.float32)
+    shares = np.arange(1, count + 1) / count
+    found = [analysis.mass(maps, share)[0] for share in shares]
+    np.testing.assert_allclose(found, shares, rtol=1e-12)
+
+
 def test_mass_counts_pixels_and_not_channels():
     maps = np.zeros((1, 2, 2, 3), np.float32)
     maps[0, 0, 0] = [3, -3, 3]
