@@ -76,11 +76,32 @@ def merged(reports: Sequence[Report]) -> Report:
         for name in first.classes
     }
     known = _of_all(rows, classes, certificates)
+    known = diagnostics.of_first(known, len(rows[0].correct))
     checks = [*known, *_found(reports, len(known))]
     info = _info([report.info for report in reports])
     return Report(
-        rows, first.curves, checks, first.images, info, certificates, classes
+        rows,
+        first.curves,
+        checks,
+        first.images,
+        info,
+        certificates,
+        classes,
+        _answers([report.answers for report in reports]),
     )
+
+
+def _answers(parts):
+    """Labels and answers, one shard's after the other's; or of none."""
+    if not all(parts):
+        return {}
+    return {
+        "label": [label for part in parts for label in part["label"]],
+        "predicted": {
+            name: [p for part in parts for p in part["predicted"][name]]
+            for name in parts[0]["predicted"]
+        },
+    }
 
 
 def _of_all(rows, classes, certificates):
@@ -126,7 +147,9 @@ def _proof(checks):
     failed = [check for check in checks if not check.passed]
     details = dict.fromkeys(check.detail for check in failed)
     detail = " ".join(details) if failed else checks[0].detail
-    return checks[0]._replace(passed=not failed, detail=detail)
+    counts = [check.examples for check in checks]
+    total = None if None in counts else sum(counts)
+    return checks[0]._replace(passed=not failed, detail=detail, examples=total)
 
 
 def _info(parts):

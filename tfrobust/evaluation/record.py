@@ -2,6 +2,31 @@
 
 import math
 
+# What follows from the rest, and older versions didn't say.
+FOLLOWS = (
+    "title",
+    "clean_accuracy",
+    "robust_accuracy",
+    "certified_accuracy",
+    "certification",
+    "per_class",
+    "curve_intervals_95",
+    "certified_curve",
+)
+
+
+def modern(record):
+    """The record, with what older versions didn't know said to be unknown."""
+    if not isinstance(record, dict):
+        return record
+    checks = record.get("checks", ())
+    if isinstance(checks, list) and all(isinstance(c, dict) for c in checks):
+        checks = [
+            {**check, "examples": check.get("examples")} for check in checks
+        ]
+        record = {**record, "checks": checks}
+    return {"answers": {}, **record}
+
 
 def check(record):
     """Refuses what no report writes.
@@ -41,6 +66,7 @@ def check(record):
     for name, curve in _mapping(record["curves"], "curves").items():
         _check_curve(name, curve, count)
     _check_certificates(_mapping(record["certificates"], "certificates"), count)
+    _check_answers(_mapping(record["answers"], "answers"), names, count)
     for name, counts in _mapping(record["classes"], "classes").items():
         _listed(counts, f"classes of {name!r}", int)
         fine = sum(counts) == count and min(counts) >= 0
@@ -58,6 +84,17 @@ def _check_curve(name, curve, count):
     _require(0 < curve["examples"] <= count, what, curve["examples"])
 
 
+def _check_answers(answers, names, count):
+    if answers:
+        _require(set(answers) == {"label", "predicted"}, "answers", [*answers])
+        _listed(answers["label"], "labels", int, count)
+        predicted = _mapping(answers["predicted"], "predicted classes")
+        _require(set(predicted) <= {*names}, "predicted classes", [*predicted])
+        for name, classes in predicted.items():
+            what = f"classes predicted under {name!r}"
+            _listed(classes, what, int, count)
+
+
 def _check_certificates(certificates, count):
     if certificates:
         verdicts = _listed(certificates["verdict"], "verdict", str, count)
@@ -67,6 +104,11 @@ def _check_certificates(certificates, count):
         _require(isinstance(margins, list), "margin", margins)
         numbers = [0.0 if margin is None else margin for margin in margins]
         _listed(numbers, "margin", float, count)
+        deciders = certificates.get("decided_by", [None] * count)
+        _require(isinstance(deciders, list), "deciders", deciders)
+        _require(len(deciders) == count, "deciders", deciders)
+        texts = [name for name in deciders if name is not None]
+        _listed(texts, "deciders", str)
 
 
 def _fields(part, kinds, what):
@@ -119,6 +161,7 @@ _CHECK = {
     **dict.fromkeys(("name", "detail"), (str,)),
     **dict.fromkeys(("passed", "critical"), (bool,)),
     "overstated": (float,),
+    "examples": (int, _NONE),
 }
 _INFO = {
     **dict.fromkeys(("name", "architecture", "started"), (str,)),
