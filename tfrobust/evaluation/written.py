@@ -2,9 +2,26 @@
 
 from tfrobust.evaluation import contents, summary
 
+KEYS = (
+    "link",
+    "name",
+    "authors",
+    "additional_data",
+    "number_forward_passes",
+    "dataset",
+    "venue",
+    "architecture",
+    "eps",
+    "clean_acc",
+    "reported",
+    "autoattack_acc",
+    "unreliable",
+    "footnote",
+)
 
-def to_dict(report):
-    """The report as JSON holds it: RobustBench's keys, then ours."""
+
+def robustbench(report):
+    """A report in the keys of RobustBench's model information."""
     clean, worst = report["clean"], report["worst case"]
     standard = [row for row in report.rows if row.standard]
     told = [c.detail for c in report.checks if c.state in ("note", "weak")]
@@ -26,6 +43,13 @@ def to_dict(report):
         else None,
         "unreliable": not report.reliable,
         "footnote": " ".join(told) or None,
+    }
+
+
+def to_dict(report):
+    """The report as JSON holds it: RobustBench's keys, then ours."""
+    return {
+        **robustbench(report),
         "reasons": report.reasons,
         "recommendations": report.recommendations,
         "rows": [row.to_dict() for row in report.rows],
@@ -36,7 +60,7 @@ def to_dict(report):
         "classes": report.classes,
         "answers": report.answers,
         "title": contents.title(report),
-        "clean_accuracy": clean.accuracy,
+        "clean_accuracy": report.rows[0].accuracy,
         "robust_accuracy": summary.robust(report),
         "certified_accuracy": summary.certified(report),
         "certification": summary.certification(report),
