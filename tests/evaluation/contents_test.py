@@ -327,3 +327,27 @@ def test_the_page_is_fit_for_phones_and_paper(attacked, tmp_path):
     bare = re.sub(r'<div class="wide"><table', "", page)
     assert "<table" not in bare
     assert 'title="' not in page
+
+
+def test_radii_that_a_verifier_knows_make_the_curve(tmp_path):
+    """Two features, margin 2 a - 1: class 0 is certain within a - 1/2."""
+    weights = np.array([[2.0, 0.0], [0.0, 0.0]], np.float32)
+
+    def model(x, training=False):
+        return x @ weights + np.float32([-1.0, 0.0])
+
+    x = np.float32([[0.55, 0.5], [0.58, 0.5], [0.65, 0.5], [0.9, 0.5]])
+    threat = tfr.threats.Linf(0.1)
+    chosen = tfr.verifiers.PolyhedralEnvelope(threat)
+    report = tfr.certify(model, (x, [0, 0, 0, 1]), chosen, verbose=0)
+    radii = report.certificates["radius"]
+    assert radii == pytest.approx([0.05, 0.08, 0.1, 0.0], abs=1e-4)
+    curve = report.to_dict()["certified_curve"]
+    found = dict(zip(curve["epsilon"], curve["accuracy"], strict=True))
+    for radius, share in {0.04: 3, 0.06: 2, 0.095: 1, 0.1: 1}.items():
+        above = min(e for e in found if e >= radius - 1e-9)
+        assert curve["accuracy"][curve["epsilon"].index(above)] == share / 4
+    page, _, markdown = texts(report, tmp_path / "report")
+    assert "50.00%" in page and "50.00%" in markdown
+    loaded = Report.load(tmp_path / "report")
+    assert loaded.to_dict() == report.to_dict()

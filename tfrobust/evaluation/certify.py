@@ -24,6 +24,7 @@ from tfrobust.evaluation.state import State
 from tfrobust.evaluation.usefulness import answers, counted, of_answers
 from tfrobust.types import Model, TensorLike
 from tfrobust.verifier import Verifier
+from tfrobust.verifiers import PolyhedralEnvelope
 
 BATCH = 256
 
@@ -69,7 +70,8 @@ def certify(
     Returns:
         A `Report` whose row "worst case" is what is proven, and whose
         `certificates` holds every verdict with its smallest margin, from
-        which what rounding may have added is taken off.
+        which what rounding may have added is taken off, who decided it, and
+        of a `PolyhedralEnvelope` the radius that is proven.
 
     Raises:
         NotImplementedError: If an op of the network has no rule.
@@ -165,6 +167,7 @@ def _report(run):
         "verdict": verdict.tolist(),
         "margin": [float(m) if np.isfinite(m) else None for m in margin],
         "decided_by": decided.tolist(),
+        **_radii(verifiers, index, right),
     }
     info = run.source.info(run.count)
     info["adversaries"] = settings(run.adversaries)
@@ -178,6 +181,14 @@ def _report(run):
         classes,
         _answers(run, attack),
     )
+
+
+def _radii(verifiers, index, right):
+    """The largest radius proven of each example, if a verifier knows any."""
+    if not any(isinstance(v.adversary, PolyhedralEnvelope) for v in verifiers):
+        return {}
+    radii = np.max([v.take("radius", index) for v in verifiers], axis=0)
+    return {"radius": np.where(right, radii, 0.0).astype(float).tolist()}
 
 
 def _answers(run, attack):

@@ -52,7 +52,9 @@ def in_short(report):
 def facts(report):
     """What was evaluated, on what, against what, where."""
     info = report.info
-    versions = info.get("versions", {})
+    versions = info.get("versions")
+    if isinstance(versions, dict):
+        versions = _listed(f"{k} {v}" for k, v in versions.items())
     found = {
         "model": info["name"],
         "architecture": info.get("architecture"),
@@ -64,7 +66,7 @@ def facts(report):
         "input shape": info.get("input_shape"),
         "threat": _threats(report),
         "seeds": _seeds(report),
-        "versions": ", ".join(f"{k} {v}" for k, v in versions.items()),
+        "versions": versions,
         "machine": info.get("machine"),
         "hardware": _listed(info.get("hardware")),
         "devices": _listed(info.get("devices")),
@@ -79,7 +81,7 @@ def facts(report):
 
 
 def _listed(values):
-    return values and ", ".join(map(str, values))
+    return values and "; ".join(map(str, values))
 
 
 def _threats(report):
@@ -104,7 +106,7 @@ def _seeds(report):
 def _asked(report, row):
     """What an adversary was asked to do; older reports hold but its `repr`."""
     known = report.info.get("adversaries", {})
-    if isinstance(known, dict) and row.name in known:
+    if row.name in known:
         return known[row.name]
     return {
         "kind": row.adversary.split("(")[0],

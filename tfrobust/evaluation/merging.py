@@ -160,6 +160,9 @@ def _info(parts):
         for part in parts:
             values += [] if part[key] in values else [part[key]]
         found[key] = values[0] if len(values) == 1 else values
+    if "adversaries" in found:
+        # They are the same; what is written of a function may differ.
+        found["adversaries"] = parts[0]["adversaries"]
     found["examples"] = sum(part["examples"] for part in parts)
     found["started"] = min(part["started"] for part in parts)
     if len(parts) > 1:

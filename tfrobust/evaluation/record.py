@@ -62,6 +62,9 @@ def check(record):
     for part in _listed(record["checks"], "checks", dict):
         _fields(part, _CHECK, "check")
     _fields(record["info"], _INFO, "info")
+    asked = _mapping(record["info"].get("adversaries", {}), "adversaries")
+    for part in asked.values():
+        _fields(part, _ASKED, "configuration")
     _require(record["info"]["examples"] == count, "number of examples", count)
     for name, curve in _mapping(record["curves"], "curves").items():
         _check_curve(name, curve, count)
@@ -109,6 +112,9 @@ def _check_certificates(certificates, count):
         _require(len(deciders) == count, "deciders", deciders)
         texts = [name for name in deciders if name is not None]
         _listed(texts, "deciders", str)
+        radii = certificates.get("radius", [0.0] * count)
+        _listed(radii, "radius", float, count)
+        _require(min(radii) >= 0, "radius", radii)
 
 
 def _fields(part, kinds, what):
@@ -162,6 +168,11 @@ _CHECK = {
     **dict.fromkeys(("passed", "critical"), (bool,)),
     "overstated": (float,),
     "examples": (int, _NONE),
+}
+_ASKED = {
+    **dict.fromkeys(("kind", "role", "threat"), (str,)),
+    **dict.fromkeys(("settings", "seeds"), (dict,)),
+    "epsilon": (float, _NONE),
 }
 _INFO = {
     **dict.fromkeys(("name", "architecture", "started"), (str,)),

@@ -115,12 +115,13 @@ def certified_curve(report):
 
 def _known_at(report, epsilon):
     """Pairs of a radius and the accuracy that is certified at it."""
-    radii = report.certificates.get("radius")
-    if radii is None:
-        return [(epsilon, report.rows[-1].accuracy)]
-    steps = epsilon * np.arange(1, STEPS + 1) / STEPS
-    steps[-1] = epsilon
-    return [(float(r), float(np.mean(np.array(radii) >= r))) for r in steps]
+    proven = report.rows[-1].correct
+    radii = np.array(report.certificates.get("radius", np.zeros(len(proven))))
+    steps = STEPS if radii.any() else 1
+    smaller = epsilon * np.arange(1, steps) / steps
+    shares = [(float(r), np.mean(proven | (radii >= r))) for r in smaller]
+    shares.append((epsilon, np.mean(proven)))
+    return [(radius, float(share)) for radius, share in shares]
 
 
 def per_class(report):
