@@ -133,6 +133,10 @@ def test_the_accuracy_of_each_class_is_counted_by_hand(
     page, record, markdown = texts(attacked, tmp_path / "report")
     labels, correct = problem[1], attacked["pgd"].correct
     assert record["answers"]["label"] == labels.tolist()
+    assert correct.sum() < attacked["clean"].correct.sum()
+    for name, answers in record["answers"]["predicted"].items():
+        right = np.array(answers) == labels
+        np.testing.assert_array_equal(right, attacked[name].correct)
     counts = {one["class"]: one for one in record["per_class"]}
     assert sorted(counts) == np.unique(labels).tolist()
     for label, one in counts.items():
