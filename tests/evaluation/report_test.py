@@ -214,10 +214,10 @@ def test_saving_writes_four_files_and_never_over_older_ones(report, tmp_path):
 def test_a_full_disk_leaves_no_half_of_a_report(report, tmp_path, monkeypatch):
     write = pathlib.Path.write_text
 
-    def write_text(path, text):
+    def write_text(path, text, encoding):
         if path.name == "report.html":
             raise OSError(errno.ENOSPC, "No space left on device")
-        return write(path, text)
+        return write(path, text, encoding)
 
     monkeypatch.setattr(pathlib.Path, "write_text", write_text)
     with pytest.raises(OSError, match="No space"):

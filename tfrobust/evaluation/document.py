@@ -18,6 +18,15 @@ def accuracies(report):
     return [*lines, "", markdown.plain(report.verdict)]
 
 
+def brief(report):
+    """The table, the verdict and the diagnostics, to be printed."""
+    lines = [*accuracies(report), ""]
+    lines += markdown.bullets(
+        f"{c.state}: {c.name}. {c.detail}" for c in report.checks
+    )
+    return "\n".join(lines) + "\n"
+
+
 def render(report):
     """Returns the Markdown of a `Report` as text."""
     parts = [f"# {markdown.plain(contents.title(report))}", ""]

@@ -10,7 +10,6 @@ from tfrobust import files
 from tfrobust.evaluation import (
     contents,
     document,
-    markdown,
     page,
     summary,
     written,
@@ -155,11 +154,7 @@ class Report:
 
     def __str__(self) -> str:
         """The table, the verdict and the diagnostics, as Markdown."""
-        lines = [*document.accuracies(self), ""]
-        lines += markdown.bullets(
-            f"{c.state}: {c.name}. {c.detail}" for c in self.checks
-        )
-        return "\n".join(lines) + "\n"
+        return document.brief(self)
 
     def save(self, folder: str | os.PathLike, overwrite: bool = False) -> None:
         """Writes report.json, .md and .html and verdicts.csv, all or none.
@@ -171,12 +166,16 @@ class Report:
         Raises:
             FileExistsError: If the folder exists and `overwrite` is false.
         """
+        record = json.dumps(self.to_dict(), indent=1, allow_nan=False)
+        texts = {
+            "report.json": record,
+            "report.md": self.to_markdown(),
+            "report.html": page.render(self),
+            "verdicts.csv": summary.csv_of(self),
+        }
         with files.new_folder(folder, overwrite) as new:
-            text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
-            (new / "report.json").write_text(text)
-            (new / "report.md").write_text(self.to_markdown())
-            (new / "report.html").write_text(page.render(self))
-            (new / "verdicts.csv").write_text(summary.csv_of(self))
+            for name, text in texts.items():
+                (new / name).write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> "Report":
@@ -196,7 +195,7 @@ class Report:
                 f"{folder}, where there is no report.json."
             )
         try:
-            text = path.read_text()
+            text = path.read_text("utf-8")
             return cls.from_dict(json.loads(text, parse_constant=_refuse))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
