@@ -98,7 +98,8 @@ def main(argv):
         )
         report.save(folder / name)
         reports[name] = report
-    served = tfr.export(model, folder / "served")
+    card = {"data": test, "attack": attacks["pgd"], "report": report}
+    served = tfr.export(model, folder / "served", **card)
 
     print(f"\nTest accuracy at linf epsilon {FLAGS.epsilon:g}")
     print(f"{'training':12}", *(f"{row.name:>12}" for row in report.rows))
@@ -110,8 +111,7 @@ def main(argv):
     print(f"\nThe exported model reads {test[1][:10]} as {answer['class']}")
     print(f"Reports: {folder}/*/report.html. Export: {served}")
     for report in reports.values():
-        attacked, clean = report["worst case"].correct, report["clean"].correct
-        if np.any(attacked & ~clean):
+        if np.any(report["worst case"].correct & ~report["clean"].correct):
             raise RuntimeError("An attack improved on the clean accuracy.")
 
 

@@ -173,7 +173,7 @@ def test_a_suspicious_report_is_marked_with_its_reason_wherever_it_is_read(
     assert record["reasons"] == report.reasons
     markdown = (tmp_path / "report" / "report.md").read_text()
     assert "UNRELIABLE: unbounded: Accuracy 40.0% &lt;everywhere>." in markdown
-    assert "- FAILED: unbounded." in markdown
+    assert "| FAILED | unbounded |" in markdown
     page = (tmp_path / "report" / "report.html").read_text()
     assert "UNRELIABLE" in page
     assert "<li>unbounded: Accuracy 40.0% &lt;everywhere&gt;.</li>" in page
@@ -197,10 +197,10 @@ def test_a_weak_attack_is_told_wherever_the_report_is_read(report, tmp_path):
     assert "TOO WEAK" not in str(report)
 
 
-def test_saving_writes_three_files_and_never_over_older_ones(report, tmp_path):
+def test_saving_writes_four_files_and_never_over_older_ones(report, tmp_path):
     path = tmp_path / "deep" / "report"
     report.save(path)
-    names = ["report.html", "report.json", "report.md"]
+    names = ["report.html", "report.json", "report.md", "verdicts.csv"]
     assert sorted(p.name for p in path.iterdir()) == names
     before = (path / "report.json").read_bytes()
     report.info["name"] = "other"
@@ -214,10 +214,10 @@ def test_saving_writes_three_files_and_never_over_older_ones(report, tmp_path):
 def test_a_full_disk_leaves_no_half_of_a_report(report, tmp_path, monkeypatch):
     write = pathlib.Path.write_text
 
-    def write_text(path, text):
+    def write_text(path, text, encoding):
         if path.name == "report.html":
             raise OSError(errno.ENOSPC, "No space left on device")
-        return write(path, text)
+        return write(path, text, encoding)
 
     monkeypatch.setattr(pathlib.Path, "write_text", write_text)
     with pytest.raises(OSError, match="No space"):

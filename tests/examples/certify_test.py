@@ -18,7 +18,7 @@ def test_a_network_is_trained_certified_and_reported(script, tmp_path):
     assert set(verdicts) <= {"certified", "falsified", "unknown"}
     # Trained for a certificate, most of them have one.
     assert verdicts.count("certified") >= 6
-    assert "| worst case |" in output
+    assert "| worst case (certified accuracy) |" in output
 
 
 def test_a_missing_model_is_named(script, tmp_path):

@@ -21,7 +21,8 @@ def test_two_reports_and_a_served_model_are_written(finished):
     folder, output = finished
     for name in ("standard", "adversarial"):
         files = {path.name for path in (folder / name).iterdir()}
-        assert files == {"report.json", "report.md", "report.html"}
+        kept = {"report.json", "report.md", "report.html", "verdicts.csv"}
+        assert files == kept
         report = json.loads((folder / name / "report.json").read_text())
         assert report["name"] == f"{name} training"
         assert report["info"]["examples"] == 360
@@ -30,6 +31,22 @@ def test_two_reports_and_a_served_model_are_written(finished):
         image=tf.constant(np.zeros((2, 8, 8, 1), np.float32))
     )
     assert answer["logits"].shape == (2, 10)
+
+
+def test_the_card_is_filled(finished):
+    served = finished[0] / "served" / "1"
+    card = json.loads((served / "robustness_card.json").read_text())
+    report = json.loads(
+        (finished[0] / "adversarial" / "report.json").read_text()
+    )
+    assert card["report"] == report
+    assert card["report_on_these_weights"] is True
+    keys = [*report][: [*report].index("footnote") + 1]
+    assert [*card][: len(keys)] == keys
+    for key in set(keys) - {"architecture"}:
+        assert card[key] == report[key]
+    assert card["artefact"]["examples"] == 360
+    assert "epsilon 0.15" in card["reported_threats"]["pgd"]
 
 
 def test_the_table_has_a_row_for_each_training_and_no_noise_follows(finished):

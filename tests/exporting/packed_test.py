@@ -127,7 +127,24 @@ def test_a_report_is_put_on_the_card(tmp_path, shipped, data):
     verifier = tfr.verifiers.IBP(tfr.threats.Linf(0.004))
     report = tfr.certify(shipped[0], data, verifier, verbose=0)
     path = tfr.export(network(), tmp_path, report=report)
-    assert card(path)["report"] == json.loads(json.dumps(report.to_dict()))
+    found, record = card(path), json.loads(json.dumps(report.to_dict()))
+    assert found["report"] == record
+    assert [*found][:14] == [*record][:14]
+    assert found["clean_acc"] == "100.00"
+    assert found["reported"] == record["reported"]
+    assert found["eps"] == 0.004
+    assert "epsilon 0.004" in found["reported_threats"]["ibp"]
+
+
+def test_without_a_report_the_card_follows_robustbench_too(shipped):
+    found = card(shipped[1])
+    attacked = found["artefact"]["attack_accuracy"]
+    assert [*found][0] == "link" and [*found][13] == "footnote"
+    assert found["clean_acc"] == "100.00"
+    assert found["reported"] == f"{100 * attacked:.2f}"
+    assert found["eps"] == found["epsilon"]
+    assert found["unreliable"] is None and found["autoattack_acc"] is None
+    assert found["report"] is None
 
 
 def test_constants_and_mixed_precision_do_not_keep_kernels_from_packing(

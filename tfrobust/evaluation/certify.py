@@ -19,10 +19,12 @@ from tfrobust.evaluation.network import callable_of
 from tfrobust.evaluation.provenance import Provenance
 from tfrobust.evaluation.report import Report, Row
 from tfrobust.evaluation.run import Run
+from tfrobust.evaluation.settings import settings
 from tfrobust.evaluation.state import State
-from tfrobust.evaluation.usefulness import counted, of_answers
+from tfrobust.evaluation.usefulness import answers, counted, of_answers
 from tfrobust.types import Model, TensorLike
 from tfrobust.verifier import Verifier
+from tfrobust.verifiers import PolyhedralEnvelope
 
 BATCH = 256
 
@@ -68,7 +70,8 @@ def certify(
     Returns:
         A `Report` whose row "worst case" is what is proven, and whose
         `certificates` holds every verdict with its smallest margin, from
-        which what rounding may have added is taken off.
+        which what rounding may have added is taken off, who decided it, and
+        of a `PolyhedralEnvelope` the radius that is proven.
 
     Raises:
         NotImplementedError: If an op of the network has no rule.
@@ -135,8 +138,11 @@ def _report(run):
     right = clean.right(index)
     rows = [clean.row(run.count), attack.row(run.count, right)]
     margin = np.full(run.count, -np.inf, np.float32)
-    fooled = _verdict(index, clean, attack) == FALSIFIED
+    before = _verdict(index, clean, attack)
+    fooled = before == FALSIFIED
     contradicted = 0
+    decided = np.where(right, attack.name, "clean").astype(object)
+    decided[~fooled] = None
     for number, verifier in enumerate(verifiers, 1):
         row = verifier.row(run.count)
         contradicted += int(np.sum(row.correct & fooled))
@@ -145,6 +151,8 @@ def _report(run):
         margin = np.maximum(margin, least)
         verdict = _verdict(index, clean, attack, *verifiers[:number])
         row.correct = verdict == CERTIFIED
+        decided[verdict != before] = verifier.name
+        before = verdict
         rows.append(row)
     classes = counted(run.labels(), run.predicted(), run.classes)
     outside = right & ~attack.take("inside", index, bool)
@@ -152,14 +160,48 @@ def _report(run):
         *of_answers(rows[0], classes),
         *diagnostics.of_certificates(rows, ~outside, contradicted),
     ]
+    checked = diagnostics.of_first(checked, run.count)
     worst = Row("worst case", verdict == CERTIFIED)
     worst.epsilon = rows[-1].epsilon
     certificates = {
         "verdict": verdict.tolist(),
         "margin": [float(m) if np.isfinite(m) else None for m in margin],
+        "decided_by": decided.tolist(),
+        **_radii(verifiers, index, right),
     }
     info = run.source.info(run.count)
-    return Report([*rows, worst], {}, checked, {}, info, certificates, classes)
+    info["adversaries"] = settings(run.adversaries)
+    return Report(
+        [*rows, worst],
+        {},
+        checked,
+        _images(run, attack),
+        info,
+        certificates,
+        classes,
+        _answers(run, attack),
+    )
+
+
+def _radii(verifiers, index, right):
+    """The largest radius proven of each example, if a verifier knows any."""
+    if not any(isinstance(v.adversary, PolyhedralEnvelope) for v in verifiers):
+        return {}
+    radii = np.max([v.take("radius", index) for v in verifiers], axis=0)
+    return {"radius": np.where(right, radii, 0.0).astype(float).tolist()}
+
+
+def _answers(run, attack):
+    index, clean = np.arange(run.count), run.predicted()
+    found = attack.take("predicted", index, np.int64)
+    found = np.where(attack.known(index), found, clean)
+    return answers(run.labels(), {"clean": clean, attack.name: found})
+
+
+def _images(run, attack):
+    """The first examples, clean and as the attack left them."""
+    moved = attack.pictures(run.clean.pictures(None))
+    return {"clean": run.clean.pictures(None), attack.name: moved}
 
 
 def _checked(attack, verifiers):

@@ -17,7 +17,27 @@ def contradiction(report) -> str | None:
         return "the worst case"
     if not {*report.curves} <= {row.name for row in report.rows}:
         return "the curves"
+    if report.answers and not _answers_follow(report):
+        return "the answers"
     return None if _checks_follow(report) else "the checks"
+
+
+def _answers_follow(report):
+    """Whether labels are counted as said, and what is right is the label."""
+    labels = np.array(report.answers["label"])
+    counts = report.classes.get("labels")
+    if counts is not None:
+        if labels.min() < 0 or labels.max() >= len(counts):
+            return False
+        if np.bincount(labels, minlength=len(counts)).tolist() != counts:
+            return False
+    return all(
+        np.all(
+            np.array(predicted)[report[name].correct]
+            == labels[report[name].correct]
+        )
+        for name, predicted in report.answers["predicted"].items()
+    )
 
 
 def _checks_follow(report):

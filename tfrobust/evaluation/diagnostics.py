@@ -26,6 +26,8 @@ class Check(NamedTuple):
         critical: Whether failing makes the report unreliable.
         overstated: By how much accuracies are known to be too high, since
             attacks were weak; the detail recommends a stronger one.
+        examples: On how many examples it looked, the first ones; None if
+            that isn't known.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Check(NamedTuple):
     detail: str
     critical: bool = True
     overstated: float = 0.0
+    examples: int | None = None
 
     @property
     def state(self) -> str:
@@ -40,6 +43,11 @@ class Check(NamedTuple):
         if self.passed or self.critical:
             return "ok" if self.passed else "FAILED"
         return "weak" if self.overstated else "note"
+
+
+def of_first(checks, count):
+    """The checks, which looked at so many examples, the first ones."""
+    return [check._replace(examples=count) for check in checks]
 
 
 NOT_RUN = Check(

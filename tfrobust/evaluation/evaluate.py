@@ -20,9 +20,10 @@ from tfrobust.evaluation.provenance import Provenance
 from tfrobust.evaluation.report import Report, Row
 from tfrobust.evaluation.run import Run
 from tfrobust.evaluation.sequence import Sequence
+from tfrobust.evaluation.settings import settings
 from tfrobust.evaluation.state import State
 from tfrobust.evaluation.subject import Subject, has_gradient
-from tfrobust.evaluation.usefulness import counted, of_answers
+from tfrobust.evaluation.usefulness import answers, counted, of_answers
 from tfrobust.types import Model, TensorLike
 
 CURVE = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
@@ -123,6 +124,7 @@ def _report(run, curve):
     classes = counted(run.labels(), run.predicted(), run.classes)
     curves, found = {}, diagnostics.of_rows(rows)
     found += of_answers(rows[0], classes)
+    found = diagnostics.of_first(found, run.count)
     found += [
         diagnostics.noted(sequence.name, sentence)
         for sequence in run.sequences
@@ -131,13 +133,31 @@ def _report(run, curve):
     if run.kept:
         x, y = run.first()
         curves = _curves(run.sequences, curve, x, y, clean[: len(x)])
-        found += diagnostics.of_curves(curves, run.adversaries)
-        found += _diagnosed(run, x, y, worst[: len(x)])
+        known = diagnostics.of_curves(curves, run.adversaries)
+        known += _diagnosed(run, x, y, worst[: len(x)])
+        found += diagnostics.of_first(known, len(x))
     else:
         found.append(diagnostics.NOT_RUN)
     info = run.source.info(run.count)
-    images = _images(run, rows)
-    return Report(rows, curves, found, images, info, classes=classes)
+    asked = {s.name: s.adversary for s in run.stages[1:]} | run.adversaries
+    info["adversaries"] = settings({r.name: asked[r.name] for r in rows[1:-1]})
+    return Report(
+        rows,
+        curves,
+        found,
+        _images(run, rows),
+        info,
+        classes=classes,
+        answers=_answers(run),
+    )
+
+
+def _answers(run):
+    """The label of each example, and the answers to every row's points."""
+    predicted = {"clean": run.predicted()}
+    for sequence in run.sequences:
+        predicted |= sequence.predicted(run.predicted(), np.arange(run.count))
+    return answers(run.labels(), predicted)
 
 
 def _images(run, rows):

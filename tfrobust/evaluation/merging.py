@@ -76,11 +76,32 @@ def merged(reports: Sequence[Report]) -> Report:
         for name in first.classes
     }
     known = _of_all(rows, classes, certificates)
+    known = diagnostics.of_first(known, len(rows[0].correct))
     checks = [*known, *_found(reports, len(known))]
     info = _info([report.info for report in reports])
     return Report(
-        rows, first.curves, checks, first.images, info, certificates, classes
+        rows,
+        first.curves,
+        checks,
+        first.images,
+        info,
+        certificates,
+        classes,
+        _answers([report.answers for report in reports]),
     )
+
+
+def _answers(parts):
+    """Labels and answers, one shard's after the other's; or of none."""
+    if not all(parts):
+        return {}
+    return {
+        "label": [label for part in parts for label in part["label"]],
+        "predicted": {
+            name: [p for part in parts for p in part["predicted"][name]]
+            for name in parts[0]["predicted"]
+        },
+    }
 
 
 def _of_all(rows, classes, certificates):
@@ -126,7 +147,9 @@ def _proof(checks):
     failed = [check for check in checks if not check.passed]
     details = dict.fromkeys(check.detail for check in failed)
     detail = " ".join(details) if failed else checks[0].detail
-    return checks[0]._replace(passed=not failed, detail=detail)
+    counts = [check.examples for check in checks]
+    total = None if None in counts else sum(counts)
+    return checks[0]._replace(passed=not failed, detail=detail, examples=total)
 
 
 def _info(parts):
@@ -137,6 +160,9 @@ def _info(parts):
         for part in parts:
             values += [] if part[key] in values else [part[key]]
         found[key] = values[0] if len(values) == 1 else values
+    if "adversaries" in found:
+        # They are the same; what is written of a function may differ.
+        found["adversaries"] = parts[0]["adversaries"]
     found["examples"] = sum(part["examples"] for part in parts)
     found["started"] = min(part["started"] for part in parts)
     if len(parts) > 1:

@@ -1,18 +1,9 @@
 """The report as one HTML page that needs nothing but itself."""
 
-import base64
 import html
 import string
 
-import numpy as np
-import tensorflow as tf
-
-from tfrobust.evaluation import plot
-
-COMPONENTS = (
-    "Indented rows are the components of the ensemble below them. Each ran on "
-    "what those before it left standing, so the accuracies are cumulative."
-)
+from tfrobust.evaluation import contents, plot, strip
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem;
@@ -33,11 +24,26 @@ tr.total td { font-weight: 600; }
   text-align: center; } .strip td:first-child { max-width: 9rem; }
 .strip img { width: 72px; image-rendering: pixelated; display: block; }
 .right, .ok { color: #3b7a39; } .wrong, .FAILED { color: #c1443c; }
-.state { font-weight: 600; } .checks td { text-align: left;
-  vertical-align: top; } svg { max-width: 100%; } svg text { font-size: 12px; }
+.state { font-weight: 600; } .checks td, .texts td, .checks th, .texts th {
+  text-align: left; vertical-align: top; overflow-wrap: anywhere; }
+h3 { font-size: 1rem; } .scale { display: block; margin: .3rem 0; }
+svg { max-width: 100%; } svg text { font-size: 12px; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; }
 dt { font-weight: 600; } dd { margin: 0; overflow-wrap: anywhere; }
 td.part { padding-left: 2rem; color: #666; }
+@media (max-width: 40rem) {
+  body { margin: 1rem auto; padding: 0 .6rem; font-size: 14px; }
+  dl { grid-template-columns: 1fr; gap: 0; } dd { margin: 0 0 .5rem; }
+  td, th { padding: .25rem .4rem; } .wide { max-width: 100%; }
+  svg { height: auto; }
+}
+@media print {
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  body { max-width: none; margin: 0; font-size: 9pt; color: #000; }
+  .wide { overflow: visible; } td, th { padding: .1rem .3rem; }
+  h2, h3 { break-after: avoid; } tr, svg, .verdict { break-inside: avoid; }
+  .strip img { width: 48px; }
+}
 """
 
 PAGE = string.Template("""<!DOCTYPE html>
@@ -46,31 +52,49 @@ PAGE = string.Template("""<!DOCTYPE html>
 <title>$title</title><style>$style</style></head><body>
 <h1>$title</h1><p class="note">$subtitle</p>
 <div class="verdict $mood">$verdict</div>
+<h2>About</h2><dl>$facts</dl>
 <h2>Accuracy</h2><div class="wide">$table</div>
+<p class="note">$intervals</p>
+$certificates
+<h2>Accuracy of each class</h2>$classes
 <h2>Accuracy against epsilon</h2>$curve
 <h2>Examples</h2>$strip
-<h2>Diagnostics</h2><table class="checks">$checks</table>
-<h2>Provenance</h2><dl>$info</dl>
+<h2>Diagnostics</h2>$checks
+<h2>Settings</h2>$settings
 </body></html>
 """)
 
 
 def render(report):
     """Returns the page of a `Report` as text."""
-    info = report.info
+    info, curves = report.info, contents.drawn_curves(report)
     return PAGE.substitute(
         style=STYLE,
-        title=html.escape(f"{info['name']} under attack"),
+        title=html.escape(contents.title(report)),
         subtitle=html.escape(
             f"{info['examples']} examples of {info['dataset'] or 'the data'}, "
             f"{info['started']}"
         ),
         **_verdict(report),
-        table=_table(report.rows),
-        curve=plot.draw(report.curves),
-        strip=_strip(report.images),
-        checks="".join(_check(check) for check in report.checks),
-        info="".join(_entry(key, value) for key, value in info.items()),
+        facts="".join(_fact(*fact) for fact in contents.facts(report)),
+        table=_accuracies(report),
+        intervals=contents.INTERVALS,
+        certificates=_certificates(report),
+        classes=_table(contents.per_class(report)),
+        curve=plot.draw(curves) + _points(report),
+        strip=strip.draw(report.images) + _table(contents.shown(report), ""),
+        checks=_checks(report),
+        settings=_table(contents.settings(report), kind="texts"),
+    )
+
+
+def fragment(report):
+    """Returns a part of a page that a notebook shows, as text."""
+    known = _verdict(report)
+    return (
+        f"<div><b>{html.escape(contents.title(report))}</b>"
+        f"{_accuracies(report)}"
+        f'<div class="verdict {known["mood"]}">{known["verdict"]}</div></div>'
     )
 
 
@@ -88,75 +112,61 @@ def _verdict(report):
     return {"mood": mood, "verdict": f"{text}<ul>{items}</ul>"}
 
 
-def _table(rows):
-    body = "".join(f"<th>{column}</th>" for column in rows[0].cells())
+def _accuracies(report):
+    body = "".join(f"<th>{column}</th>" for column in report.rows[0].cells())
     body = f"<tr>{body}</tr>"
-    for row in rows:
-        total = ' class="total"' if row is rows[-1] else ""
+    for row in report.rows:
+        total = ' class="total"' if row is report.rows[-1] else ""
         part = ' class="part"' if row.ensemble else ""
-        name, *others = (html.escape(cell) for cell in row.cells().values())
+        _, *others = (html.escape(cell) for cell in row.cells().values())
         cells = "".join(f"<td>{cell}</td>" for cell in others)
-        body += (
-            f'<tr{total} title="{html.escape(row.adversary)}">'
-            f"<td{part}>{name}</td>{cells}</tr>"
-        )
-    ensembles = any(row.ensemble for row in rows)
-    note = f'<p class="note">{COMPONENTS}</p>' if ensembles else ""
+        name = html.escape(contents.label(report, row))
+        body += f"<tr{total}><td{part}>{name}</td>{cells}</tr>"
+    ensembles = any(row.ensemble for row in report.rows)
+    note = f'<p class="note">{contents.COMPONENTS}</p>' if ensembles else ""
     return f"<table>{body}</table>{note}"
 
 
-def _strip(images):
-    """Rows of clean images, perturbations and perturbed images."""
-    if not images:
-        return "<p>No pictures were kept.</p>"
-    clean, *attacked = images.values()
-    pictures = clean["point"]
-    if pictures.ndim == 3:
-        pictures = pictures[..., np.newaxis]
-    if pictures.ndim != 4 or pictures.shape[-1] not in (1, 3):
-        return "<p>The inputs are not images.</p>"
-    if not attacked:
-        return "<p>No attack was run.</p>"
-    moved = attacked[0]["point"].reshape(pictures.shape)
-    shift = np.nan_to_num(moved - pictures)
-    reach = max(np.abs(shift).max(), 1e-12)
-    low, width = pictures.min(), max(np.ptp(pictures), 1e-12)
-    rows = [
-        ("clean", (pictures - low) / width, clean),
-        (f"perturbation, up to {reach:.3g}", 0.5 + shift / (2 * reach), None),
-        (list(images)[1], (moved - low) / width, attacked[0]),
-    ]
-    cells = "".join(_strip_row(*row) for row in rows)
-    return f'<div class="wide"><table class="strip">{cells}</table></div>'
-
-
-def _strip_row(title, pictures, answer):
-    cells = f"<td>{html.escape(title)}</td>"
-    for number, picture in enumerate(pictures):
-        caption = ""
-        if answer:
-            predicted = answer["predicted"][number]
-            right = predicted == answer["label"][number]
-            mood = "right" if right else "wrong"
-            caption = f'<span class="{mood}">{predicted}</span>'
-        cells += f'<td><img alt="" src="{_png(picture)}">{caption}</td>'
-    return f"<tr>{cells}</tr>"
-
-
-def _png(picture):
-    pixels = np.clip(np.nan_to_num(picture), 0, 1)
-    pixels = np.round(255 * pixels).astype(np.uint8)
-    data = base64.b64encode(tf.io.encode_png(pixels).numpy()).decode()
-    return f"data:image/png;base64,{data}"
-
-
-def _check(check):
+def _certificates(report):
+    verdicts, stages = contents.certified(report)
+    if not verdicts:
+        return ""
     return (
-        f'<tr><td class="state {check.state}">{check.state}</td>'
-        f"<td>{html.escape(check.name)}</td>"
-        f"<td>{html.escape(check.detail)}</td></tr>"
+        f"<h2>Certificates</h2>{_table(verdicts)}"
+        f'<p class="note">{contents.MARGINS}</p>'
+        f"<h2>What each stage decided</h2>{_table(stages)}"
     )
 
 
-def _entry(key, value):
-    return f"<dt>{html.escape(key)}</dt><dd>{html.escape(str(value))}</dd>"
+def _points(report):
+    """The points of curves as a table, and how to read them."""
+    table, note = contents.curves(report), contents.note_of_curves(report)
+    if not table:
+        return ""
+    note = f'<p class="note">{note}</p>' if note else ""
+    return f"{note}<h3>Points of the curves</h3>{_table(table)}"
+
+
+def _table(rows, otherwise="<p>Not recorded.</p>", kind=""):
+    """A table of texts, the head first; a sentence where there is none."""
+    if not rows:
+        return otherwise
+    head, *body = ([html.escape(cell) for cell in row] for row in rows)
+    lines = ["".join(f"<th>{cell}</th>" for cell in head)]
+    lines += ["".join(f"<td>{cell}</td>" for cell in row) for row in body]
+    text = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f'<div class="wide"><table class="{kind}">{text}</table></div>'
+
+
+def _checks(report):
+    head, *body = contents.diagnostics(report)
+    lines = "".join(f"<th>{cell}</th>" for cell in head)
+    for row in body:
+        state, *cells = map(html.escape, row)
+        others = "".join(f"<td>{cell}</td>" for cell in cells)
+        lines += f'<tr><td class="state {state}">{state}</td>{others}</tr>'
+    return f'<div class="wide"><table class="checks">{lines}</table></div>'
+
+
+def _fact(name, value):
+    return f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>"

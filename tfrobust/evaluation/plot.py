@@ -2,6 +2,8 @@
 
 import html
 
+from tfrobust.evaluation.row import wilson
+
 COLOURS = ("#0b6e99", "#c1443c", "#4c8c4a", "#8a5fb0", "#b8860b")
 WIDTH, HEIGHT, LEFT, BOTTOM = 720, 280, 50, 40
 
@@ -32,6 +34,7 @@ def draw(curves):
             (_x(e / widest), _y(a))
             for e, a in zip(curve["epsilon"], curve["accuracy"], strict=True)
         ]
+        parts.append(_band(curve, widest, colour))
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         parts.append(
             f'<polyline points="{line}" fill="none" stroke="{colour}" '
@@ -50,7 +53,26 @@ def draw(curves):
         f'<svg viewBox="0 0 {WIDTH + 20} {HEIGHT}" width="{WIDTH + 20}" '
         f'role="img" aria-label="accuracy against epsilon">{"".join(parts)}'
         f'<text x="{WIDTH / 2}" y="{HEIGHT - 4}" text-anchor="middle">epsilon'
-        f"</text></svg><p>On the first {' or '.join(counts)} examples.</p>"
+        f"</text></svg><p>On the first {' or '.join(counts)} examples. "
+        "Bands are 95 % Wilson score intervals.</p>"
+    )
+
+
+def _band(curve, widest, colour):
+    """The 95 % interval of the curve's points."""
+    count = curve["examples"]
+    bands = [wilson(round(a * count), count) for a in curve["accuracy"]]
+    xs = [_x(epsilon / widest) for epsilon in curve["epsilon"]]
+    lows = [
+        f"{x:.1f} {_y(low):.1f}" for x, (low, _) in zip(xs, bands, strict=True)
+    ]
+    highs = [
+        f"{x:.1f} {_y(up):.1f}" for x, (_, up) in zip(xs, bands, strict=True)
+    ]
+    outline = "L".join([*lows, *reversed(highs)])
+    return (
+        f'<path class="band" d="M{outline}Z" fill="{colour}" '
+        'fill-opacity="0.15"/>'
     )
 
 

@@ -3,7 +3,10 @@
 import datetime
 import hashlib
 import importlib.metadata
+import os
 import platform
+import shlex
+import sys
 
 import numpy as np
 import tensorflow as tf
@@ -25,11 +28,12 @@ class Provenance:
         self._architecture = getattr(network, "name", type(network).__name__)
         self._name, self._dataset = name or self._architecture, dataset
         self._network = network
-        self._data = hashlib.sha256()
+        self._data, self._shape = hashlib.sha256(), None
         self._start = datetime.datetime.now(datetime.timezone.utc)
 
     def add(self, x, y):
         """Takes one batch into the hash of the data, example by example."""
+        self._shape = list(np.shape(x)[1:])
         for one, label in zip(x, y, strict=True):
             self._data.update(np.float32(one).tobytes())
             self._data.update(np.int64(label).tobytes())
@@ -47,6 +51,7 @@ class Provenance:
             "examples": examples,
             "weights_sha256": self.weights(),
             "data_sha256": self._data.hexdigest(),
+            "input_shape": self._shape,
             "started": self._start.isoformat(timespec="seconds"),
             "versions": {
                 "tfrobust": _version("tfrobust"),
@@ -57,6 +62,8 @@ class Provenance:
             },
             "machine": f"{platform.machine()} {platform.system()}",
             "devices": [d.name for d in tf.config.list_logical_devices()],
+            "hardware": _hardware(),
+            "command": shlex.join(sys.argv),
         }
 
 
@@ -69,6 +76,15 @@ def weights_sha256(network):
     for weight in held:
         digest.update(np.ascontiguousarray(weight).tobytes())
     return digest.hexdigest()
+
+
+def _hardware():
+    """What the devices are: the processor, and each GPU by its name."""
+    found = [f"{platform.processor() or 'CPU'}, {os.cpu_count()} cores"]
+    for device in tf.config.list_physical_devices("GPU"):
+        details = tf.config.experimental.get_device_details(device)
+        found.append(str(details.get("device_name", device.name)))
+    return found
 
 
 def _version(package):

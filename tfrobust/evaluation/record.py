@@ -2,6 +2,31 @@
 
 import math
 
+# What follows from the rest, and older versions didn't say.
+FOLLOWS = (
+    "title",
+    "clean_accuracy",
+    "robust_accuracy",
+    "certified_accuracy",
+    "certification",
+    "per_class",
+    "curve_intervals_95",
+    "certified_curve",
+)
+
+
+def modern(record):
+    """The record, with what older versions didn't know said to be unknown."""
+    if not isinstance(record, dict):
+        return record
+    checks = record.get("checks", ())
+    if isinstance(checks, list) and all(isinstance(c, dict) for c in checks):
+        checks = [
+            {**check, "examples": check.get("examples")} for check in checks
+        ]
+        record = {**record, "checks": checks}
+    return {"answers": {}, **record}
+
 
 def check(record):
     """Refuses what no report writes.
@@ -37,10 +62,14 @@ def check(record):
     for part in _listed(record["checks"], "checks", dict):
         _fields(part, _CHECK, "check")
     _fields(record["info"], _INFO, "info")
+    asked = _mapping(record["info"].get("adversaries", {}), "adversaries")
+    for part in asked.values():
+        _fields(part, _ASKED, "configuration")
     _require(record["info"]["examples"] == count, "number of examples", count)
     for name, curve in _mapping(record["curves"], "curves").items():
         _check_curve(name, curve, count)
     _check_certificates(_mapping(record["certificates"], "certificates"), count)
+    _check_answers(_mapping(record["answers"], "answers"), names, count)
     for name, counts in _mapping(record["classes"], "classes").items():
         _listed(counts, f"classes of {name!r}", int)
         fine = sum(counts) == count and min(counts) >= 0
@@ -58,6 +87,17 @@ def _check_curve(name, curve, count):
     _require(0 < curve["examples"] <= count, what, curve["examples"])
 
 
+def _check_answers(answers, names, count):
+    if answers:
+        _require(set(answers) == {"label", "predicted"}, "answers", [*answers])
+        _listed(answers["label"], "labels", int, count)
+        predicted = _mapping(answers["predicted"], "predicted classes")
+        _require(set(predicted) <= {*names}, "predicted classes", [*predicted])
+        for name, classes in predicted.items():
+            what = f"classes predicted under {name!r}"
+            _listed(classes, what, int, count)
+
+
 def _check_certificates(certificates, count):
     if certificates:
         verdicts = _listed(certificates["verdict"], "verdict", str, count)
@@ -67,6 +107,14 @@ def _check_certificates(certificates, count):
         _require(isinstance(margins, list), "margin", margins)
         numbers = [0.0 if margin is None else margin for margin in margins]
         _listed(numbers, "margin", float, count)
+        deciders = certificates.get("decided_by", [None] * count)
+        _require(isinstance(deciders, list), "deciders", deciders)
+        _require(len(deciders) == count, "deciders", deciders)
+        texts = [name for name in deciders if name is not None]
+        _listed(texts, "deciders", str)
+        radii = certificates.get("radius", [0.0] * count)
+        _listed(radii, "radius", float, count)
+        _require(min(radii) >= 0, "radius", radii)
 
 
 def _fields(part, kinds, what):
@@ -119,6 +167,12 @@ _CHECK = {
     **dict.fromkeys(("name", "detail"), (str,)),
     **dict.fromkeys(("passed", "critical"), (bool,)),
     "overstated": (float,),
+    "examples": (int, _NONE),
+}
+_ASKED = {
+    **dict.fromkeys(("kind", "role", "threat"), (str,)),
+    **dict.fromkeys(("settings", "seeds"), (dict,)),
+    "epsilon": (float, _NONE),
 }
 _INFO = {
     **dict.fromkeys(("name", "architecture", "started"), (str,)),

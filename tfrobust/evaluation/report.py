@@ -7,14 +7,20 @@ import pathlib
 from typing import Any
 
 from tfrobust import files
-from tfrobust.evaluation import markdown, page
+from tfrobust.evaluation import (
+    contents,
+    document,
+    page,
+    summary,
+    written,
+)
 from tfrobust.evaluation import record as record_of_reports
 from tfrobust.evaluation.contradictions import contradiction
 from tfrobust.evaluation.diagnostics import Check
 from tfrobust.evaluation.row import Row
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(repr=False)
 class Report:
     """What `tfrobust.evaluate` found.
 
@@ -30,6 +36,8 @@ class Report:
             verifiers gave them.
         classes: How often each class is a label, and is the answer to clean
             inputs.
+        answers: The label of every example, and the class that was answered
+            to the points of each row; empty in older reports.
     """
 
     rows: list[Row]
@@ -39,6 +47,7 @@ class Report:
     info: dict[str, Any]
     certificates: dict[str, Any] = dataclasses.field(default_factory=dict)
     classes: dict[str, Any] = dataclasses.field(default_factory=dict)
+    answers: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Row:
         """The `Row` of that name."""
@@ -84,62 +93,71 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON holds it: RobustBench's keys, then ours."""
-        clean, worst = self["clean"], self["worst case"]
-        standard = [row for row in self.rows if row.standard]
-        told = [c.detail for c in self.checks if c.state in ("note", "weak")]
-        return {
-            "link": None,
-            "name": self.info["name"],
-            "authors": None,
-            "additional_data": None,
-            "number_forward_passes": 1,
-            "dataset": self.info["dataset"],
-            "venue": None,
-            "architecture": self.info["architecture"],
-            "eps": worst.epsilon,
-            "clean_acc": f"{100 * clean.accuracy:.2f}",
-            "reported": f"{100 * worst.accuracy:.2f}",
-            # Never filled by another attack than AutoAttack itself.
-            "autoattack_acc": f"{100 * standard[0].accuracy:.2f}"
-            if len(standard) == 1
-            else None,
-            "unreliable": not self.reliable,
-            "footnote": " ".join(told) or None,
-            "reasons": self.reasons,
-            "recommendations": self.recommendations,
-            "rows": [row.to_dict() for row in self.rows],
-            "curves": self.curves,
-            "checks": [check._asdict() for check in self.checks],
-            "info": self.info,
-            "certificates": self.certificates,
-            "classes": self.classes,
-            "verdicts": {
-                row.name: row.correct.astype(int).tolist() for row in self.rows
-            },
-        }
+        return written.to_dict(self)
+
+    @property
+    def robust_accuracy(self) -> float:
+        """Share that withstands every attack that ran: an upper bound.
+
+        Raises:
+            ValueError: If no attack ran.
+        """
+        return summary.known(
+            summary.robust(self),
+            "`robust_accuracy` needs an attack, such as "
+            "tfr.attacks.AutoAttack(threat) in tfr.evaluate",
+            self.rows,
+        )
+
+    @property
+    def certified_accuracy(self) -> float:
+        """Share that is right and proven to stay so: a lower bound.
+
+        Raises:
+            ValueError: If no verifier ran.
+        """
+        return summary.known(
+            summary.certified(self),
+            "`certified_accuracy` needs a verifier: "
+            "tfr.certify(model, data, tfr.verifiers.ladder(threat))",
+            self.rows,
+        )
+
+    def to_pandas(self) -> Any:
+        """The rows as a `pandas.DataFrame`, indexed by the adversary's name.
+
+        Verdicts of single examples are in the file verdicts.csv of `save`.
+
+        Raises:
+            ImportError: If pandas is missing.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError(
+                "`to_pandas` needs pandas, which isn't installed: "
+                "pip install pandas."
+            ) from error
+        records = [row.to_dict() for row in self.rows]
+        return pandas.DataFrame(records).set_index("name")
 
     def to_markdown(self) -> str:
-        """The table, the verdict and the diagnostics as Markdown."""
-        table = [list(self.rows[0].cells())]
-        for row in self.rows:
-            name, *cells = row.cells().values()
-            inner = row.ensemble is not None
-            # No-break spaces: Markdown drops others.
-            table.append(["\u00a0\u00a0" * inner + name, *cells])
-        lines = markdown.table(table)
-        if any(row.ensemble for row in self.rows):
-            lines += ["", page.COMPONENTS]
-        lines += ["", markdown.plain(self.verdict), ""]
-        lines += markdown.bullets(
-            f"{c.state}: {c.name}. {c.detail}" for c in self.checks
-        )
-        return "\n".join(lines) + "\n"
+        """All that the page holds, but for the pictures, as Markdown."""
+        return document.render(self)
+
+    def __repr__(self) -> str:
+        return contents.in_short(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return page.fragment(self)
 
     def __str__(self) -> str:
-        return self.to_markdown()
+        """The table, the verdict and the diagnostics, as Markdown."""
+        return document.brief(self)
 
     def save(self, folder: str | os.PathLike, overwrite: bool = False) -> None:
-        """Writes report.json, report.md and report.html, all or none.
+        """Writes report.json, .md and .html and verdicts.csv, all or none.
 
         Args:
             folder: New folder to write.
@@ -148,11 +166,16 @@ class Report:
         Raises:
             FileExistsError: If the folder exists and `overwrite` is false.
         """
+        record = json.dumps(self.to_dict(), indent=1, allow_nan=False)
+        texts = {
+            "report.json": record,
+            "report.md": self.to_markdown(),
+            "report.html": page.render(self),
+            "verdicts.csv": summary.csv_of(self),
+        }
         with files.new_folder(folder, overwrite) as new:
-            text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
-            (new / "report.json").write_text(text)
-            (new / "report.md").write_text(self.to_markdown())
-            (new / "report.html").write_text(page.render(self))
+            for name, text in texts.items():
+                (new / name).write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> "Report":
@@ -172,7 +195,7 @@ class Report:
                 f"{folder}, where there is no report.json."
             )
         try:
-            text = path.read_text()
+            text = path.read_text("utf-8")
             return cls.from_dict(json.loads(text, parse_constant=_refuse))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
@@ -189,6 +212,7 @@ class Report:
             KeyError: If something is missing.
             ValueError: If it isn't what `to_dict` returns.
         """
+        record = record_of_reports.modern(record)
         record_of_reports.check(record)
         report = cls(
             [
@@ -201,9 +225,12 @@ class Report:
             record["info"],
             record["certificates"],
             record["classes"],
+            record["answers"],
         )
         said = report.to_dict()
         for key in said.keys() | record.keys():
+            if key in record_of_reports.FOLLOWS and key not in record:
+                continue  # An older version didn't say what follows.
             if key not in said or said[key] != record[key]:
                 raise ValueError(
                     f"what it says of {key!r} contradicts the rest"

@@ -11,6 +11,7 @@ from tfrobust import halves, losses
 from tfrobust.evaluation.counter import Counter
 from tfrobust.tracing import compiled, hardly_rewritten
 from tfrobust.verifier import Verifier
+from tfrobust.verifiers import PolyhedralEnvelope
 from tfrobust.verifiers.memory import bytes_of
 
 # The most examples that are bounded at once, however large the memory is.
@@ -46,7 +47,8 @@ class Runner:
         """Returns NumPy arrays by name: see the keys in `_attacked`.
 
         Of a verifier: whether examples are `correct` for certain or
-        `falsified`, and the `margin`, NaN unless `finite`.
+        `falsified`, the `margin`, NaN unless `finite`, and a `radius` that is
+        proven, 0 where none is known.
         """
         function = self._function  # What it takes to trace is not counted.
         begin = time.perf_counter()
@@ -153,9 +155,17 @@ class Runner:
             "falsified": self._refuted(decision, x, y),
             "margin": tf.cast(decision.margin, tf.float32),
             "finite": finite,
+            "radius": self._radius(decision, finite, x, y),
             "norm": tf.zeros_like(decision.margin),
             "inside": tf.ones_like(finite),
         }
+
+    def _radius(self, decision, finite, x, y):
+        """A radius that is proven of each example, if a verifier knows it."""
+        if not isinstance(self.adversary, PolyhedralEnvelope):
+            return tf.zeros_like(decision.margin)
+        radius = self.adversary.radius(self._model, x, y)
+        return tf.where(finite, radius, 0.0)
 
     def _refuted(self, decision, x, y):
         """Whether a fresh forward confirms each counterexample."""

@@ -1,11 +1,13 @@
 """What one adversary of an evaluation shows: its stages, put together."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
 from tfrobust.attacks import AutoAttack, Ensemble
 from tfrobust.evaluation.adversaries import nature
+from tfrobust.verifier import Verifier
 
 
 class Sequence:
@@ -62,6 +64,24 @@ class Sequence:
             seconds=sum(row.seconds for row in rows),
         )
         return [*rows, total] if len(rows) > 1 else [total]
+
+    def predicted(self, clean, index):
+        """What was answered to the points of each row, by its name.
+
+        Where an attack didn't run, the point is the one before.
+
+        Args:
+            clean: The answers to the clean inputs, shape `[n]`.
+            index: Positions of the examples, shape `[n]`.
+        """
+        found: dict[str, Any] = {}
+        if isinstance(self.adversary, Verifier):
+            return found
+        for stage in self.stages:
+            answer = stage.take("predicted", index, np.int64)
+            clean = np.where(stage.known(index), answer, clean)
+            found[stage.name] = clean
+        return {**found, self.name: clean}
 
     def pictures(self, clean):
         """What the last stage that ran made of the first examples."""

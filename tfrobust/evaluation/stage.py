@@ -7,7 +7,7 @@ from tfrobust.evaluation.row import Row
 
 PICTURES = 10
 _KEPT = "correct", "norm", "inside", "finite", "predicted"
-_PROVEN = "correct", "norm", "inside", "finite", "falsified", "margin"
+_PROVEN = "correct", "norm", "inside", "finite", "falsified", "margin", "radius"
 _SHOWN = "point", "predicted", "label"
 
 

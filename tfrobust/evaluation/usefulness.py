@@ -19,6 +19,19 @@ def counted(labels, predicted, classes):
     }
 
 
+def answers(labels, predicted):
+    """The label of each example, and what was answered, for JSON.
+
+    Args:
+        labels: Shape `[n]`.
+        predicted: Dictionary of a row's name to classes, shape `[n]`.
+    """
+    return {
+        "label": np.asarray(labels).tolist(),
+        "predicted": {name: p.tolist() for name, p in predicted.items()},
+    }
+
+
 def of_answers(clean, classes):
     """Checks of the answers to the clean inputs.
 

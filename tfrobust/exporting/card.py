@@ -6,6 +6,7 @@ import numpy as np
 
 from tfrobust import files
 from tfrobust.evaluation.provenance import Provenance
+from tfrobust.evaluation.written import KEYS, robustbench
 
 # What the signatures with a certificate do with what can't have one.
 REFUSALS = (
@@ -29,7 +30,7 @@ def of_folder(folder, network, served, verifier, found, report):
     listed = sorted(path for path in folder.rglob("*") if path.is_file())
     threat = verifier.threat if verifier else None
     return {
-        **_about(network),
+        **_about(network, found, report, threat),
         "format": "SavedModel",
         "verifier": repr(verifier) if verifier else None,
         "threat": repr(threat) if threat else None,
@@ -49,7 +50,7 @@ def of_folder(folder, network, served, verifier, found, report):
 def of_file(path, network, format, found, report):
     """The card of a single file; see `of_folder`."""
     return {
-        **_about(network),
+        **_about(network, found, report),
         "format": f"LiteRT {format}",
         "bytes": path.stat().st_size,
         "sha256": {path.name: files.sha256(path)},
@@ -74,14 +75,48 @@ def write(path, card):
         new.write_text(json.dumps(card, indent=1, allow_nan=False))
 
 
-def _about(network):
-    """Where the artefact comes from."""
+def _about(network, found, report, threat=None):
+    """What it is and how robust, in RobustBench's keys, then where it is from.
+
+    Without a report it is what was found on the artefact itself.
+    """
     info = Provenance(network, None, None).info(0)
-    kept = ("name", "weights_sha256", "versions")
     return {
-        **{name: info[name] for name in kept},
+        **(robustbench(report) if report else _robustbench(found, threat)),
+        # The name is that of the report, which knows more of the model.
+        "name": report.info["name"] if report else info["name"],
+        "architecture": info["architecture"],
+        "weights_sha256": info["weights_sha256"],
+        "versions": info["versions"],
         "weights": sum(int(np.prod(w.shape)) for w in network.weights),
+        "report_on_these_weights": _same_weights(info, report),
+        "reported_threats": _threats(report),
     }
+
+
+def _robustbench(found, threat):
+    """RobustBench's keys of what has no report; null is what isn't known."""
+    known = dict.fromkeys(KEYS)
+    known["number_forward_passes"] = 1
+    if found:
+        known["clean_acc"] = f"{100 * found['clean_accuracy']:.2f}"
+        known["reported"] = f"{100 * found['attack_accuracy']:.2f}"
+        known["footnote"] = f"Attacked with {found['attack']}"
+    if threat:
+        known["eps"] = float(np.max(threat.epsilon))
+    return known
+
+
+def _same_weights(info, report):
+    """Whether the report is on the weights exported; None if not known."""
+    hashed = report and report.info.get("weights_sha256")
+    return hashed == info["weights_sha256"] if hashed else None
+
+
+def _threats(report):
+    """The threat of each adversary of a report in words, by its name."""
+    asked = report.info.get("adversaries", {}) if report else {}
+    return {name: known["threat"] for name, known in asked.items()} or None
 
 
 def _kernels(kernels):
