@@ -7,6 +7,8 @@ ARGS ?=
 PARALLEL ?= --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 TF_CPP_MIN_LOG_LEVEL ?= 2
 export TF_CPP_MIN_LOG_LEVEL
+# The theme's advertisement of its successor.
+export NO_MKDOCS_2_WARNING := 1
 # A core for each worker: more threads only wait for each other.
 ONE_THREAD := TF_NUM_INTRAOP_THREADS=1
 # The rest is the same in both Kerases; the marks are told in pyproject.toml.
@@ -17,7 +19,7 @@ DEMO := .venv-quickstart/bin
 
 .NOTPARALLEL:
 .PHONY: help quickstart test lint format test-keras3 test-tf-keras \
-	mutants wheel wheel-check clean
+	mutants docs docs-serve wheel wheel-check clean
 
 help:  ## Show this list.
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -46,6 +48,12 @@ test-tf-keras: .venv/stamp  ## Run those that differ by Keras under tf_keras.
 mutants: .venv/stamp  ## Break the code on purpose and see a test fail, each time.
 	$(ONE_THREAD) $(BIN)/python tests/mutate.py $(ARGS)
 
+docs: .venv-docs/stamp  ## Build the documentation into site/.
+	.venv-docs/bin/mkdocs build --strict --quiet
+
+docs-serve: .venv-docs/stamp  ## Show the documentation while it is written.
+	.venv-docs/bin/mkdocs serve
+
 wheel: .venv/stamp  ## Build dist/tfrobust-*.whl.
 	rm -rf build dist
 	$(BIN)/python -m build --wheel --no-isolation
@@ -58,12 +66,20 @@ wheel-check: wheel  ## Run the quickstart on the wheel, away from this tree.
 	venv/bin/python examples/quickstart.py $(ARGS)
 
 clean:  ## Remove everything that make made.
-	rm -rf .venv .venv-quickstart build dist *.egg-info
+	rm -rf .venv .venv-quickstart .venv-docs site build dist *.egg-info
 	rm -rf .mypy_cache .pytest_cache .ruff_cache
 	find tfrobust tests examples -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/stamp: EXTRAS := dev,tfmot,examples,serving,litert
 .venv-quickstart/stamp: EXTRAS := examples
+
+# The requirements of the extra alone: the sources are read, not imported.
+.venv-docs/stamp: pyproject.toml
+	@$(PYTHON) -m venv $(@D)
+	@sed -n '/^docs = \[/,/^\]/s/^ *"\(.*\)",$$/\1/p' pyproject.toml \
+		> $(@D)/requirements.txt
+	@$(@D)/bin/python -m pip install -qq -r $(@D)/requirements.txt
+	@touch $@
 
 # Editable, so that the second call runs the code as it is now.
 .venv/stamp .venv-quickstart/stamp: pyproject.toml

@@ -54,6 +54,7 @@ def test_the_wheel_offers_every_extra(wheel):
         "beam",
         "bench",
         "dev",
+        "docs",
         "all",
     }
 

@@ -1,0 +1,106 @@
+"""What the documentation says in code runs, and no public name is missing."""
+
+import importlib
+import inspect
+import pathlib
+import re
+
+import pytest
+
+import tfrobust as tfr
+from tfrobust.backend import keras
+from tfrobust.bounds.record import RULES
+
+pytestmark = pytest.mark.one_keras
+
+DOCS = pathlib.Path(__file__).parents[1] / "docs"
+# A block, and the comment in front of it, if any.
+BLOCK = re.compile(r"(?:<!-- ([^>]*) -->\n)?```python\n(.*?)```", re.DOTALL)
+PAGES = sorted(
+    path.relative_to(DOCS).as_posix()
+    for path in [*DOCS.glob("*.md"), *DOCS.glob("guides/*.md")]
+    if "```python" in path.read_text()
+)
+ROOMS = [
+    name for name in tfr.__all__ if inspect.ismodule(getattr(tfr, name))
+] + ["evaluation"]
+
+
+def blocks(page):
+    """The comment in front of each block of Python, and the block."""
+    return BLOCK.findall((DOCS / page).read_text())
+
+
+def small(code):
+    """The block with training cut short, on the Keras in use."""
+    code = re.sub(r"\bepochs=\d+", "epochs=1", code)
+    # Diagnostics take long to trace; the start page shows them at work.
+    code = code.replace('name="digits, PGD"', "diagnostic_examples=0")
+    return code.replace(
+        "import keras\n", "from tfrobust.backend import keras\n"
+    )
+
+
+@pytest.fixture(scope="module")
+def setup():
+    """What all pages go on from, of few examples."""
+    ((_, code),) = [b for b in blocks("index.md") if b[0] == "setup"]
+    namespace = {}
+    exec(compile(small(code), "docs/index.md", "exec"), namespace)
+    for name in "x_train y_train x_val y_val x_test y_test".split():
+        namespace[name] = namespace[name][:64]
+    return namespace
+
+
+@pytest.fixture
+def rules():
+    """Rules that a page registers are gone after it."""
+    before = dict(RULES)
+    yield
+    RULES.clear()
+    RULES.update(before)
+
+
+@pytest.mark.usefixtures("rules")
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("page", PAGES)
+def test_the_code_of_a_page_runs(page, setup, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    keras.utils.set_random_seed(0)
+    namespace = dict(setup)
+    for comment, code in blocks(page):
+        if comment == "setup" or comment.startswith("not run: "):
+            continue
+        exec(compile(small(code), f"docs/{page}", "exec"), namespace)
+
+
+def test_every_comment_in_front_of_code_is_known():
+    comments = {comment for page in PAGES for comment, _ in blocks(page)}
+    others = {c for c in comments if not re.match(r"not run: \w", c)}
+    assert others == {"", "setup"}
+
+
+def documented(page):
+    text = (DOCS / "reference" / f"{page}.md").read_text()
+    return re.findall(r"^::: tfrobust\.(\S+)$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_reference_has_every_public_name_of_a_package(room):
+    names = importlib.import_module(f"tfrobust.{room}").__all__
+    elsewhere = set(tfr.__all__) if room == "evaluation" else set()
+    wanted = {f"{room}.{name}" for name in set(names) - elsewhere}
+    extra = {"evaluation.beam.sharded"} if room == "evaluation" else set()
+    assert set(documented(room)) == wanted | extra
+
+
+def test_the_reference_has_every_name_that_workflows_begin_with():
+    assert set(documented("tfrobust")) == set(tfr.__all__) - set(ROOMS)
+
+
+@pytest.mark.parametrize("page", ["tfrobust", *ROOMS])
+def test_what_the_reference_shows_has_a_docstring(page):
+    for path in documented(page):
+        *module, name = path.split(".")
+        room = importlib.import_module(".".join(["tfrobust", *module]))
+        assert getattr(room, name).__doc__, path
