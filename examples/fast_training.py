@@ -4,15 +4,13 @@ Usage:
     python examples/fast_training.py --method=nfgsm
     python examples/fast_training.py --method=atas --dataset=cifar10 --augment \
         --network=preact_resnet18 --width=4 --epsilon=0.0314 --epochs=30
-    python examples/fast_training.py --method=fast_egl1 --norm=l1 --epsilon=3
 
 Prints one row: accuracy on clean images, under FGSM, under PGD of 50 steps and,
 on the first of them, under AutoAttack; the seconds that training took,
-compilation included; the forward and backward passes that each example took in
-a step; and for methods of one step the cosine of the gradients before and after
-it in the last epoch. FGSM far above PGD is catastrophic overfitting. `--table`
-names a CSV file that the row is appended to, with all flags, so that runs can
-be compared.
+compilation included; the forward and backward passes of each example in a step;
+and for methods of one step the cosine of the gradients before and after it in
+the last epoch. FGSM far above PGD is catastrophic overfitting. `--table` names
+a CSV file that the row is appended to, with all flags.
 """
 
 import functools
@@ -41,6 +39,7 @@ flags.DEFINE_enum("network", "digits_cnn", list(networks.NETWORKS), "Network.")
 flags.DEFINE_integer("width", None, "The network's width; else its default.")
 flags.DEFINE_enum("norm", "linf", list(THREATS), "Norm of the threat.")
 flags.DEFINE_float("epsilon", 0.15, "Radius, for pixels in [0, 1].")
+flags.DEFINE_float("ramp", 0.0, "Share of training that it grows in.", 0, 1)
 flags.DEFINE_integer("epochs", 20, "Epochs.", lower_bound=1)
 flags.DEFINE_integer("batch_size", 128, "Batch size.", lower_bound=1)
 flags.DEFINE_enum("optimizer", "sgd", list(runs.OPTIMIZERS), "Optimizer.")
@@ -82,6 +81,10 @@ def train(network, threat, x, y):
     """Trains the network, and returns by name what it took and logged."""
     steps = FLAGS.epochs * -(-len(x) // FLAGS.batch_size)
     crop = tfr.instances.CropFlip(4) if FLAGS.augment else None
+    if FLAGS.ramp:
+        end = max(1, int(FLAGS.ramp * steps))
+        grown = tfr.schedules.Ramp(0.0, FLAGS.epsilon, end=end)
+        threat = threat.replace(epsilon=grown)
     objective = METHODS[FLAGS.method](threat, augmentation=crop, steps=steps)
     counted, peak = Counted(), max(1, 2 * steps // 5)
     model = tfr.RobustModel(keras.Sequential([network, counted]))

@@ -23,7 +23,10 @@ SMALL = (
 def rows(script, tmp_path_factory):
     """The table of two runs, and what the second one printed."""
     table = tmp_path_factory.mktemp("fast") / "new" / "table.csv"
-    for arguments in (["--method=adat"], ["--method=atas", "--augment"]):
+    for arguments in (
+        ["--method=adat", "--ramp=0.5"],
+        ["--method=atas", "--augment"],
+    ):
         code, output = script(SCRIPT, *SMALL, *arguments, f"--table={table}")
         assert code == 0, output
     with table.open() as file:
