@@ -80,6 +80,15 @@ def test_every_comment_in_front_of_code_is_known():
     assert others == {"", "setup"}
 
 
+def test_every_diagnostic_is_explained():
+    room = pathlib.Path(tfr.__file__).parent / "evaluation"
+    code = "".join(path.read_text() for path in room.glob("*.py"))
+    names = set(re.findall(r'\bCheck\(\s*f?"(\w+)', code))
+    assert {"alignment", "diagnostics", "monotone_"} <= names
+    page = (DOCS / "guides" / "evaluate.md").read_text()
+    assert not {name for name in names if f"`{name}" not in page}
+
+
 def documented(page):
     """The paths on a page of the reference, by the name at their ends."""
     text = (DOCS / "reference" / f"{page}.md").read_text()
