@@ -49,7 +49,7 @@ mutants: .venv/stamp  ## Break the code on purpose and see a test fail, each tim
 	$(ONE_THREAD) $(BIN)/python tests/mutate.py $(ARGS)
 
 docs: .venv-docs/stamp  ## Build the documentation into site/.
-	.venv-docs/bin/mkdocs build --strict --quiet
+	.venv-docs/bin/mkdocs build --strict
 
 docs-serve: .venv-docs/stamp  ## Show the documentation while it is written.
 	.venv-docs/bin/mkdocs serve
