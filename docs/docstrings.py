@@ -16,7 +16,7 @@ _SECTION = re.compile(
 class Docstrings(griffe.Extension):
     """Rewrites each docstring before it is parsed."""
 
-    def on_instance(self, *, obj, **kwargs):
+    def on_object(self, *, obj, **kwargs):
         if obj.docstring is not None:
             obj.docstring.value = rewritten(obj.docstring.value)
 
