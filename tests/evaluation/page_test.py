@@ -122,6 +122,7 @@ def test_the_page_needs_nothing_but_itself_and_escapes_every_name():
     assert "<b> under attack" in outline.text
     # In the table, in the strip, in the settings.
     assert outline.text.count("pgd <&>") == 3
+    assert text.count("pgd &lt;&amp;&gt;") == 3 and "pgd <" not in text
     assert 'PGD("x")' in outline.text
     assert outline.titles == []
     assert "2 examples of the data" in outline.text

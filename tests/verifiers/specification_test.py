@@ -212,3 +212,14 @@ def test_a_specification_of_other_outputs_or_examples_is_refused(drawn):
         decide = getattr(verifier, "distances", verifier.decide)
         with pytest.raises(TypeError, match="`y` must hold labels here"):
             decide(network, x, whole)
+
+
+@pytest.mark.parametrize("defect", [np.nan, np.inf, -np.inf])
+def test_a_broken_bound_proves_nothing(defect):
+    both = Specification(np.eye(2))
+    either = Specification(np.eye(2), clauses=[[0, 1]])
+    bounds = np.array([[defect, 1.0], [defect, -1.0], [defect, defect]])
+    assert both.decided(bounds).certified.numpy().tolist() == [False] * 3
+    found = either.decided(bounds)
+    assert found.certified.numpy().tolist() == [True, False, False]
+    assert found.margin.numpy().tolist() == [1.0, -1.0, -np.inf]
