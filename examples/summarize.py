@@ -38,10 +38,11 @@ def columns_of(row, names):
 
 
 def shown(values):
-    """The mean of a column, and how far runs lie from it."""
-    mean = np.mean(values)
-    away = f" ± {np.max(np.abs(values - mean)):.2g}" if len(values) > 1 else ""
-    return f"{mean:.3g}{away}"
+    """The mean of a column, and how far runs lie from it, if at all."""
+    if np.all(np.isnan(values)):
+        return ""
+    away = np.max(np.abs(values - np.mean(values)))
+    return f"{np.mean(values):.3g}" + (f" ± {away:.2g}" if away else "")
 
 
 def main(argv):
