@@ -11,7 +11,7 @@ from tfrobust.arguments import refuse_weights
 from tfrobust.backend import as_in_keras, keras, register
 from tfrobust.instances.indexed import unindexed, unpacked
 from tfrobust.instances.memory import Memory
-from tfrobust.instances.preparation import Remarks, make_room, recalled
+from tfrobust.instances.preparation import make_room, recalled, with_remarks
 from tfrobust.metrics import numbers, results
 from tfrobust.objectives import Clean, Objective
 from tfrobust.persistent import Persistent
@@ -208,12 +208,9 @@ class RobustModel(Persistent):
             self._check(*validation[:2])
         self._make_room(x)
         backend.build_optimizer(self)
-        callbacks = given.arguments.get("callbacks")
-        remarks = Remarks(self.memory, self._plan.objective)
-        if isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks.append(remarks)
-        else:
-            given.arguments["callbacks"] = [callbacks or [], remarks]
+        given.arguments["callbacks"] = with_remarks(
+            given.arguments.get("callbacks"), self.memory, self._plan.objective
+        )
         with checks.in_one_sentence():
             return super().fit(*given.args, **given.kwargs)
 

@@ -50,7 +50,16 @@ def make_room(
     memory.make(size, objective.slots(*_shapes(network, inputs)))
 
 
-class Remarks(keras.callbacks.Callback):
+def with_remarks(callbacks: Any, memory: Memory, objective: Any) -> Any:
+    """The callbacks of `fit`, and one that warns of what is remembered."""
+    remarks = _Remarks(memory, objective)
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks.append(remarks)
+        return callbacks
+    return [callbacks or [], remarks]
+
+
+class _Remarks(keras.callbacks.Callback):
     """Warns of what is remembered from training of another kind.
 
     The last of `fit`'s callbacks: `BackupAndRestore` restores as training
