@@ -203,6 +203,25 @@ class Objective(Configurable, abc.ABC):
                 found += value.adversaries().items()
         return distinct(found)
 
+    def beside_clean(
+        self,
+        model: Model,
+        x: TensorLike,
+        y: TensorLike,
+        values: tf.Tensor,
+        worst: dict[str, tf.Tensor],
+        mix: Any,
+    ) -> Outcome:
+        """The outcome of losses, of weight `mix`, beside the clean loss.
+
+        At the number 1 that isn't computed.
+        """
+        if isinstance(mix, (int, float)) and mix == 1:
+            return Outcome(values, worst=worst)
+        clean = model(x, training=True)
+        clean_loss = losses.per_example(self.loss, y, clean)
+        return Outcome((1 - mix) * clean_loss + mix * values, clean, worst)
+
     def by_name(self, *worst: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the logits of each adversary, in the order of all, by name.
 

@@ -84,13 +84,8 @@ class SABR(Objective):
         small = self.attack.threat._replace(epsilon=radius, mask=None)
         bounded = _Shrunk(small, self.shrink).logits(model, centre, y)
         values = losses.per_example(self.loss, y, bounded)
-        worst = self.by_name(bounded)
-        if isinstance(self.mix, (int, float)) and self.mix == 1:
-            return Outcome(values, worst=worst)
-        clean = model(x, training=True)
-        clean_loss = losses.per_example(self.loss, y, clean)
-        mixture = (1 - self.mix) * clean_loss + self.mix * values
-        return Outcome(mixture, clean, worst)
+        named = self.by_name(bounded)
+        return self.beside_clean(model, x, y, values, named, self.mix)
 
 
 class _Shrunk(IBP):

@@ -46,9 +46,5 @@ class WorstCase(Objective):
     ) -> Outcome:
         worst = self.adversary.logits(model, found, y, training=True)
         worst_loss = losses.per_example(self.loss, y, worst)
-        if isinstance(self.mix, (int, float)) and self.mix == 1:
-            return Outcome(worst_loss, worst=self.by_name(worst))
-        clean = model(x, training=True)
-        clean_loss = losses.per_example(self.loss, y, clean)
-        mixture = (1 - self.mix) * clean_loss + self.mix * worst_loss
-        return Outcome(mixture, clean, self.by_name(worst))
+        named = self.by_name(worst)
+        return self.beside_clean(model, x, y, worst_loss, named, self.mix)
