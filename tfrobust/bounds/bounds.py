@@ -107,7 +107,10 @@ class Bounds:
 
     def tightest(self, forms: Dense) -> tf.Tensor:
         """The better of both if bounds are intersected, else that of lines."""
-        lower = self.lower(forms)
+        return self.intersected(self.lower(forms), forms)
+
+    def intersected(self, lower: tf.Tensor, forms: Dense) -> tf.Tensor:
+        """Lower bounds on forms, tightened by all else that is known."""
         if not self._intersect:
             return lower
         return tf.maximum(lower, self.lower_from_intervals(forms))
@@ -178,6 +181,14 @@ class Bounds:
             index: Example and number of each value, shape `[values, 2]`.
         """
         length = max(1, CHUNK // (2 * self.trace.largest))
+
+        def bound(chosen, examples):
+            return self._concrete(*backward(self.trace, chosen, self.lines))
+
+        return self._in_chunks(node, form, index, length, bound)
+
+    def _in_chunks(self, node, form, index, length, bound):
+        """The same by `bound`, of chosen forms by node and of `Examples`."""
         # What is the same for every example is carried back but once.
         shared, constant = linear_part(self.trace, node, form.identity(node))
         off = tf.reshape(self._off(node), [-1, node.size])
@@ -190,7 +201,7 @@ class Bounds:
                 given: forms.chosen(examples, numbers)
                 for given, forms in shared.items()
             }
-            ends = self._concrete(*backward(self.trace, chosen, self.lines))
+            ends = bound(chosen, examples)
             if not isinstance(constant, float):
                 constants = tf.gather(constant[0], numbers)
                 ends = rounding.total([ends, constants])

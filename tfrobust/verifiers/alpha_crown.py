@@ -69,15 +69,10 @@ class AlphaCROWN(Bounding):
     def lower(self, bounds: Bounds, specification: Dense) -> tf.Tensor:
         nodes = optimizable(bounds.trace)
         watched = {node: Watched(bounds.lines[node]) for node in nodes}
-        margins = bounds.lower(specification, watched)
-        if self.intersect:
-            intervals = bounds.lower_from_intervals(specification)
-            margins = tf.maximum(margins, intervals)
+        lower = bounds.lower(specification, watched)
+        margins = bounds.intersected(lower, specification)
         if not nodes:
             return margins
-        if isinstance(bounds, OptimizedBounds):
-            # Tighter intervals may have default lines that suit less.
-            margins = tf.maximum(margins, bounds.plain.tightest(specification))
         drifts = bounds.drifts
 
         def improved(alphas):

@@ -4,14 +4,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfrobust.bounds import Bounds, rounding
+from tfrobust.bounds import Bounds
 from tfrobust.bounds.bounds import CHUNK
 from tfrobust.bounds.dense import Dense
-from tfrobust.bounds.open_values import in_chunks, index_of, placed
+from tfrobust.bounds.open_values import index_of, placed
 from tfrobust.bounds.patches import Patches
-from tfrobust.bounds.propagation import backward, linear_part
+from tfrobust.bounds.propagation import backward
 from tfrobust.bounds.rounding import Drifts
-from tfrobust.bounds.sparse import Examples, Sparse
+from tfrobust.bounds.sparse import Sparse
 from tfrobust.graph import Node
 from tfrobust.verifiers.default_alpha import default_alpha
 from tfrobust.verifiers.optimization import Watched, maximize
@@ -45,6 +45,11 @@ class OptimizedBounds(Bounds):
         intersect = plain._intersect
         super().__init__(plain.trace, plain.threat, plain.x, True, intersect)
 
+    def intersected(self, lower: tf.Tensor, forms: Dense) -> tf.Tensor:
+        # Tighter intervals may have default lines that suit less.
+        found = super().intersected(lower, forms)
+        return tf.maximum(found, self.plain.tightest(forms))
+
     def _tightened(self, node, consumers):
         lower, upper = self.plain.intervals[node]
         if self._intersect:
@@ -59,39 +64,23 @@ class OptimizedBounds(Bounds):
         if chosen is None:
             chosen = tf.ones([tf.shape(lower)[0], node.size], tf.bool)
         index = index_of(chosen)
-        low, high = self._optimized(node, before, index)
+        form = Patches if len(node.shape) == 3 else Dense
+        length = max(1, CHUNK // (_HELD * sum(n.size for n in before)))
+
+        def bound(forms, examples):
+            return self._ascended(forms, before, examples)
+
+        low, high = self._in_chunks(node, form, index, length, bound)
         low = tf.maximum(lower, placed(lower, chosen, index, low))
         high = tf.minimum(upper, -placed(-upper, chosen, index, high))
         return tf.minimum(low, high), tf.maximum(low, high)
 
-    def _optimized(self, node, before, index):
-        """As `_chosen`, by lines of their own for each value."""
-        form = Patches if len(node.shape) == 3 else Dense
-        shared, constant = linear_part(self.trace, node, form.identity(node))
-        off = tf.reshape(self._off(node), [-1, node.size])
-        length = max(1, CHUNK // (_HELD * sum(n.size for n in before)))
-
-        def some(chunk):
-            example, values = tf.unstack(chunk, axis=1)
-            examples = Examples(example)
-            numbers = form.numbers(node, values)
-            forms = {
-                given: _by_rows(forms.chosen(examples, numbers), given.shape)
-                for given, forms in shared.items()
-            }
-            ends = self._ascended(forms, before, examples)
-            if not isinstance(constant, float):
-                constants = tf.gather(constant[0], numbers)
-                ends = rounding.total([ends, constants])
-            return ends - tf.gather_nd(off, chunk)
-
-        return in_chunks(some, index, length)
-
     def _ascended(self, forms, before, examples):
-        """The largest lower bounds that were met, `[2, rows]`."""
+        """The largest lower bounds of chosen forms, `[2, rows]`."""
         drifts = _Rows(self.intervals, self.drifts, examples)
         fixed = {n: drifts.lines(n) for n in before}
         free = [n for n in before if n.rule.optimizable]
+        forms = {given: _by_rows(f, given.shape) for given, f in forms.items()}
 
         def lower(lines):
             found, constant = backward(self.trace, forms, {**fixed, **lines})
