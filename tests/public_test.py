@@ -44,6 +44,7 @@ def test_the_public_names_are_rooms_and_what_workflows_begin_with():
         "Verifier",
         "certify",
         "compare",
+        "ensemble",
         "evaluate",
         "export",
         "export_litert",

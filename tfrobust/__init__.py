@@ -19,6 +19,7 @@ from tfrobust import (
 )
 from tfrobust.adversary import Adversary
 from tfrobust.attack import Attack
+from tfrobust.ensembles import ensemble
 from tfrobust.evaluation import Report, certify, compare, evaluate
 from tfrobust.exporting import export, export_litert
 from tfrobust.model import RobustModel
@@ -38,6 +39,7 @@ __all__ = [
     "certify",
     "compare",
     "compression",
+    "ensemble",
     "evaluate",
     "export",
     "export_litert",
