@@ -11,20 +11,17 @@ stable they are, and whether they tell of the model at all; the nearest points
 of the decision boundary and how alike its normals are. A run that is stopped
 goes on where it was. Without `--model` a small network is first trained on the
 bundled digits.
+`--compare` prints in what the model differs from that of another page, and how
+sure that is; `--table` appends it to a CSV file.
 """
 
-from absl import app
+from absl import flags
 
 import looking
 
+flags.adopt_module_key_flags(looking)
+
 SECTIONS = "attributions", "faithfulness", "boundary"
 
-
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
-    looking.look(SECTIONS)
-
-
 if __name__ == "__main__":
-    app.run(main)
+    looking.run(SECTIONS)

@@ -9,21 +9,18 @@ Writes index.html, one page with tables and pictures, and report.json: local
 linearity and curvature in the input; eigenvalues and density of the Hessian at
 points of an attack; the loss along a direction of the weights, attacked anew,
 and how gradients jump. A run that is stopped goes on where it was. Without
-`--model` a small network is first trained on the bundled digits.
+`--model` a small network is first trained on the bundled digits. `--compare`
+prints in what the model differs from that of another page, and how sure that
+is; `--table` appends it to a CSV file.
 """
 
-from absl import app
+from absl import flags
 
 import looking
 
+flags.adopt_module_key_flags(looking)
+
 SECTIONS = "smoothness", "curvature", "landscape"
 
-
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
-    looking.look(SECTIONS)
-
-
 if __name__ == "__main__":
-    app.run(main)
+    looking.run(SECTIONS)

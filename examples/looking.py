@@ -1,17 +1,22 @@
 """What landscape.py and interpret.py share: their flags, and the page.
 
 Usage:
-    looking.look(["smoothness", "curvature"])
+    looking.run(["smoothness", "curvature"])
 """
 
+import functools
 import pathlib
 
 from absl import app, flags
 
 import datasets
 import models
+import runs
 import tfrobust as tfr
 from attacks import THREATS
+
+# What a comparison lacks of values that aren't of examples.
+EMPTY = dict.fromkeys(("low", "high", "pairs"), float("nan"))
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "A .keras file.")
@@ -23,10 +28,20 @@ flags.DEFINE_integer("limit", 256, "How many examples.", 1)
 flags.DEFINE_integer("few", 128, "How many of them to differentiate twice.", 1)
 flags.DEFINE_integer("seed", 0, "Seed of all that is random.")
 flags.DEFINE_string("output_dir", None, "Folder of the page.", required=True)
+flags.DEFINE_string("compare", None, "Folder of a page of another model.")
+flags.DEFINE_string("table", None, "CSV file to append the comparison to.")
 
 
-def look(sections):
-    """Writes the page of some sections of `tfr.analysis.report`."""
+def run(sections):
+    """Runs a program that writes a page of some of a report's sections."""
+    app.run(functools.partial(main, sections))
+
+
+def main(sections, argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
+    if FLAGS.table and not FLAGS.compare:
+        raise app.UsageError("--table is for what --compare finds.")
     models.check("model", FLAGS.model)
     if FLAGS.model and not FLAGS.model.endswith(".keras"):
         raise app.UsageError(f"--model must be a .keras file: {FLAGS.model}")
@@ -45,4 +60,20 @@ def look(sections):
     for values in found.values():
         for name, value in values.items():
             print(f"{name:40} {value['mean']:10.4g}")
+    if FLAGS.compare:
+        compare()
     print(f"The page is {pathlib.Path(FLAGS.output_dir) / 'index.html'}")
+
+
+def compare():
+    """Prints in what the two models differ, and by how much."""
+    found = tfr.analysis.compare(FLAGS.output_dir, FLAGS.compare)
+    print(f"\n{'difference':40} {'mean':>10} {'low':>10} {'high':>10}")
+    rows = []
+    for section, values in found.items():
+        for name, value in values.items():
+            rows.append({"section": section, "value": name, **EMPTY, **value})
+            shown = (rows[-1][key] for key in ("difference", "low", "high"))
+            print(f"{name:40}", *(f"{number:10.4g}" for number in shown))
+    if FLAGS.table:
+        runs.append(pathlib.Path(FLAGS.table), rows)

@@ -109,7 +109,7 @@ def append(path, rows):
         path: The file.
         rows: Dictionaries of the same keys.
     """
-    own = flags.FLAGS.get_flags_for_module("__main__")
+    own = flags.FLAGS.get_key_flags_for_module("__main__")
     rows = [{**{flag.name: flag.value for flag in own}, **row} for row in rows]
     path.parent.mkdir(parents=True, exist_ok=True)
     new = not path.exists()

@@ -1,4 +1,6 @@
+import csv
 import json
+import math
 
 import pytest
 
@@ -19,6 +21,17 @@ def test_a_page_is_written_once_and_not_overwritten(script, tmp_path, name):
             assert value in output
     code, output = script(f"{name}.py", *flags, "--seed=1")
     assert code == 1 and "holds something else" in output
+    table = tmp_path / "table.csv"
+    more = [f"--compare={folder}", f"--table={table}"]
+    code, output = script(f"{name}.py", *flags, *more)
+    assert code == 0, output
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    names = [v for values in stored["sections"].values() for v in values]
+    assert [row["value"] for row in rows] == names
+    differences = [float(row["difference"]) for row in rows]
+    assert all(d == 0 or math.isnan(d) for d in differences)
+    assert {row["limit"] for row in rows} == {"12"}
 
 
 def test_what_is_no_keras_model_is_refused(script, tmp_path):
@@ -26,3 +39,9 @@ def test_what_is_no_keras_model_is_refused(script, tmp_path):
     flags = [f"--model={tmp_path}", f"--output_dir={tmp_path / 'page'}"]
     code, output = script("landscape.py", *flags)
     assert code == 1 and "--model must be a .keras file" in output
+
+
+def test_a_table_without_a_comparison_is_refused(script, tmp_path):
+    flags = [f"--output_dir={tmp_path / 'page'}", "--table=table.csv"]
+    code, output = script("interpret.py", *flags)
+    assert code == 1 and "--table is for what --compare finds" in output

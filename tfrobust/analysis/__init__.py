@@ -7,6 +7,7 @@ from tfrobust.analysis.alignment import (
     class_means,
 )
 from tfrobust.analysis.boundary import Boundary, boundary
+from tfrobust.analysis.compare import compare
 from tfrobust.analysis.connection import Connection
 from tfrobust.analysis.deletion_insertion import (
     DeletionInsertion,
@@ -72,6 +73,7 @@ __all__ = [
     "boundary",
     "class_mean_cosine",
     "class_means",
+    "compare",
     "deletion_insertion",
     "dimension",
     "generate",

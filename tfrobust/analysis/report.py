@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tfrobust import checks, files
+from tfrobust.analysis.compare import EXAMPLES
 from tfrobust.analysis.problem import problem
 from tfrobust.analysis.risk import check_float32
 from tfrobust.analysis.sections import SECTIONS, Problem
@@ -144,6 +145,9 @@ def _ensure(folder, section, subject):
     values = {name: _summary(value) for name, value in found.values.items()}
     with files.new_folder(folder) as new:
         (new / "values.json").write_text(json.dumps(values, indent=1))
+        each = {k: v for k, v in found.values.items() if np.ndim(v)}
+        if each:
+            np.savez(new / EXAMPLES, **each)
         for name, plot in found.plots.items():
             plot(new / f"{name}.png")
 
