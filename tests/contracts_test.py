@@ -179,6 +179,8 @@ ROWS = [
     verifiers.FastLin(LINF, intersect=False),
     verifiers.PolyhedralEnvelope(threats.L2(RAMP)),
     verifiers.BranchAndBound(LINF),
+    verifiers.Lipschitz(threats.L2(RAMP)),
+    objectives.GloRo(threats.L2(RAMP), weight=1.5, iterations=3),
     objectives.PER(verifiers.PolyhedralEnvelope(LINF), alpha=0.1),
     *OBJECTIVES.values(),
     *SCHEDULES,

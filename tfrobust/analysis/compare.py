@@ -50,7 +50,7 @@ def compare(path: Path, other: Path) -> dict[str, dict[str, dict[str, float]]]:
         checks.argument(given[0] == given[1], "other", expected, given)
     shared = [name for name in one["sections"] if name in two["sections"]]
     expected = f"have a section of {list(one['sections'])}"
-    checks.argument(shared, "other", expected, list(two["sections"]))
+    checks.argument(bool(shared), "other", expected, list(two["sections"]))
     return {
         section: _compared(
             *(report["sections"][section] for report in (one, two)),

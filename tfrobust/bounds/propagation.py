@@ -64,6 +64,25 @@ def linear_part(trace: Trace, node: Node, forms: Forms) -> tuple[dict, Any]:
     return pending, rounding.total(constants)
 
 
+def sources(trace: Trace, node: Node, forms: Forms) -> dict[Node, Forms]:
+    """Carries forms of a node back through all that is linear.
+
+    Returns:
+        The forms of the input and of every node that isn't linear, as far as
+        they are reached; their sum differs from `forms` by a constant.
+    """
+    pending, found = {node: forms}, {}
+    for current in reversed(trace.nodes):
+        reached = pending.pop(current, None)
+        if reached is None:
+            continue
+        if current.op is None or not current.rule.linear:
+            found[current] = reached
+        else:
+            _pull(current, reached, pending)
+    return found
+
+
 def mixes(node: Node, known: dict) -> float:
     """How often what a node computes has summed over features.
 

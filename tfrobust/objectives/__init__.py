@@ -8,6 +8,7 @@ from tfrobust.objectives.distillation import Distillation
 from tfrobust.objectives.expressive import Expressive
 from tfrobust.objectives.fgsm_pgi import FGSMPGI
 from tfrobust.objectives.free import Free
+from tfrobust.objectives.glo_ro import GloRo
 from tfrobust.objectives.grad_align import GradAlign
 from tfrobust.objectives.iat import IAT
 from tfrobust.objectives.mart import MART
@@ -39,6 +40,7 @@ __all__ = [
     "Clean",
     "Expressive",
     "Free",
+    "GloRo",
     "GradAlign",
     "NuAT",
     "Distillation",

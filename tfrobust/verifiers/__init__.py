@@ -20,6 +20,7 @@ from tfrobust.verifiers.crown_ibp import CROWNIBP
 from tfrobust.verifiers.fast_lin import FastLin
 from tfrobust.verifiers.ibp import IBP
 from tfrobust.verifiers.ladder import ladder
+from tfrobust.verifiers.lipschitz import Lipschitz
 from tfrobust.verifiers.maximize_box import maximize_box
 from tfrobust.verifiers.output_bounds import bounds
 from tfrobust.verifiers.polyhedral_envelope import PolyhedralEnvelope
@@ -38,6 +39,7 @@ __all__ = [
     "Decision",
     "FastLin",
     "Linear",
+    "Lipschitz",
     "PolyhedralEnvelope",
     "Relaxation",
     "Specification",

@@ -1,0 +1,160 @@
+"""Lipschitz bounds: closed forms, soundness, and what is refused."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfrobust as tfr
+from tests.verifiers.conftest import NETWORKS, layers, randomize
+from tfrobust.backend import keras
+from tfrobust.verifiers import segments
+
+pytestmark = pytest.mark.one_keras
+
+BOUNDLESS = {"low": -100.0, "high": 100.0}
+
+
+def chain(shape, *steps):
+    return keras.Sequential([keras.Input(shape), *steps])
+
+
+def drawn(network, seed=0, count=4):
+    rng = np.random.default_rng(seed)
+    randomize(network, rng)
+    x = rng.uniform(0.1, 0.9, (count, *network.input_shape[1:]))
+    return x.astype(np.float32), np.argmax(network(x), axis=1)
+
+
+def differences(logits, y):
+    logits = np.asarray(logits, np.float64)
+    return logits[np.arange(len(y)), y][:, np.newaxis] - logits
+
+
+def test_of_a_linear_network_the_bound_is_what_l2_allows():
+    network = chain((3, 4, 1), layers.Flatten(), layers.Dense(5))
+    x, y = drawn(network)
+    verifier = tfr.verifiers.Lipschitz(tfr.threats.L2(0.2, **BOUNDLESS))
+    kernel = network.get_weights()[0].astype(np.float64).T
+    lengths = np.linalg.norm(kernel[y][:, np.newaxis] - kernel, axis=2)
+    expected = differences(network(x), y) - 0.2 * lengths
+    np.testing.assert_allclose(
+        verifier.margins(network, x, y), expected, rtol=1e-4
+    )
+
+
+def test_layers_between_activations_are_one_matrix():
+    network = chain(
+        (6, 6, 2),
+        layers.Conv2D(4, 3, strides=2, padding="same"),
+        layers.AveragePooling2D(2, strides=1),
+        layers.ReLU(),
+        layers.Flatten(),
+        layers.Dense(5),
+        layers.Dense(3),
+    )
+    x, y = drawn(network)
+    first = keras.Sequential([keras.Input((6, 6, 2)), *network.layers[:2]])
+    zero = np.asarray(first(np.zeros((1, 6, 6, 2))), np.float64)
+    eye = np.eye(72).reshape(72, 6, 6, 2).astype(np.float32)
+    matrix = (np.asarray(first(eye), np.float64) - zero).reshape(72, -1)
+    largest = np.linalg.svd(matrix, compute_uv=False)[0]
+    weights = [w.astype(np.float64) for w in network.get_weights()]
+    rows = (weights[2] @ weights[4]).T
+    lengths = np.linalg.norm(rows[y][:, np.newaxis] - rows, axis=2)
+    expected = differences(network(x), y) - 0.1 * largest * lengths
+    verifier = tfr.verifiers.Lipschitz(tfr.threats.L2(0.1, **BOUNDLESS))
+    found = verifier.margins(network, x, y)
+    assert np.all(found <= expected + 1e-5)
+    np.testing.assert_allclose(found, expected, rtol=5e-4)
+
+
+CASES = {
+    name: NETWORKS[name] for name in ("residual", "max pooling", "sigmoid")
+}
+
+
+def overlapping():
+    return chain(
+        (6, 6, 1),
+        layers.Conv2D(3, 3, activation="tanh"),
+        layers.MaxPooling2D(3, strides=1),
+        layers.LeakyReLU(),
+        layers.Flatten(),
+        layers.Dense(4),
+    )
+
+
+@pytest.mark.parametrize("make", [*CASES.values(), overlapping])
+@pytest.mark.parametrize("epsilon", [1e-3, 0.3])
+def test_no_point_of_the_ball_goes_below(make, epsilon):
+    network = make()
+    x, y = drawn(network, seed=3)
+    threat = tfr.threats.L2(epsilon)
+    lower = tfr.verifiers.Lipschitz(threat).margins(network, x, y)
+    assert np.all(np.isfinite(lower))
+    attack = tfr.attacks.PGD(threat, steps=20, loss=tfr.losses.Margin())
+    points = [attack.perturb(network, tf.constant(x), tf.constant(y))]
+    points += [threat.sphere(tf.constant(x), seed) for seed in range(50)]
+    for point in points:
+        assert np.all(differences(network(point), y) >= lower - 1e-9)
+
+
+def test_at_radius_zero_only_rounding_is_lost():
+    network = chain((4,), layers.Dense(8, "tanh"), layers.Dense(3))
+    x, y = drawn(network)
+    lower = tfr.verifiers.Lipschitz(tfr.threats.L2(0.0)).margins(network, x, y)
+    exact = differences(network(x), y)
+    assert np.all(lower <= exact) and np.all(exact - lower < 1e-3)
+
+
+def test_overlapping_windows_lengthen_a_move():
+    # One input may be the largest of nine windows.
+    network = chain((5, 5, 1), layers.MaxPooling2D(3, strides=1))
+    x = np.zeros((1, 5, 5, 1), np.float32)
+    found = []
+    verifier = tfr.verifiers.Lipschitz(tfr.threats.L2(0.5, **BOUNDLESS))
+    verifier.traced(network, x, None, lambda b, _: found.append(b.moves))
+    *_, last = found[0].values()
+    moved = x.copy()
+    moved[0, 2, 2] = 0.5
+    length = np.linalg.norm(network(moved) - network(x))
+    assert length == pytest.approx(1.5)
+    assert float(last[0]) == pytest.approx(length, rel=1e-3)
+
+
+def test_a_radius_for_each_feature_counts_by_its_largest():
+    network = chain((2, 3, 1), layers.Flatten(), layers.Dense(3))
+    x, y = drawn(network)
+    radii = np.linspace(0.1, 0.2, 6).reshape(2, 3, 1).astype(np.float32)
+    each, largest = (
+        tfr.verifiers.Lipschitz(tfr.threats.L2(epsilon)).margins(network, x, y)
+        for epsilon in (radii, 0.2)
+    )
+    np.testing.assert_allclose(each, largest, atol=1e-5)
+
+
+def test_it_certifies_and_decides_specifications():
+    network = chain((2, 3, 1), layers.Flatten(), layers.Dense(3))
+    x, y = drawn(network)
+    verifier = tfr.verifiers.Lipschitz(tfr.threats.L2(1e-4))
+    report = tfr.certify(network, (x, y), verifier, verbose=0)
+    assert report.certified_accuracy == 1
+    same = tfr.verifiers.Specification.label(y, 3)
+    assert np.all(verifier.decide(network, x, same).certified)
+
+
+def test_another_norm_is_refused():
+    for threat in (tfr.threats.Linf(0.1), tfr.threats.L1(0.1)):
+        with pytest.raises(TypeError, match=r"must be a tfr\.threats\.L2"):
+            tfr.verifiers.Lipschitz(threat)
+
+
+def test_what_no_slope_is_known_of_is_refused(monkeypatch):
+    verifier = tfr.verifiers.Lipschitz(tfr.threats.L2(0.1))
+    network = chain((4,), layers.Dense(3), layers.Lambda(tf.exp))
+    with pytest.raises(NotImplementedError, match="slope of the op Exp"):
+        verifier.margins(network, np.ones((1, 4), np.float32), [0])
+    monkeypatch.setattr(segments, "LARGEST", 11)
+    network = chain((4,), layers.Dense(3), layers.ReLU())
+    with pytest.raises(NotImplementedError, match="matrix of up to 3 x 4"):
+        verifier.margins(network, np.ones((1, 4), np.float32), [0])

@@ -1,0 +1,134 @@
+"""How far each value of a network can move, in Euclidean length."""
+
+import math
+from typing import Any
+
+import tensorflow as tf
+
+from tfrobust.bounds import rounding
+from tfrobust.bounds.dense import Dense
+from tfrobust.bounds.propagation import interval, sources
+from tfrobust.bounds.record import look_up
+from tfrobust.graph import Node, Trace
+from tfrobust.threats import Threat
+from tfrobust.threats.rows import column, flat
+from tfrobust.verifiers.segments import largest, segment, slope_of
+
+# Whose values are computed without rounding.
+EXACT = {"Abs", "MaxPool", "Maximum", "Minimum", "Relu", "Relu6"}
+
+
+class LipschitzBounds:
+    """How far the values that float32 computes can move from those at x.
+
+    Args:
+        trace: The `Trace` of the network.
+        threat: The `L2` threat.
+        x: Inputs, shape `[batch, ...]`.
+
+    Attributes:
+        intervals: Maps every node to its lower and upper bounds.
+        constants: Maps the input, and every node that isn't linear, to its
+            Lipschitz constant, but for rounding.
+        moves: Maps them to how far they move at most, rounding included,
+            shape `[batch]`.
+    """
+
+    def __init__(self, trace: Trace, threat: Threat, x: tf.Tensor) -> None:
+        look_up(trace)
+        self.trace, self.x = trace, x
+        box = rounding.widened(threat.box(x))
+        radius = tf.reduce_max(flat(threat.radii(x)), axis=1)
+        # Epsilon and the sum of x and a step were rounded to float32.
+        radius = 1.000001 * radius + _length(rounding.spare(*box))
+        self.intervals = {trace.input: box}
+        self.constants: dict[Node, Any] = {trace.input: tf.constant(1.0)}
+        self.moves = {trace.input: radius}
+        self._drifts = rounding.Drifts(self.intervals)
+        self._magnitudes = rounding.Magnitudes()
+        self._magnitudes.add(trace.input, box)
+        self._values = {trace.input: x}
+        for node in trace.nodes[1:]:
+            if not node.rule.linear:
+                self._enter(node)
+            self.intervals[node] = interval(node, self.intervals)
+            self._magnitudes.add(node, self.intervals[node])
+            given = (self._values[other] for other in node.dependent)
+            self._values[node] = node.run(*given)
+            if not node.rule.linear:
+                self._leave(node)
+
+    def lower(self, forms: Dense) -> tf.Tensor:
+        """Lower bounds on linear forms of the output, `[batch, forms]`."""
+        output = self.trace.output
+        value = self._values[output]
+        off = rounding.share(4 * output.size) * tf.abs(value)
+        off += 4 * self._drift(output)
+        fall = sum(
+            _rows(part) * self.moves[source][:, tf.newaxis]
+            for source, part in sources(self.trace, output, forms).items()
+        )
+        lower = forms.dot(value) - fall - forms.magnitude(off)
+        lower -= self._magnitudes.hidden[:, tf.newaxis]
+        finite = self._magnitudes.finite[:, tf.newaxis]
+        proven = tf.math.is_finite(lower) & finite
+        return tf.where(proven, lower, -math.inf)
+
+    def constant(self, forms: Dense) -> tf.Tensor:
+        """Lipschitz constants of linear forms of the output, but for rounding.
+
+        Returns:
+            Shape `[batch, forms]`, or `[1, forms]`.
+        """
+        parts = sources(self.trace, self.trace.output, forms)
+        return sum(
+            _rows(part) * self.constants[source]
+            for source, part in parts.items()
+        )
+
+    def _enter(self, node):
+        """How far moves what an activation reads, as a whole and each value."""
+        given = node.dependent[0]
+        drift = 4 * self._drift(given)
+        constant, move, each = 0.0, _length(drift), drift
+        for source, forms in segment(self.trace, node).items():
+            norm = largest(tf.reshape(forms.tensor, [given.size, source.size]))
+            constant += norm * self.constants[source]
+            move += norm * self.moves[source]
+            alone = tf.reshape(_rows(forms), [1, *given.shape])
+            each += alone * column(self.moves[source], alone)
+        self._read = constant, move
+        lower, upper = self.intervals[given]
+        value = self._values[given]
+        each += rounding.spare(value, each)
+        self.intervals[given] = (
+            tf.maximum(lower, value - each),
+            tf.minimum(upper, value + each),
+        )
+
+    def _leave(self, node):
+        """How far moves what it returns."""
+        slope, (constant, move) = slope_of(node), self._read
+        self.constants[node] = slope * constant
+        self.moves[node] = slope * move
+        if node.type not in EXACT:
+            size = rounding.size(*self.intervals[node])
+            off = rounding.APPROXIMATION * (1 + size)
+            self.moves[node] += 2 * _length(off)
+
+    def _drift(self, node):
+        drift = self._drifts.of(node)
+        lower, _ = self.intervals[node]
+        return tf.zeros_like(lower) if drift is None else drift
+
+
+def _rows(forms):
+    """The length of each form's coefficients, rounded up."""
+    rows = tf.cast(forms.tensor, tf.float64)
+    squares = tf.reduce_sum(rows**2, axis=list(range(2, rows.shape.rank)))
+    return tf.cast(1.000001 * tf.sqrt(squares), tf.float32)
+
+
+def _length(value):
+    """The Euclidean length of each example, rounded up."""
+    return 1.0001 * tf.norm(flat(value), axis=1)
