@@ -13,7 +13,7 @@ from tfrobust.types import Model
 
 
 @register
-class Ensemble(keras.Model):
+class EnsembleModel(keras.Model):
     """The logarithm of the mean probability of its members; see `ensemble`."""
 
     def __init__(
@@ -53,7 +53,7 @@ class Ensemble(keras.Model):
     @classmethod
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict | None = None
-    ) -> "Ensemble":
+    ) -> "EnsembleModel":
         members = [
             keras.saving.deserialize_keras_object(
                 member, custom_objects=custom_objects
@@ -63,7 +63,7 @@ class Ensemble(keras.Model):
         return cls(**{**config, "members": members})
 
 
-def ensemble(models: Sequence[Model], name: str = "ensemble") -> Ensemble:
+def ensemble(models: Sequence[Model], name: str = "ensemble") -> EnsembleModel:
     """Makes one model of several: its probabilities are the mean of theirs.
 
     Its logits are `log(mean_k softmax(z_k))`, so that cross entropy is that of
@@ -108,4 +108,4 @@ def ensemble(models: Sequence[Model], name: str = "ensemble") -> Ensemble:
     checks.argument(
         len(set(known)) <= 1, "models", "take the same input", known
     )
-    return Ensemble(networks, name=name)
+    return EnsembleModel(networks, name=name)
