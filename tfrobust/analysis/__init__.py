@@ -30,6 +30,7 @@ from tfrobust.analysis.integrated_gradients import (
 )
 from tfrobust.analysis.invert_features import Inverted, invert_features
 from tfrobust.analysis.landscape import Landscape
+from tfrobust.analysis.lipschitz import LipschitzConstants, lipschitz
 from tfrobust.analysis.loss_hessian import LossHessian
 from tfrobust.analysis.mode_connectivity import mode_connectivity
 from tfrobust.analysis.normals import (
@@ -62,6 +63,7 @@ __all__ = [
     "IntegratedGradients",
     "Inverted",
     "Landscape",
+    "LipschitzConstants",
     "LossHessian",
     "NormalSimilarity",
     "Randomization",
@@ -84,6 +86,7 @@ __all__ = [
     "input_smoothness",
     "integrated_gradients",
     "invert_features",
+    "lipschitz",
     "mass",
     "mode_connectivity",
     "normal_similarity",
