@@ -141,6 +141,9 @@ OBJECTIVES = {
     "reweighted": objectives.Reweighted(objectives.WorstCase(PGD)),
     "iat": objectives.IAT(PGD, high=0.8),
     "qub": objectives.QUB(PGD, mix=schedules.Ramp(0, 1, end=9)),
+    "noisy": objectives.Noisy(0.25, draws=2),
+    "consistency": objectives.Consistency(0.25, schedules.Ramp(0, 1, end=9)),
+    "smooth-adv": objectives.SmoothAdv(LINF, 0.25, draws=2, steps=2),
     "distillation": objectives.Distillation(PGD, [surrogate], [0.4, 0.6]),
 }
 
@@ -180,6 +183,7 @@ ROWS = [
     verifiers.PolyhedralEnvelope(threats.L2(RAMP)),
     verifiers.BranchAndBound(LINF),
     verifiers.Lipschitz(threats.L2(RAMP)),
+    verifiers.RandomizedSmoothing(0.25, n=1000),
     objectives.GloRo(threats.L2(RAMP), weight=1.5, iterations=3),
     objectives.PER(verifiers.PolyhedralEnvelope(LINF), alpha=0.1),
     *OBJECTIVES.values(),

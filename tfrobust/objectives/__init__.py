@@ -12,6 +12,7 @@ from tfrobust.objectives.glo_ro import GloRo
 from tfrobust.objectives.grad_align import GradAlign
 from tfrobust.objectives.iat import IAT
 from tfrobust.objectives.mart import MART
+from tfrobust.objectives.noisy import Consistency, Noisy, SmoothAdv
 from tfrobust.objectives.nuat import NuAT
 from tfrobust.objectives.objective import Objective, Outcome
 from tfrobust.objectives.per import PER
@@ -38,12 +39,14 @@ __all__ = [
     "SABR",
     "TRADES",
     "Clean",
+    "Consistency",
+    "Distillation",
     "Expressive",
     "Free",
     "GloRo",
     "GradAlign",
+    "Noisy",
     "NuAT",
-    "Distillation",
     "Objective",
     "Outcome",
     "ReLUStability",
@@ -51,6 +54,7 @@ __all__ = [
     "Reweighted",
     "SelfAdaptive",
     "SingleStep",
+    "SmoothAdv",
     "WarmUpRegularized",
     "WorstCase",
 ]

@@ -24,6 +24,8 @@ from tfrobust.verifiers.lipschitz import Lipschitz
 from tfrobust.verifiers.maximize_box import maximize_box
 from tfrobust.verifiers.output_bounds import bounds
 from tfrobust.verifiers.polyhedral_envelope import PolyhedralEnvelope
+from tfrobust.verifiers.randomized_smoothing import RandomizedSmoothing
+from tfrobust.verifiers.smoothed import Smoothed
 
 __all__ = [
     "CROWN",
@@ -41,7 +43,9 @@ __all__ = [
     "Linear",
     "Lipschitz",
     "PolyhedralEnvelope",
+    "RandomizedSmoothing",
     "Relaxation",
+    "Smoothed",
     "Specification",
     "bounds",
     "certified_radius",
