@@ -185,7 +185,9 @@ ROWS = [
     verifiers.Lipschitz(threats.L2(RAMP)),
     verifiers.RandomizedSmoothing(0.25, n=1000),
     objectives.GloRo(threats.L2(RAMP), weight=1.5, iterations=3),
-    objectives.PER(verifiers.PolyhedralEnvelope(LINF), alpha=0.1),
+    objectives.PER(
+        verifiers.PolyhedralEnvelope(LINF), alpha=0.1, examples=2, attack=PGD
+    ),
     *OBJECTIVES.values(),
     *SCHEDULES,
     *LOSSES,

@@ -104,3 +104,61 @@ def test_its_schedules_and_its_verifier_are_found():
     written = keras.saving.serialize_keras_object(objective)
     copy = keras.saving.deserialize_keras_object(written)
     assert repr(copy.at(5)) == repr(objective.at(5))
+
+
+class Shifted(tfr.Attack):
+    """Moves every input by the same vector, and remembers what it saw."""
+
+    def __init__(self, threat, move):
+        self.threat, self.move = threat, move
+
+    def _perturb(self, model, x, y, start, step):
+        return x + self.move
+
+
+def test_half_of_the_batch_is_measured_from_where_an_attack_led(hand):
+    threat = L2(0.1, -9.0, 9.0)
+    move = np.linspace(-0.05, 0.05, hand.x.shape[1]).astype(np.float32)
+    attack = Shifted(threat, tf.constant(move))
+    x, y = np.tile(hand.x, [2, 1]), np.tile(hand.y, 2)
+    objective = PER(ENVELOPE, 0.8, 0.5, examples=4, attack=attack)
+    found = objective(hand.network, tf.constant(x), tf.constant(y))
+    point = x.copy()
+    point[2:5] += move  # Half of six, from half of the four that are bounded.
+    logits = hand.logits(point)
+    gaps = logits[np.arange(6), y][:, np.newaxis] - logits
+    slopes = hand.kernel.T[y][:, np.newaxis] - hand.kernel.T
+    lengths = np.linalg.norm(slopes, axis=-1)
+    others = np.arange(3) != y[:, np.newaxis]
+    nearest = (gaps[others] / lengths[others]).reshape(6, 2).min(axis=1)
+    hinge = np.maximum(0, 1 - nearest / 0.8)
+    labels = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(6), y]
+    labels[:4] += 0.5 * 1.5 * hinge[:4]
+    np.testing.assert_allclose(found, labels, rtol=1e-4)
+
+
+def test_evaluation_leaves_a_trained_model_as_it_is():
+    rng = np.random.default_rng(0)
+    x, y = rng.random((24, 4)).astype(np.float32), np.arange(24) % 3
+    layers = [keras.layers.Dense(8), keras.layers.BatchNormalization()]
+    layers += [keras.layers.ReLU(), keras.layers.Dense(3)]
+    model = tfr.RobustModel(keras.Sequential([keras.Input((4,)), *layers]))
+    pgd, envelope = tfr.attacks.PGD(Linf(0.1)), PolyhedralEnvelope(Linf(0.1))
+    model.compile(
+        keras.optimizers.Adam(0.01),
+        objective=PER(envelope, 0.1, examples=8, attack=pgd),
+        adversaries={"pgd": pgd, "envelope": envelope},
+    )
+    model.fit(x, y, batch_size=8, verbose=0)
+    optimizer = model.optimizer.variables
+    optimizer = optimizer() if callable(optimizer) else optimizer
+
+    def state():
+        return [np.array(v) for v in [*model.network.variables, *optimizer]]
+
+    before = state()
+    model.evaluate(x, y, batch_size=8, verbose=0)
+    tfr.evaluate(model, (x, y), {"pgd": pgd}, verbose=0)
+    tfr.certify(model, (x, y), envelope, verbose=0)
+    for old, new in zip(before, state(), strict=True):
+        np.testing.assert_array_equal(old, new)

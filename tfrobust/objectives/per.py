@@ -6,9 +6,11 @@ from typing import Any
 import tensorflow as tf
 
 from tfrobust import checks, losses
+from tfrobust.attack import Attack
 from tfrobust.backend import register
+from tfrobust.objectives.arguments import check_adversary
 from tfrobust.objectives.objective import Objective, Outcome
-from tfrobust.types import Amount, Model
+from tfrobust.types import Amount, Model, TensorLike
 from tfrobust.verifiers import PolyhedralEnvelope
 
 
@@ -21,6 +23,13 @@ class PER(Objective):
     are bounded, which takes most of the time; their share of the loss counts
     for the whole batch.
 
+    With an attack half of the batch, the second half of the bounded examples
+    among it, is replaced by the points that it finds (PER+at): distances are
+    measured from there, to the hyperplanes around x, and the loss is that of
+    these points. Nothing is carried from the attack into the step: the
+    published code adds the attack's gradients of the weights to it, which its
+    weights gamma were chosen for.
+
     Args:
         verifier: A `PolyhedralEnvelope`. Its epsilon is how far its bounds
             reach, and follows alpha best.
@@ -28,15 +37,17 @@ class PER(Objective):
         gamma: Weight of the regularization, not negative, or a schedule of it.
         hyperplanes: How many of the nearest hyperplanes count.
         examples: How many examples of a batch are bounded; None for all.
+        attack: An `Attack` for half of the batch; None for no attack.
 
     Raises:
-        TypeError: If `verifier` isn't a `PolyhedralEnvelope`.
+        TypeError: If `verifier` isn't a `PolyhedralEnvelope`, or `attack` is
+            no attack.
         ValueError: If an argument is out of its range.
 
     Example:
         `PER(tfr.verifiers.PolyhedralEnvelope(tfr.threats.Linf(0.1)), 0.1)`
 
-    Reference: Liu et al., 2021, arXiv 1912.04792.
+    Reference: Liu et al., 2021, arXiv 1912.04792, section 4.
     """
 
     def __init__(
@@ -46,6 +57,7 @@ class PER(Objective):
         gamma: Amount = 0.03,
         hyperplanes: int = 1,
         examples: int | None = None,
+        attack: Attack | None = None,
     ):
         example = "tfr.verifiers.PolyhedralEnvelope(threat)"
         checks.kind(verifier, PolyhedralEnvelope, "verifier", example)
@@ -56,22 +68,36 @@ class PER(Objective):
         checks.count(hyperplanes, "hyperplanes")
         if examples is not None:
             checks.count(examples, "examples")
+        if attack is not None:
+            check_adversary(attack, Attack, "attack")
         self.verifier, self.alpha, self.gamma = verifier, alpha, gamma
         self.hyperplanes, self.examples = hyperplanes, examples
+        self.attack = attack
+
+    def search(self, model: Model, x: TensorLike, y: TensorLike) -> Any:
+        if self.attack is None:
+            return x
+        x, y = self.attack.threat.checked(x), tf.convert_to_tensor(y)
+        begin = tf.shape(x[: self.examples])[0] // 2
+        end = begin + tf.shape(x)[0] // 2
+        worst = self.attack.perturb(model, x[begin:end], y[begin:end])
+        return tf.concat([x[:begin], worst, x[end:]], axis=0)
 
     def outcome(
         self, model: Model, x: tf.Tensor, y: tf.Tensor, found: Any
     ) -> Outcome:
-        clean = model(x, training=True)
-        clean_loss = losses.per_example(self.loss, y, clean)
-        hinge = self._hinge(model, x[: self.examples], y[: self.examples])
-        count, bounded = tf.shape(clean_loss)[0], tf.shape(hinge)[0]
+        logits = model(found, training=True)
+        values = losses.per_example(self.loss, y, logits)
+        some = (part[: self.examples] for part in (x, y, found))
+        hinge = self._hinge(model, *some)
+        count, bounded = tf.shape(values)[0], tf.shape(hinge)[0]
         share = tf.cast(count / bounded, tf.float32)
         hinge = tf.pad(share * hinge, [[0, count - bounded]])
-        return Outcome(clean_loss + self.gamma * hinge, clean)
+        clean = logits if self.attack is None else None
+        return Outcome(values + self.gamma * hinge, clean)
 
-    def _hinge(self, model, x, y):
-        distances = self.verifier.distances(model, x, y)
+    def _hinge(self, model, x, y, point):
+        distances = self.verifier.distances(model, x, y, point)
         # A schedule of alpha may begin at 0, where nothing is asked for.
         short = 1 - tf.math.divide_no_nan(distances, self.alpha)
         short = tf.where(self.alpha > 0, tf.nn.relu(short), 0.0)

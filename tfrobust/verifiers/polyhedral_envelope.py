@@ -1,5 +1,6 @@
 """Polyhedral envelope certificates."""
 
+import functools
 import math
 
 import tensorflow as tf
@@ -63,7 +64,11 @@ class PolyhedralEnvelope(Bounding):
         return PARALLEL if self.parallel else None
 
     def distances(
-        self, model: Model, x: TensorLike, y: TensorLike
+        self,
+        model: Model,
+        x: TensorLike,
+        y: TensorLike,
+        point: TensorLike | None = None,
     ) -> tf.Tensor:
         """Distances from x to the hyperplanes, shape `[batch, classes]`.
 
@@ -71,9 +76,17 @@ class PolyhedralEnvelope(Bounding):
         hyperplane that x isn't in front of, minus the distance without the
         range. At least epsilon where intervals rule the class out. Rounded
         down, and differentiable.
+
+        Args:
+            model: Any callable `model(x, training=False) -> logits`.
+            x: Inputs in the threat's valid range, shape `[batch, ...]`.
+            y: Labels, shape `[batch]`.
+            point: Where to measure from, such as what an attack found, of x's
+                shape; the hyperplanes are those around x. None for x itself.
         """
         refuse_specification(y, self)
-        distances = self.traced(model, x, y, self._distances)
+        use = functools.partial(self._distances, point)
+        distances = self.traced(model, x, y, use)
         y = tf.reshape(tf.cast(y, tf.int32), [-1])
         true = losses.true_class(y, distances)
         return tf.where(true, math.inf, distances)
@@ -94,9 +107,10 @@ class PolyhedralEnvelope(Bounding):
     def lower(self, bounds: Bounds, specification: Dense) -> tf.Tensor:
         return bounds.lower(specification)
 
-    def _distances(self, bounds, specification):
+    def _distances(self, point, bounds, specification):
         """Distances to where the lower bounds of the specification are 0."""
         trace, x = bounds.trace, bounds.x
+        point = x if point is None else tf.cast(point, tf.float32)
         normal, _ = backward(trace, {trace.output: specification}, bounds.lines)
         normal = normal.dense(trace.input.shape).tensor
         # At x they are higher than over the threat by what they fall there.
@@ -104,7 +118,8 @@ class PolyhedralEnvelope(Bounding):
         offset = bounds.lower(specification) + self.threat.support(x, -normal)
         shape = tf.shape(normal)
         normal = tf.reshape(normal, [shape[0], shape[1], -1])
-        room = (flat(end)[:, tf.newaxis] for end in self.threat.leeway(x))
+        offset += tf.reduce_sum(normal * flat(point - x)[:, tf.newaxis], axis=2)
+        room = (flat(end)[:, tf.newaxis] for end in self.threat.leeway(point))
         distances = hyperplane.distance(self.threat, normal, offset, *room)
         ruled_out = bounds.lower_from_intervals(specification) > 0
         epsilon = tf.cast(self.threat.epsilon, tf.float32)
