@@ -141,6 +141,9 @@ OBJECTIVES = {
     "reweighted": objectives.Reweighted(objectives.WorstCase(PGD)),
     "iat": objectives.IAT(PGD, high=0.8),
     "qub": objectives.QUB(PGD, mix=schedules.Ramp(0, 1, end=9)),
+    "loss-fusion": objectives.LossFusion(
+        verifiers.CROWNIBP(LINF), mix=schedules.Ramp(0, 1, end=9)
+    ),
     "noisy": objectives.Noisy(0.25, draws=2),
     "consistency": objectives.Consistency(0.25, schedules.Ramp(0, 1, end=9)),
     "smooth-adv": objectives.SmoothAdv(LINF, 0.25, draws=2, steps=2),

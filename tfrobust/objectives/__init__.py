@@ -11,6 +11,7 @@ from tfrobust.objectives.free import Free
 from tfrobust.objectives.glo_ro import GloRo
 from tfrobust.objectives.grad_align import GradAlign
 from tfrobust.objectives.iat import IAT
+from tfrobust.objectives.loss_fusion import LossFusion
 from tfrobust.objectives.mart import MART
 from tfrobust.objectives.noisy import Consistency, Noisy, SmoothAdv
 from tfrobust.objectives.nuat import NuAT
@@ -45,6 +46,7 @@ __all__ = [
     "Free",
     "GloRo",
     "GradAlign",
+    "LossFusion",
     "Noisy",
     "NuAT",
     "Objective",
