@@ -144,7 +144,7 @@ def show(times):
             f"| {mid / middle:.2f} |"
         )
     for name in ("atta", "pgd10"):
-        if name in times:
+        if name in times and "memory" in times:
             share = times["memory"].min() / times[name].min()
             print(f"\nmemory alone, of a step of {name}: {share:.1%}")
 

@@ -241,6 +241,25 @@ def _activate(x, activation="relu"):
     return layers.Activation(activation)(x)
 
 
+def remade(network, kernels):
+    """A new network whose layers with kernels have other arguments.
+
+    Args:
+        network: The network; its last layer keeps its initial kernel.
+        kernels: Arguments by name, such as `kernel_regularizer`.
+    """
+
+    def copy(layer):
+        config = layer.get_config()
+        if "kernel_initializer" in config:
+            config |= kernels
+        return type(layer).from_config(config)
+
+    new = keras.models.clone_model(network, clone_function=copy)
+    new.layers[-1].set_weights(network.layers[-1].get_weights())
+    return new
+
+
 def _logits(x, classes, initializer="glorot_uniform"):
     return layers.Dense(classes, kernel_initializer=initializer, name="logits")(
         x

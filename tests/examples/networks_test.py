@@ -144,3 +144,15 @@ def test_an_unknown_network_is_refused_by_name():
 def test_a_wide_resnet_of_impossible_depth_is_refused(depth):
     with pytest.raises(ValueError, match=f"plus 4.*depth={depth}"):
         networks.wide_resnet(1, depth)
+
+
+def test_a_network_is_remade_with_other_kernels_but_its_last():
+    network = small("small_cnn")
+    penalty = keras.regularizers.L1(0.5)
+    kernels = {"kernel_initializer": "ones", "kernel_regularizer": penalty}
+    new = networks.remade(network, kernels)
+    *before, head = (w for w in new.get_weights() if w.ndim > 1)
+    assert all(np.all(kernel == 1) for kernel in before)
+    np.testing.assert_array_equal(head, network.get_weights()[-2])
+    paid = 0.5 * (sum(kernel.size for kernel in before) + np.abs(head).sum())
+    np.testing.assert_allclose(sum(map(float, new.losses)), paid, rtol=1e-5)

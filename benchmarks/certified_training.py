@@ -1,0 +1,85 @@
+"""The step of every certified training method, in time and memory.
+
+Every method trains the small CNN on MNIST by `fit`, in turns with Keras's own
+training of the same network. Then each does so in a process of its own, whose
+largest memory is printed, and beside it how often the step was traced while
+epsilon grew.
+
+Usage, from the root of the repository:
+    python -m benchmarks.certified_training --data_dir=data --rounds=5
+"""
+
+import os
+import re
+import resource
+import subprocess
+import sys
+import types
+
+import keras
+import tensorflow as tf
+from absl import app, flags
+
+import tfrobust as tfr
+from benchmarks.fast_training import Counted, fitting, in_turns, plain, show
+from examples import datasets, networks
+from examples.certified_methods import METHODS
+
+flags.DEFINE_bool("memory", True, "Measure memory, in processes of its own.")
+FLAGS = flags.FLAGS
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
+    tf.config.threading.set_intra_op_parallelism_threads(FLAGS.threads)
+    keras.utils.set_random_seed(0)
+    (x, y), _ = datasets.load("mnist", FLAGS.data_dir)
+    count = FLAGS.batches * FLAGS.batch_size
+    x, y = x[:count], y[:count]
+    load = os.getloadavg()[0]
+    print(f"tensorflow {tf.__version__}, keras {keras.__version__}")
+    print(f"load before the start {load:.2f}: the figures need an idle machine")
+    names = FLAGS.methods or [name for name in METHODS if name != "clean"]
+    models = {name: robust(name) for name in names}
+    rows = {"plain": fitting(plain(), x, y)}
+    rows |= {name: fitting(model, x, y) for name, model in models.items()}
+    show(in_turns(rows))
+    extra = {n: m.traces - 1 for n, m in models.items() if m.traces > 1}
+    print(f"\nextra traces of the training step: {extra or 0}")
+    print(f"largest memory {_largest():.0f} MiB")
+    if FLAGS.memory:
+        print("\n| row | MiB |\n|---|---|")
+        for name in names:
+            print(f"| {name} | {alone(name)} |")
+
+
+def robust(name):
+    """A model compiled for a method, with no metrics."""
+    norm = tfr.threats.L2 if name == "gloro" else tfr.threats.Linf
+    ramp = tfr.schedules.SmoothRamp(0.0, 0.1, end=10**6)
+    recipe = types.SimpleNamespace(
+        threat=norm(ramp), epsilon=0.1, weight=0.5, steps=1, regularizer=0.0
+    )
+    if name == "pgd":
+        recipe.steps = 10
+    model = Counted(networks.small_cnn())
+    model.compile("sgd", objective=METHODS[name](recipe), metrics=[])
+    return model
+
+
+def alone(name):
+    """The largest memory of a process that trains by one method, MiB."""
+    own = [f"--data_dir={FLAGS.data_dir}"] if FLAGS.data_dir else []
+    own += ["--nomemory", "--rounds=1", f"--methods={name}"]
+    command = [sys.executable, "-m", "benchmarks.certified_training", *own]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    return re.search(r"largest memory (\d+)", run.stdout).group(1)
+
+
+def _largest():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    app.run(main)

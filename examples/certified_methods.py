@@ -1,0 +1,88 @@
+"""The objectives that certified_training.py compares, by name.
+
+Usage:
+    objective = METHODS["mtl"](recipe)
+
+`recipe` has attributes `threat`, whose epsilon may be a schedule, `weight`,
+what the method calls its own (below), `steps`, those of the attack, and
+`regularizer`, the weight of the warm-up's regularisers.
+
+- ibp, crown_ibp, kw, fusion: the share of the bound against the clean loss;
+- mtl, cc, exp: the share of the bound against the attack;
+- sabr: the side of the small box, as a share of the threat's;
+- per: the weight of the hyperplanes that are too near;
+- gloro: the weight of the certificate.
+"""
+
+import tfrobust as tfr
+
+objectives, verifiers = tfr.objectives, tfr.verifiers
+
+
+def bounded(verifier):
+    """Builds training on what a verifier proves."""
+    return lambda recipe: objectives.WorstCase(
+        verifier(recipe.threat), mix=recipe.weight
+    )
+
+
+def attack_of(recipe):
+    """From a random point straight to a corner, or in several steps."""
+    if recipe.steps == 1:
+        return tfr.attacks.FGSM(recipe.threat, step_size=2.0, random_start=1.0)
+    return tfr.attacks.PGD(recipe.threat, recipe.steps, 2 / recipe.steps)
+
+
+def expressive(form):
+    """Builds a mixture of interval bounds and an attack."""
+    return lambda recipe: objectives.Expressive(
+        attack_of(recipe), verifiers.IBP(recipe.threat), recipe.weight, form
+    )
+
+
+def fusion(recipe):
+    """CROWN-IBP by one row of coefficients."""
+    verifier = verifiers.CROWNIBP(recipe.threat)
+    return objectives.LossFusion(verifier, mix=recipe.weight)
+
+
+def per(recipe):
+    """PER, whose distance asked for is the threat's epsilon."""
+    envelope = verifiers.PolyhedralEnvelope(recipe.threat)
+    alpha = recipe.threat.epsilon
+    return objectives.PER(envelope, alpha, recipe.weight, examples=20)
+
+
+def warmed_up(make):
+    """Builds the same with the regularisers of a growing epsilon, if any."""
+
+    def made(recipe):
+        objective = make(recipe)
+        if not recipe.regularizer:
+            return objective
+        return objectives.WarmUpRegularized(
+            objective,
+            verifiers.IBP(recipe.threat),
+            recipe.epsilon,
+            recipe.regularizer,
+        )
+
+    return made
+
+
+METHODS = {
+    "clean": lambda recipe: objectives.Clean(),
+    "pgd": lambda recipe: objectives.WorstCase(attack_of(recipe)),
+    "ibp": warmed_up(bounded(verifiers.IBP)),
+    "crown_ibp": warmed_up(bounded(verifiers.CROWNIBP)),
+    "kw": bounded(verifiers.FastLin),
+    "fusion": warmed_up(fusion),
+    "mtl": warmed_up(expressive("mtl")),
+    "cc": warmed_up(expressive("cc")),
+    "exp": warmed_up(expressive("exp")),
+    "sabr": lambda recipe: objectives.SABR(
+        attack_of(recipe), share=recipe.weight
+    ),
+    "per": per,
+    "gloro": lambda recipe: objectives.GloRo(recipe.threat, recipe.weight),
+}
