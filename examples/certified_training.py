@@ -77,8 +77,7 @@ def make_model(shape, total, threat):
     network = networks.build(FLAGS.network, shape, 10, FLAGS.width)
     kernels = {}
     if FLAGS.ibp_init:
-        initializer = tfr.initializers.IBPInit(seed=FLAGS.seed)
-        kernels["kernel_initializer"] = initializer
+        kernels["kernel_initializer"] = tfr.initializers.IBPInit()
     if FLAGS.l1:
         kernels["kernel_regularizer"] = keras.regularizers.L1(FLAGS.l1)
     network = networks.remade(network, kernels)
@@ -131,13 +130,9 @@ def main(argv):
     verifiers = tfr.verifiers.ladder(threat, FLAGS.timeout)
     if FLAGS.norm == "l2":
         verifiers.insert(0, tfr.verifiers.Lipschitz(threat))
-    begin = time.perf_counter()
+    begin, state = time.perf_counter(), folder / "certificates"
     report = tfr.certify(
-        model,
-        (x, y),
-        verifiers,
-        state=folder / "certificates",
-        dataset=FLAGS.dataset,
+        model, (x, y), verifiers, state=state, dataset=FLAGS.dataset
     )
     print(report)
     report.save(runs.unused(folder / "report"))
