@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfrobust import checks
-from tfrobust.analysis import pictures
+from tfrobust import checks, pictures
 from tfrobust.analysis.risk import Risk
 from tfrobust.attack import Attack
 from tfrobust.averaging import on_network

@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tfrobust import checks
-from tfrobust.analysis import pictures
+from tfrobust import checks, pictures
 from tfrobust.analysis.maps import same_shape
 from tfrobust.analysis.problem import floats
 from tfrobust.types import Path, TensorLike

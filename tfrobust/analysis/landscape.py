@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from tfrobust.analysis import pictures
+from tfrobust import pictures
 from tfrobust.types import Path
 
 

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from tfrobust.analysis import pictures
+from tfrobust import pictures
 from tfrobust.analysis.lanczos import Lanczos, Product
 from tfrobust.types import Path, TensorLike
 

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from tfrobust import files
+from tfrobust import pictures
 from tfrobust.types import Path
 
 
@@ -44,16 +44,9 @@ class SizeReport:
         Raises:
             ImportError: If matplotlib is missing.
         """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise ImportError(
-                "Pictures need matplotlib, which is missing. Install it: "
-                'pip install "tfrobust[examples]"'
-            ) from error
         columns = min(4, len(self.patterns))
         rows = math.ceil(len(self.patterns) / columns)
-        figure = Figure(figsize=(3 * columns, 3 * rows), layout="tight")
+        figure = pictures.figure(3 * columns, 3 * rows)
         panels = np.ravel(figure.subplots(rows, columns, squeeze=False))
         for panel in panels[len(self.patterns) :]:
             panel.set_axis_off()
@@ -65,8 +58,7 @@ class SizeReport:
             panel.set(
                 title=name, xlabel="output channel", ylabel="input channel"
             )
-        with files.new_file(path) as file:
-            figure.savefig(file)
+        pictures.save(figure, path)
 
     def __str__(self):
         header = (

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from tfrobust import files
+from tfrobust import pictures
 from tfrobust.verifiers.certified_boxes import CertifiedBoxes
 
 
@@ -39,14 +39,14 @@ def save_map(
         image = image[..., 0] if image.shape[2] == 1 else image
         radii = radii.mean(axis=2)
     low, high = boxes.threat.low, boxes.threat.high
-    figure = _figure((6.4, 3.0))
+    figure = pictures.figure(6.4, 3.0)
     left, right = figure.subplots(1, 2)
     left.imshow((image - low) / (high - low), cmap="gray", vmin=0, vmax=1)
     left.set(xticks=[], yticks=[], title="input")
     shown = right.imshow(radii, cmap="viridis", vmin=0)
     right.set(xticks=[], yticks=[], title="certified radius")
     figure.colorbar(shown, ax=right)
-    _save(figure, path)
+    pictures.save(figure, path)
 
 
 def save_histogram(boxes: CertifiedBoxes, path: str | os.PathLike) -> None:
@@ -67,7 +67,7 @@ def save_histogram(boxes: CertifiedBoxes, path: str | os.PathLike) -> None:
         )
     radii = boxes.radii[boxes.certified]
     radii = radii[boxes.free[boxes.certified] > 0]
-    figure = _figure((4.8, 3.0))
+    figure = pictures.figure(4.8, 3.0)
     panel = figure.subplots()
     panel.hist(radii, bins=50)
     panel.axvline(
@@ -78,20 +78,4 @@ def save_histogram(boxes: CertifiedBoxes, path: str | os.PathLike) -> None:
     )
     panel.set(xlabel="certified radius", ylabel="features")
     panel.legend()
-    _save(figure, path)
-
-
-def _figure(size):
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "Pictures need matplotlib, which is missing. Install it: "
-            'pip install "tfrobust[examples]"'
-        ) from error
-    return Figure(figsize=size, layout="tight")
-
-
-def _save(figure, path):
-    with files.new_file(path) as file:
-        figure.savefig(file)
+    pictures.save(figure, path)
