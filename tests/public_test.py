@@ -48,6 +48,7 @@ def test_the_public_names_are_rooms_and_what_workflows_begin_with():
         "evaluate",
         "export",
         "export_litert",
+        "logits_of",
     }
 
 

@@ -22,6 +22,7 @@ from tfrobust.attack import Attack
 from tfrobust.ensembles import ensemble
 from tfrobust.evaluation import Report, certify, compare, evaluate
 from tfrobust.exporting import export, export_litert
+from tfrobust.logits_of import logits_of
 from tfrobust.model import RobustModel
 from tfrobust.verifier import Verifier
 
@@ -46,6 +47,7 @@ __all__ = [
     "initializers",
     "instances",
     "layers",
+    "logits_of",
     "losses",
     "objectives",
     "schedules",

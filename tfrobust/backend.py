@@ -46,8 +46,13 @@ def is_foreign_model(candidate: Any) -> bool:
     return ("keras" if LEGACY else "tf_keras") in names
 
 
-def check_network(network: Any) -> None:
-    """Refuses what isn't a model of logits of the Keras in use."""
+def check_network(network: Any, probabilities: bool = False) -> None:
+    """Refuses what isn't a model of logits of the Keras in use.
+
+    Args:
+        network: The candidate.
+        probabilities: Whether it may end in a softmax.
+    """
     if is_foreign_model(network):
         other = "keras" if LEGACY else "tf_keras"
         raise TypeError(
@@ -61,15 +66,15 @@ def check_network(network: Any) -> None:
             "`network` must be a Keras model that maps inputs to logits. "
             f"Received: {network!r}"
         )
-    for last in network.layers[-1:]:
+    for last in () if probabilities else network.layers[-1:]:
         activation = getattr(last, "activation", None)
         if isinstance(last, keras.layers.Softmax) or (
             activation is keras.activations.softmax
         ):
             raise ValueError(
                 "`network` must return logits. Received a network whose last "
-                f"layer, {last.name!r}, applies a softmax. Remove it, or set "
-                "activation=None."
+                f"layer, {last.name!r}, applies a softmax. Remove it, or pass "
+                "tfr.logits_of(network)."
             )
 
 
