@@ -37,11 +37,14 @@ def test_the_public_names_are_rooms_and_what_workflows_begin_with():
     }
     assert modules == {*TYPED, "attacks", "threats", "verifiers"}
     assert set(dir(tfr)) - modules == {
+        "AdversarialSet",
         "Adversary",
         "Attack",
         "Report",
         "RobustModel",
         "Verifier",
+        "attack",
+        "bounds",
         "certify",
         "compare",
         "evaluate",

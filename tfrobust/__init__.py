@@ -19,7 +19,15 @@ from tfrobust import (
 )
 from tfrobust.adversary import Adversary
 from tfrobust.attack import Attack
-from tfrobust.evaluation import Report, certify, compare, evaluate
+from tfrobust.evaluation import (
+    AdversarialSet,
+    Report,
+    attack,
+    bounds,
+    certify,
+    compare,
+    evaluate,
+)
 from tfrobust.exporting import export, export_litert
 from tfrobust.model import RobustModel
 from tfrobust.verifier import Verifier
@@ -27,13 +35,16 @@ from tfrobust.verifier import Verifier
 __version__ = "0.1.0"
 
 __all__ = [
+    "AdversarialSet",
     "Adversary",
     "Attack",
     "Report",
     "RobustModel",
     "Verifier",
     "analysis",
+    "attack",
     "attacks",
+    "bounds",
     "callbacks",
     "certify",
     "compare",
