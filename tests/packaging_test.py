@@ -59,5 +59,11 @@ def test_the_wheel_offers_every_extra(wheel):
     }
 
 
+def test_the_wheel_installs_the_command(wheel):
+    (command,) = wheel.entry_points.select(group="console_scripts")
+    assert command.name == "tfrobust"
+    assert command.value == "tfrobust.commands:main"
+
+
 def test_the_wheel_and_the_package_have_the_same_version(wheel):
     assert wheel.version == tfrobust.__version__
