@@ -54,7 +54,8 @@ def test_the_public_names_are_rooms_and_what_workflows_begin_with():
 
 
 METHODS = (
-    "fit evaluate predict train_on_batch load_weights save_weights save summary"
+    "fit evaluate predict train_on_batch load_weights save_weights save export "
+    "summary"
 )
 
 
