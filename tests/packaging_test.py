@@ -49,6 +49,7 @@ def test_the_wheel_offers_every_extra(wheel):
     assert extras == {
         "tfmot",
         "examples",
+        "notebooks",
         "serving",
         "litert",
         "beam",
