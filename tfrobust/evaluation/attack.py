@@ -134,6 +134,7 @@ def _checked(network, attack, x, y, batch_size):
         raise ValueError("`x` must hold at least one example.")
     x, labels = (np.concatenate(part) for part in held)
     x = np.asarray(attack.threat.checked(x))
+    checks.fits(x.shape[1:], network)
     clean = Runner(network, None, x.shape[1:])
     answers = [
         clean(x[some], np.zeros(len(some)))

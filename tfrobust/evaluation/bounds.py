@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfrobust import verifiers
+from tfrobust import checks, verifiers
 from tfrobust.threats.norms import threat_of
 from tfrobust.types import Model, TensorLike
 
@@ -34,6 +34,7 @@ def bounds(
     Example:
         `lower, upper = tfr.bounds(model, x_test[:8], epsilon=0.01)`
     """
+    checks.fits(np.shape(x)[1:], getattr(model, "network", model))
     verifier = verifiers.CROWN(threat_of(epsilon, norm))
     lower, upper = verifiers.bounds(model, x, verifier)
     return np.asarray(lower), np.asarray(upper)

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from tfrobust.adversary import Adversary, named
 from tfrobust.attack import Attack
 from tfrobust.attacks import PGD
@@ -13,7 +15,7 @@ from tfrobust.threats.norms import threat_of
 def chosen(
     given: Any,
     name: str,
-    epsilon: float | None,
+    epsilon: Any,
     norm: str | None,
     make: Callable[[Threat], Adversary | list],
     verbose: int,
@@ -39,6 +41,11 @@ def chosen(
         )
     if given is not None:
         return given
+    if np.ndim(epsilon):
+        raise TypeError(
+            f"`epsilon` must be one number. Received: epsilon={epsilon!r}. For "
+            "several use tfr.attack(model, x, y, epsilon=[...])."
+        )
     threat = threat_of(epsilon, norm or "linf")
     made = make(threat)
     if verbose:
