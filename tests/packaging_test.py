@@ -68,3 +68,10 @@ def test_the_wheel_installs_the_command(wheel):
 
 def test_the_wheel_and_the_package_have_the_same_version(wheel):
     assert wheel.version == tfrobust.__version__
+
+
+def test_what_is_cited_and_told_is_this_version():
+    version = tfrobust.__version__
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    told = (ROOT / "CHANGELOG.md").read_text()
+    assert told.startswith(f"# Changelog\n\n## {version}")

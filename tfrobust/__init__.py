@@ -32,7 +32,7 @@ from tfrobust.exporting import export, export_litert
 from tfrobust.model import RobustModel
 from tfrobust.verifier import Verifier
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "AdversarialSet",
