@@ -25,6 +25,7 @@ import networks
 import runs
 import tfrobust as tfr
 from tfrobust.backend import keras
+from tfrobust.threats.norms import NORMS
 
 MODELS = {"last": runs.LAST, "best": runs.BEST}
 # Flags that may differ when a run goes on.
@@ -32,7 +33,6 @@ FREE = (
     "epochs data_dir model_dir model raw test_examples test_steps "
     "diagnostic_examples"
 ).split()
-THREATS = {"linf": tfr.threats.Linf, "l2": tfr.threats.L2, "l1": tfr.threats.L1}
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("mode", "train", ["train", "evaluate", "export"], "Task.")
@@ -49,7 +49,7 @@ flags.DEFINE_enum(
     "Training objective.",
 )
 flags.DEFINE_enum("attack", "pgd", ["pgd", "fgsm"], "Training attack.")
-flags.DEFINE_enum("norm", "linf", list(THREATS), "Norm of the threat.")
+flags.DEFINE_enum("norm", "linf", list(NORMS), "Norm of the threat.")
 flags.DEFINE_float("epsilon", 0.1, "Radius of the threat; pixels are in [0, 1]")
 flags.DEFINE_integer("steps", 10, "Steps of the training attack.")
 flags.DEFINE_float("step_size", 0.25, "Length of a step, relative to epsilon.")
@@ -123,7 +123,7 @@ def make_model(shape, total):
         optimizer, options = keras.optimizers.SGD, {"momentum": 0.9}
     if FLAGS.ema:
         options |= {"use_ema": True, "ema_momentum": FLAGS.ema}
-    threat = THREATS[FLAGS.norm]
+    threat = NORMS[FLAGS.norm]
     network = networks.build(FLAGS.network, shape, 10, width=FLAGS.width)
     model = tfr.RobustModel(network)
     model.compile(
@@ -169,7 +169,7 @@ def evaluate(folder, model):
             f"--dataset={FLAGS.dataset} does not fit the model. Pass "
             f"--flagfile={folder / 'flags.txt'} first."
         )
-    threat = THREATS[FLAGS.norm](FLAGS.epsilon)
+    threat = NORMS[FLAGS.norm](FLAGS.epsilon)
     attacks = {
         "fgsm": tfr.attacks.FGSM(threat),
         "pgd": tfr.attacks.PGD(threat, FLAGS.test_steps, step_size=0.1),

@@ -17,15 +17,9 @@ from absl import app, flags
 import datasets
 import models
 import tfrobust as tfr
-
-VERIFIERS = {
-    "ibp": tfr.verifiers.IBP,
-    "crown-ibp": tfr.verifiers.CROWNIBP,
-    "fast-lin": tfr.verifiers.FastLin,
-    "crown": tfr.verifiers.CROWN,
-    "alpha-crown": tfr.verifiers.AlphaCROWN,
-    "branch-and-bound": tfr.verifiers.BranchAndBound,
-}
+from tfrobust.commands.certify import chosen
+from tfrobust.commands.choices import VERIFIERS
+from tfrobust.threats.norms import NORMS, threat_of
 
 flags.DEFINE_string("model", None, "A .keras file or a SavedModel's folder.")
 flags.DEFINE_enum(
@@ -35,7 +29,7 @@ flags.DEFINE_enum(
     "Its test set is certified.",
 )
 flags.DEFINE_string("data_dir", None, "Folder of its files; None downloads.")
-flags.DEFINE_enum("norm", "linf", ["linf", "l2", "l1"], "Norm of the threat.")
+flags.DEFINE_enum("norm", "linf", list(NORMS), "Norm of the threat.")
 flags.DEFINE_float("epsilon", 0.05, "Radius, in units of pixels in [0, 1].")
 flags.DEFINE_enum(
     "verifier",
@@ -63,21 +57,13 @@ def main(argv):
     if FLAGS.report and pathlib.Path(FLAGS.report).exists():
         raise app.UsageError(f"{FLAGS.report} exists. Name a new folder.")
     models.check("model", FLAGS.model)
-    norms = {"linf": "Linf", "l2": "L2", "l1": "L1"}
-    threat = getattr(tfr.threats, norms[FLAGS.norm])(FLAGS.epsilon)
-    if FLAGS.verifier == "ladder":
-        verifiers = tfr.verifiers.ladder(threat, FLAGS.timeout)
-    else:
-        options = {}
-        if FLAGS.verifier == "branch-and-bound":
-            options["timeout"] = FLAGS.timeout
-        verifiers = [VERIFIERS[FLAGS.verifier](threat, **options)]
+    threat = threat_of(FLAGS.epsilon, FLAGS.norm)
     train, test = datasets.load(FLAGS.dataset, FLAGS.data_dir)
     x, y = (part[: FLAGS.limit] for part in test)
     report = tfr.certify(
         models.load_or_train(FLAGS.model, train, threat),
         (x, y),
-        verifiers,
+        chosen(threat, FLAGS.verifier, FLAGS.timeout),
         memory=FLAGS.memory,
         state=FLAGS.state,
         dataset=f"{FLAGS.dataset}, test",

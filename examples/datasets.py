@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.backend import keras
+from tfrobust.commands import data
 
 SHAPES = {
     "digits": (8, 8, 1),
@@ -145,15 +146,11 @@ def _crop_and_flip(images, shifts, flips):
 
 
 def _digits():
-    # Imported here: the other datasets do not need scikit-learn.
-    from sklearn import datasets, model_selection
-
-    x, y = datasets.load_digits(return_X_y=True)
-    x = (x / 16).astype(np.float32).reshape(-1, *SHAPES["digits"])
-    x_train, x_test, y_train, y_test = model_selection.train_test_split(
-        x, y.astype(np.int64), test_size=360, stratify=y, random_state=0
+    held = data.digits()
+    train, test = (
+        (held[f"x_{part}"], held[f"y_{part}"]) for part in ("train", "test")
     )
-    return (x_train, y_train), (x_test, y_test)
+    return train, test
 
 
 def _read(path):

@@ -8,7 +8,7 @@ r"""Attacks a saved model, or the file that is served, and gates a release.
 without gradients is attacked through its `--surrogate`, a .keras file that
 answers alike, and by Square. Without `--model` a small network is first trained
 on the bundled digits. A run that is stopped goes on where it was, if it is
-given the same file to `--resume`.
+given the same file to `--state`.
 
 With `--min_accuracy` the exit code is 1 when the accuracy under the worst case
 is below it, the report is unreliable, or stronger attacks are known.
@@ -21,7 +21,9 @@ from absl import app, flags
 import datasets
 import models
 import tfrobust as tfr
-from attacks import ATTACKS, THREATS
+from tfrobust.commands.choices import ATTACKS
+from tfrobust.commands.reports import gate
+from tfrobust.threats.norms import NORMS, threat_of
 
 TRANSFERRED = ("fgsm", "pgd", "apgd")
 
@@ -30,14 +32,14 @@ flags.DEFINE_string("model", None, "What to attack; see above.")
 flags.DEFINE_string("surrogate", None, "A .keras file with gradients.")
 flags.DEFINE_enum("dataset", "digits", list(datasets.SHAPES), "Its test set.")
 flags.DEFINE_string("data_dir", None, "Folder of <dataset>.npz; else download.")
-flags.DEFINE_enum("norm", "linf", list(THREATS), "Norm of the threat.")
+flags.DEFINE_enum("norm", "linf", list(NORMS), "Norm of the threat.")
 flags.DEFINE_float("epsilon", 0.05, "Radius; pixels are in [0, 1].", 0.0)
 flags.DEFINE_multi_enum(
     "attack", ["autoattack"], list(ATTACKS), "The attack; repeat it for more."
 )
 flags.DEFINE_integer("limit", None, "How many examples.", lower_bound=1)
 flags.DEFINE_integer("batch_size", 128, "Examples at a time.", lower_bound=1)
-flags.DEFINE_string("resume", None, "File that keeps answers meanwhile.")
+flags.DEFINE_string("state", None, "File that keeps answers meanwhile.")
 flags.DEFINE_string("report", None, "New folder for the report.")
 flags.DEFINE_float("min_accuracy", None, "Share that passes.", 0.0, 1.0)
 
@@ -83,38 +85,24 @@ def adversaries(threat):
     return {**moved, "square": tfr.attacks.Square(threat)}
 
 
-def objections(report, least):
-    """Why a model isn't released, in sentences."""
-    reached, found = report["worst case"].accuracy, []
-    if reached < least:
-        found.append(f"Accuracy {reached:.2%} < {least:.2%}.")
-    if not report.reliable:
-        found.append(f"Unreliable: {' '.join(report.reasons)}")
-    if report.recommendations:
-        found.append(f"Too weak: {' '.join(report.recommendations)}")
-    return found
-
-
 def main(argv):
     check_flags(argv)
-    threat = THREATS[FLAGS.norm](FLAGS.epsilon)
+    threat = threat_of(FLAGS.epsilon, FLAGS.norm)
     train, (x, y) = datasets.load(FLAGS.dataset, FLAGS.data_dir)
     report = tfr.evaluate(
         models.load_or_train(FLAGS.model, train, threat),
         (x[: FLAGS.limit], y[: FLAGS.limit]),
         adversaries(threat),
         batch_size=FLAGS.batch_size,
-        state=FLAGS.resume,
+        state=FLAGS.state,
         name=FLAGS.model or "small network",
         dataset=f"{FLAGS.dataset}, test",
     )
     print(report)
     if FLAGS.report:
         report.save(FLAGS.report)
-    if FLAGS.min_accuracy is not None:
-        failures = objections(report, FLAGS.min_accuracy)
-        print("GATE:", " ".join(failures) or "passed.")
-        raise SystemExit(len(failures) > 0)
+    if code := gate(report, FLAGS.min_accuracy):
+        raise SystemExit(code)
 
 
 if __name__ == "__main__":

@@ -21,14 +21,15 @@ from absl import app, flags
 import datasets
 import models
 import tfrobust as tfr
-from attacks import ATTACKS, THREATS
+from tfrobust.commands.choices import ATTACKS
 from tfrobust.evaluation import beam
+from tfrobust.threats.norms import NORMS, threat_of
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "What to attack.", required=True)
 flags.DEFINE_enum("dataset", "digits", list(datasets.SHAPES), "Its test set.")
 flags.DEFINE_string("data_dir", None, "Folder of <dataset>.npz; else download.")
-flags.DEFINE_enum("norm", "linf", list(THREATS), "Norm of the threat.")
+flags.DEFINE_enum("norm", "linf", list(NORMS), "Norm of the threat.")
 flags.DEFINE_float("epsilon", 0.05, "Radius; pixels are in [0, 1].", 0.0)
 flags.DEFINE_enum("attack", "autoattack", list(ATTACKS), "The attack.")
 flags.DEFINE_integer("limit", None, "How many examples.", lower_bound=1)
@@ -44,7 +45,7 @@ flags.DEFINE_string("runner", "DirectRunner", "Beam's runner.")
 def problem(path, dataset, data_dir, limit, norm, epsilon, attack):
     """Model, data and adversaries, as every worker loads them."""
     _, (x, y) = datasets.load(dataset, data_dir)
-    adversary = ATTACKS[attack](THREATS[norm](epsilon))
+    adversary = ATTACKS[attack](threat_of(epsilon, norm))
     return models.load(path), (x[:limit], y[:limit]), {attack: adversary}
 
 

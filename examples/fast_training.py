@@ -28,8 +28,7 @@ import tfrobust as tfr
 from fast_methods import METHODS
 from tfrobust.backend import keras
 from tfrobust.evaluation.counter import Counter
-
-THREATS = {"linf": tfr.threats.Linf, "l2": tfr.threats.L2, "l1": tfr.threats.L1}
+from tfrobust.threats.norms import NORMS
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("method", "nfgsm", list(METHODS), "Training method.")
@@ -37,7 +36,7 @@ flags.DEFINE_enum("dataset", "digits", list(datasets.SHAPES), "Images.")
 flags.DEFINE_string("data_dir", None, "Folder of <dataset>.npz; else download.")
 flags.DEFINE_enum("network", "digits_cnn", list(networks.NETWORKS), "Network.")
 flags.DEFINE_integer("width", None, "The network's width; else its default.")
-flags.DEFINE_enum("norm", "linf", list(THREATS), "Norm of the threat.")
+flags.DEFINE_enum("norm", "linf", list(NORMS), "Norm of the threat.")
 flags.DEFINE_float("epsilon", 0.15, "Radius, for pixels in [0, 1].")
 flags.DEFINE_float("ramp", 0.0, "Share of training that it grows in.", 0, 1)
 flags.DEFINE_integer("epochs", 20, "Epochs.", lower_bound=1)
@@ -129,7 +128,7 @@ def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
     keras.utils.set_random_seed(FLAGS.seed)
-    threat = THREATS[FLAGS.norm](FLAGS.epsilon)
+    threat = NORMS[FLAGS.norm](FLAGS.epsilon)
     (x, y), (x_test, y_test) = datasets.load(FLAGS.dataset, FLAGS.data_dir)
     x, y = x[: FLAGS.train_examples], y[: FLAGS.train_examples]
     if FLAGS.validate:

@@ -13,7 +13,7 @@ import datasets
 import models
 import runs
 import tfrobust as tfr
-from attacks import THREATS
+from tfrobust.threats.norms import NORMS, threat_of
 
 # What a comparison lacks of values that aren't of examples.
 EMPTY = dict.fromkeys(("low", "high", "pairs"), float("nan"))
@@ -22,7 +22,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "A .keras file.")
 flags.DEFINE_enum("dataset", "digits", list(datasets.SHAPES), "Its test set.")
 flags.DEFINE_string("data_dir", None, "Folder of its files; None downloads.")
-flags.DEFINE_enum("norm", "linf", list(THREATS), "Norm of the threat.")
+flags.DEFINE_enum("norm", "linf", list(NORMS), "Norm of the threat.")
 flags.DEFINE_float("epsilon", 0.05, "Radius, in units of pixels in [0, 1].")
 flags.DEFINE_integer("limit", 256, "How many examples.", 1)
 flags.DEFINE_integer("few", 128, "How many of them to differentiate twice.", 1)
@@ -45,7 +45,7 @@ def main(sections, argv):
     models.check("model", FLAGS.model)
     if FLAGS.model and not FLAGS.model.endswith(".keras"):
         raise app.UsageError(f"--model must be a .keras file: {FLAGS.model}")
-    threat = THREATS[FLAGS.norm](FLAGS.epsilon)
+    threat = threat_of(FLAGS.epsilon, FLAGS.norm)
     train, (x, y) = datasets.load(FLAGS.dataset, FLAGS.data_dir)
     found = tfr.analysis.report(
         models.load_or_train(FLAGS.model, train, threat),

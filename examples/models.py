@@ -5,12 +5,11 @@ Usage:
     model = models.load_or_train(FLAGS.model, train, threat)
 """
 
-import pathlib
-
 from absl import app
 
 import tfrobust as tfr
 from tfrobust.backend import keras
+from tfrobust.commands import models
 
 
 def check(flag, path):
@@ -23,15 +22,10 @@ def check(flag, path):
     Raises:
         app.UsageError: If there is no model.
     """
-    if path is None:
-        return
-    if not pathlib.Path(path).exists():
-        raise app.UsageError(f"--{flag}: there is nothing at {path}.")
-    if not (_stands_as_it_is(path) or path.endswith(".keras")):
-        raise app.UsageError(
-            f"--{flag} must be a .keras or .tflite file or a SavedModel's "
-            f"folder. Received: {path}"
-        )
+    try:
+        models.check(flag, path)
+    except ValueError as error:
+        raise app.UsageError(str(error)) from error
 
 
 def load_or_train(path, train, threat):
@@ -47,23 +41,13 @@ def load_or_train(path, train, threat):
 
 def load(path):
     """A Keras model, or the path of what is evaluated as it is."""
-    if _stands_as_it_is(path):
-        return path
-    return keras.models.load_model(path)
+    return models.load("model", path)
 
 
 def _trained(x, y, threat):
     """A small network, trained on interval bounds of growing radius."""
     keras.utils.set_random_seed(0)
-    network = keras.Sequential(
-        [
-            keras.Input(x.shape[1:]),
-            keras.layers.Conv2D(16, 3, 2, "same", activation="relu"),
-            keras.layers.Flatten(),
-            keras.layers.Dense(64, activation="relu"),
-            keras.layers.Dense(int(y.max()) + 1),
-        ]
-    )
+    network = models.small_network(x.shape[1:], int(y.max()) + 1)
     steps = 12 * -(-len(x) // 64)
     ramp = tfr.schedules.Ramp(0.0, threat.epsilon, begin=0, end=steps // 2)
     bounds = tfr.verifiers.IBP(threat.replace(epsilon=ramp))
@@ -71,8 +55,3 @@ def _trained(x, y, threat):
     model.compile("adam", objective=tfr.objectives.WorstCase(bounds, mix=0.5))
     model.fit(x, y, batch_size=64, epochs=12, verbose=2)
     return model
-
-
-def _stands_as_it_is(path):
-    served = pathlib.Path(path, "saved_model.pb").exists()
-    return served or path.endswith(".tflite")

@@ -6,7 +6,7 @@ robust one for TensorFlow Serving.
 
 Usage:
     python examples/quickstart.py
-    python examples/quickstart.py --epsilon=0.1 --epochs=20 --output=/tmp/mine
+    python examples/quickstart.py --epsilon=0.1 --epochs=20 --output_dir=mine
 """
 
 import pathlib
@@ -29,7 +29,7 @@ flags.DEFINE_integer("epochs", 25, "Epochs of each training.", lower_bound=1)
 flags.DEFINE_integer("batch_size", 64, "Batch size.", lower_bound=1)
 flags.DEFINE_integer("test_steps", 50, "Steps of the attacks on test images.")
 flags.DEFINE_integer("seed", 0, "Seed of weights, data order and attacks.")
-flags.DEFINE_string("output", None, f"New folder; else {DEFAULT} or -<n>.")
+flags.DEFINE_string("output_dir", None, f"New folder; else {DEFAULT} or -<n>.")
 
 
 def train(objective, threat, data):
@@ -61,9 +61,11 @@ def main(argv):
         raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
     # Exporting would list every weight otherwise.
     logging.set_verbosity(logging.WARNING)
-    folder = pathlib.Path(FLAGS.output or runs.unused(DEFAULT))
+    folder = pathlib.Path(FLAGS.output_dir or runs.unused(DEFAULT))
     if folder.exists():
-        raise app.UsageError(f"--output={folder} exists. Name a new folder.")
+        raise app.UsageError(
+            f"--output_dir={folder} exists. Name a new folder."
+        )
     (x, y), test = datasets.load("digits")
     held = len(x) // 10
     data = (x[:-held], y[:-held]), (x[-held:], y[-held:])

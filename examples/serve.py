@@ -7,7 +7,7 @@ network is first trained on scikit-learn's handwritten digits.
 Usage:
     python examples/serve.py
     python examples/serve.py --model=runs/mnist/best.keras --dataset=mnist \
-        --epsilon=0.1 --output=served/mnist --litert=mnist.tflite
+        --epsilon=0.1 --output_dir=served/mnist --litert=mnist.tflite
 """
 
 import json
@@ -30,7 +30,7 @@ flags.DEFINE_float("epsilon", 0.05, "linf radius of the certificates.")
 flags.DEFINE_float("density", 0.1, "Share of the weights kept in training.")
 flags.DEFINE_integer("epochs", 20, "Epochs of training.", 1)
 flags.DEFINE_integer("limit", 100, "Test images to attack the export on.", 1)
-flags.DEFINE_string("output", "served/digits", "Folder of the versions.")
+flags.DEFINE_string("output_dir", "served/digits", "Folder of the versions.")
 flags.DEFINE_string("litert", None, "Write this .tflite file too.")
 FLAGS = flags.FLAGS
 
@@ -49,7 +49,7 @@ def main(argv):
         model = keras.models.load_model(FLAGS.model)
     else:
         model = trained(train, threat)
-    base = pathlib.Path(FLAGS.output).absolute()
+    base = pathlib.Path(FLAGS.output_dir).absolute()
     path = tfr.export(
         model, base, certify=tfr.verifiers.CROWN(threat), data=data
     )

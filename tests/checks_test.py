@@ -34,3 +34,38 @@ def test_an_array_where_a_number_is_wanted_is_one_short_sentence():
     with pytest.raises(ValueError, match="ndarray of shape") as found:
         checks.number(np.zeros((30, 30)), "epsilon")
     assert "\n" not in str(found.value)
+
+
+class Built:
+    def __init__(self, *shape):
+        self.input_shape = shape
+
+
+@pytest.mark.parametrize(
+    "shape, built",
+    [
+        ((8, 8, 1), Built(None, 8, 8, 1)),
+        ((8, 8), Built(None, 8, 8, 1)),
+        ((8, 8, 1), Built(None, 8, 8)),
+        ((5, 7, 3), Built(None, None, None, 3)),
+        ((3,), object()),
+        ((3,), Built({"image": 4})),
+        ((3,), Built()),
+    ],
+)
+def test_inputs_fit_what_the_model_was_built_for(shape, built):
+    checks.fits(shape, built)
+
+
+@pytest.mark.parametrize(
+    "shape, built",
+    [
+        ((64,), Built(None, 8, 8, 1)),
+        ((8, 8, 3), Built(None, 8, 8, 1)),
+        ((8, 1), Built(None, 8, 8, 1)),
+        ((5, 7, 1), Built(None, None, None, 3)),
+    ],
+)
+def test_inputs_of_another_shape_are_refused(shape, built):
+    with pytest.raises(ValueError, match="that the model was built for"):
+        checks.fits(shape, built)

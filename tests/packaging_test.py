@@ -49,6 +49,7 @@ def test_the_wheel_offers_every_extra(wheel):
     assert extras == {
         "tfmot",
         "examples",
+        "notebooks",
         "serving",
         "litert",
         "beam",
@@ -59,5 +60,18 @@ def test_the_wheel_offers_every_extra(wheel):
     }
 
 
+def test_the_wheel_installs_the_command(wheel):
+    (command,) = wheel.entry_points.select(group="console_scripts")
+    assert command.name == "tfrobust"
+    assert command.value == "tfrobust.commands:main"
+
+
 def test_the_wheel_and_the_package_have_the_same_version(wheel):
     assert wheel.version == tfrobust.__version__
+
+
+def test_what_is_cited_and_told_is_this_version():
+    version = tfrobust.__version__
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    told = (ROOT / "CHANGELOG.md").read_text()
+    assert told.startswith(f"# Changelog\n\n## {version}")

@@ -37,11 +37,14 @@ def test_the_public_names_are_rooms_and_what_workflows_begin_with():
     }
     assert modules == {*TYPED, "attacks", "threats", "verifiers"}
     assert set(dir(tfr)) - modules == {
+        "AdversarialSet",
         "Adversary",
         "Attack",
         "Report",
         "RobustModel",
         "Verifier",
+        "attack",
+        "bounds",
         "certify",
         "compare",
         "ensemble",
@@ -53,7 +56,8 @@ def test_the_public_names_are_rooms_and_what_workflows_begin_with():
 
 
 METHODS = (
-    "fit evaluate predict train_on_batch load_weights save_weights save summary"
+    "fit evaluate predict train_on_batch load_weights save_weights save export "
+    "summary"
 )
 
 

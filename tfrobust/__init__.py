@@ -20,22 +20,33 @@ from tfrobust import (
 from tfrobust.adversary import Adversary
 from tfrobust.attack import Attack
 from tfrobust.ensembles import ensemble
-from tfrobust.evaluation import Report, certify, compare, evaluate
+from tfrobust.evaluation import (
+    AdversarialSet,
+    Report,
+    attack,
+    bounds,
+    certify,
+    compare,
+    evaluate,
+)
 from tfrobust.exporting import export, export_litert
 from tfrobust.logits_of import logits_of
 from tfrobust.model import RobustModel
 from tfrobust.verifier import Verifier
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
+    "AdversarialSet",
     "Adversary",
     "Attack",
     "Report",
     "RobustModel",
     "Verifier",
     "analysis",
+    "attack",
     "attacks",
+    "bounds",
     "callbacks",
     "certify",
     "compare",

@@ -5,6 +5,26 @@ from typing import Any
 import tensorflow as tf
 
 from tfrobust.adversary import Adversary, reach, targeted
+from tfrobust.attacks import PGD
+from tfrobust.objectives import Clean, Objective, WorstCase
+from tfrobust.threats.norms import threat_of
+
+
+def chosen(
+    epsilon: float | None, objective: Objective | None, adversaries: Any
+) -> tuple[Objective, Any]:
+    """Objective and adversaries, where none are given those of a radius."""
+    if epsilon is None:
+        return objective or Clean(), adversaries or []
+    if objective is not None and adversaries is not None:
+        raise TypeError(
+            "`epsilon` would be ignored: the objective and the adversaries "
+            f"have their own. Received: epsilon={epsilon!r}. Leave it out."
+        )
+    linf = threat_of(epsilon)
+    if adversaries is None:
+        adversaries = [PGD(linf, steps=20)]
+    return objective or WorstCase(PGD(linf)), adversaries
 
 
 def refuse_weights(weighted_metrics: Any, loss_weights: Any) -> None:

@@ -42,7 +42,7 @@ def as_in_keras(method: Callable) -> Callable:
 
 def is_foreign_model(candidate: Any) -> bool:
     """Whether `candidate` is a model of the Keras that is not in use."""
-    names = {base.__module__.split(".")[0] for base in type(candidate).mro()}
+    names = {base.__module__.split(".")[0] for base in type(candidate).__mro__}
     return ("keras" if LEGACY else "tf_keras") in names
 
 

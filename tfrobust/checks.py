@@ -113,6 +113,29 @@ def inputs(
     )
 
 
+def fits(shape: tuple, model: Any) -> None:
+    """Refuses inputs of another shape than the model was built for.
+
+    Args:
+        shape: Shape of one input. A last axis of length 1 may be missing or too
+            much, as in Keras.
+        model: A model; one that knows no shape of one input takes any.
+    """
+    built = getattr(model, "input_shape", None)
+    sizes = built[1:] if isinstance(built, tuple) else ()
+    if not sizes or not all(n is None or isinstance(n, int) for n in sizes):
+        return
+    wanted, given = tf.TensorShape(sizes), tf.TensorShape(shape)
+    ends = (wanted, given), (wanted, [*given, 1]), ([*wanted, 1], given)
+    if not any(tf.TensorShape(a).is_compatible_with(b) for a, b in ends):
+        raise ValueError(
+            "`x` must have the shape that the model was built for, [batch, "
+            f"{', '.join(map(str, sizes))}]. Received shape [batch, "
+            f"{', '.join(map(str, shape))}]. Reshape x, with an axis of "
+            "examples in front: x[np.newaxis] of a single one."
+        )
+
+
 def labels(y: TensorLike, logits: Any) -> tf.Tensor:
     """Returns class labels as int32 `[batch]` after checking their range.
 
@@ -122,6 +145,16 @@ def labels(y: TensorLike, logits: Any) -> tf.Tensor:
             themselves, or a `tf.TensorSpec`.
     """
     y, shape = tf.convert_to_tensor(y), tf.TensorShape(logits.shape)
+    if y.dtype == tf.string:
+        raise ValueError(
+            "`y` must hold class labels that are numbers. Received dtype "
+            "string. Number the classes: np.unique(y, return_inverse=True)[1]."
+        )
+    if y.shape.rank == 0:
+        raise ValueError(
+            "`y` must hold a label for each example. Received one alone. A "
+            "tf.data.Dataset must come in batches: dataset.batch(64)."
+        )
     if y.dtype == tf.bool:
         y = tf.cast(y, tf.int32)
     whole = losses.whole_labels(y, shape)

@@ -7,13 +7,13 @@ from typing import Any
 import tensorflow as tf
 
 from tfrobust import backend, checks, hoisting, losses
-from tfrobust.arguments import refuse_weights
+from tfrobust.arguments import chosen, refuse_weights
 from tfrobust.backend import as_in_keras, keras, register
 from tfrobust.instances.indexed import unindexed, unpacked
 from tfrobust.instances.memory import Memory
 from tfrobust.instances.preparation import make_room, recalled, with_remarks
 from tfrobust.metrics import numbers, results
-from tfrobust.objectives import Clean, Objective
+from tfrobust.objectives import Objective
 from tfrobust.persistent import Persistent
 from tfrobust.plan import CLEAN, Plan, of_some
 from tfrobust.types import Loss
@@ -36,14 +36,9 @@ class RobustModel(Persistent):
         ValueError: If `network` ends in a softmax.
 
     Example:
-        linf = tfr.threats.Linf(8 / 255)
         model = tfr.RobustModel(network)
-        model.compile(
-            "adam",
-            objective=tfr.objectives.WorstCase(tfr.attacks.PGD(linf)),
-            adversaries={"pgd": tfr.attacks.PGD(linf, steps=20)},
-        )
-        model.fit(x, y, validation_data=(x_val, y_val))
+        model.compile("adam", epsilon=8 / 255)
+        model.fit(x_train, y_train, validation_data=(x_val, y_val))
     """
 
     _testing = False
@@ -85,6 +80,7 @@ class RobustModel(Persistent):
         run_eagerly: bool | None = None,
         steps_per_execution: int = 1,
         instances: int | None = None,
+        epsilon: float | None = None,
         **kwargs,
     ) -> None:
         """Configures training and evaluation.
@@ -111,19 +107,22 @@ class RobustModel(Persistent):
             instances: Number of training instances, for an objective that
                 remembers something of each; None takes it from the arrays
                 that `fit` gets first.
+            epsilon: linf radius, for inputs in [0, 1]: the objective is then
+                `WorstCase` of PGD-10, and PGD-20 the adversary, unless given.
             **kwargs: What only one Keras has, or with another default.
 
         Raises:
+            TypeError: If an argument would be ignored.
             ValueError: If the loss reads probabilities, or an adversary has a
                 schedule, which leaves open what it should be evaluated at, or
                 a random layer inside the network moves the image.
             NotImplementedError: In Keras 3 under a strategy of several workers.
         """
         backend.check_strategy(self.distribute_strategy)
-        loss_weights = kwargs.pop("loss_weights", None)
-        refuse_weights(weighted_metrics, loss_weights)
+        refuse_weights(weighted_metrics, kwargs.pop("loss_weights", None))
         if instances is not None:
             checks.count(instances, "instances")
+        objective, adversaries = chosen(epsilon, objective, adversaries)
         # An empty list, or tf_keras warns of every sample weight.
         kwargs["run_eagerly"] = run_eagerly
         kwargs["steps_per_execution"] = steps_per_execution
@@ -131,8 +130,8 @@ class RobustModel(Persistent):
         recipe = {
             "optimizer": self.optimizer,
             "loss": losses.get(loss),
-            "objective": objective or Clean(),
-            "adversaries": adversaries or [],
+            "objective": objective,
+            "adversaries": adversaries,
             "metrics": metrics,
             "instances": instances,
             **kwargs,

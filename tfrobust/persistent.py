@@ -28,10 +28,22 @@ class Persistent(Averaging):
             check(self.network, str(filepath))
         super().save(filepath, overwrite, **kwargs)
 
+    @as_in_keras
+    def export(self, filepath, *args, **kwargs):
+        """As in Keras, of the network; `tfr.export` writes more, and checks."""
+        with self.averaged():
+            return self.network.export(filepath, *args, **kwargs)
+
     def get_config(self) -> dict[str, Any]:
         network = keras.saving.serialize_keras_object(self.network)
         memory = keras.saving.serialize_keras_object(self.memory)
-        return {"name": self.name, "network": network, "memory": memory}
+        return {
+            # Where the class isn't known, Keras shows the configuration.
+            "load": "import tfrobust first",
+            "name": self.name,
+            "network": network,
+            "memory": memory,
+        }
 
     @classmethod
     def from_config(
@@ -47,7 +59,9 @@ class Persistent(Averaging):
                 for name in ("network", "memory")
                 if name in config
             }
-        return cls(**{**config, **parts})
+        arguments = {**config, **parts}
+        arguments.pop("load", None)
+        return cls(**arguments)
 
     def get_compile_config(self) -> dict[str, Any]:
         recipe: dict[str, Any] = self._plan.recipe

@@ -30,8 +30,7 @@ class NoPlan:
         """Refuses to go on."""
         raise RuntimeError(
             "A RobustModel must be compiled before it is trained or evaluated. "
-            "Call compile, such as model.compile('adam', "
-            "objective=tfr.objectives.WorstCase(tfr.attacks.PGD(threat)))."
+            "Call compile, such as model.compile('adam', epsilon=8 / 255)."
         )
 
 
@@ -97,7 +96,15 @@ class Plan:
     def check(self, network: keras.Model, x: Any, y: Any) -> None:
         """Checks arrays before Keras makes batches of them."""
         x, _ = unindexed(x)
+        if isinstance(x, list | tuple):
+            raise TypeError(
+                "`x` must be an array or a dataset. Received: "
+                f"{type(x).__name__}. Pass np.asarray(x, 'float32')."
+            )
         if isinstance(x, np.ndarray):
+            if not len(x):
+                raise ValueError("`x` must hold at least one example.")
+            checks.fits(x.shape[1:], network)
             for adversary in self._all():
                 adversary.threat.checked(x)
             self.checked(network, x, y)

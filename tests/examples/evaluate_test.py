@@ -9,6 +9,7 @@ from absl import flags
 
 import tfrobust as tfr
 from tfrobust.backend import keras
+from tfrobust.commands.reports import objections
 from tfrobust.evaluation import Check, Report, Row
 
 pytestmark = pytest.mark.one_keras
@@ -55,7 +56,7 @@ def test_a_model_is_attacked_reported_and_stopped_at_the_gate(
         f"--model={folder / 'linear.keras'}",
         "--attack=fgsm",
         "--limit=16",
-        f"--resume={tmp_path / 'state'}",
+        f"--state={tmp_path / 'state'}",
         f"--report={tmp_path / 'report'}",
         "--min_accuracy=1",
     )
@@ -76,8 +77,7 @@ def report(right, *checks):
     return Report(rows, {}, list(checks), {}, {})
 
 
-def test_the_gate_says_what_is_in_the_way(functions):
-    objections = functions["objections"]
+def test_the_gate_says_what_is_in_the_way():
     masked = Check("unbounded", False, "Masked.")
     note = Check("enough_examples", False, "Few.", critical=False)
     low, unreliable = "Accuracy 50.00% < 75.00%.", "Unreliable: unbounded: "

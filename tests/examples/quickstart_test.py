@@ -12,7 +12,7 @@ def finished(script, tmp_path_factory):
     """The folder and the output of a run of one epoch."""
     folder = tmp_path_factory.mktemp("quickstart") / "new"
     few = ("--epochs=1", "--test_steps=2")
-    code, output = script(SCRIPT, f"--output={folder}", *few)
+    code, output = script(SCRIPT, f"--output_dir={folder}", *few)
     assert code == 0, output
     return folder, output
 
@@ -64,7 +64,7 @@ def test_the_table_has_a_row_for_each_training_and_no_noise_follows(finished):
 
 def test_an_older_folder_is_refused_before_any_training(script, finished):
     folder, _ = finished
-    code, output = script(SCRIPT, f"--output={folder}")
+    code, output = script(SCRIPT, f"--output_dir={folder}")
     assert code == 1
     assert "exists. Name a new folder." in output
     assert "standard training" not in output

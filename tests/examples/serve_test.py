@@ -9,7 +9,7 @@ SCRIPT = "serve.py"
 
 def test_a_folder_is_written_and_how_to_serve_it_printed(script, tmp_path):
     options = ["--epochs=4", "--limit=20", "--epsilon=0.001"]
-    options += [f"--output={tmp_path / 'digits'}"]
+    options += [f"--output_dir={tmp_path / 'digits'}"]
     code, output = script(SCRIPT, *options)
     assert code == 0, output
     base = tmp_path / "digits"

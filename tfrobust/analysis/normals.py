@@ -54,6 +54,7 @@ def normal_similarity(
         ValueError: If a normal is 0 or not finite, or the lengths differ.
 
     Example:
+        attack = tfr.attacks.APGD(tfr.threats.L2(3.0))
         near = tfr.analysis.boundary(model, x, y, attack=attack)
         kept = near.found
         print(tfr.analysis.normal_similarity(near.normals[kept], y[kept]))
@@ -93,7 +94,9 @@ def dimension(normals: TensorLike, energy: float = 0.9) -> int:
         ValueError: If an argument isn't as expected.
 
     Example:
-        `tfr.analysis.dimension(near.normals[near.found])`
+        attack = tfr.attacks.APGD(tfr.threats.L2(3.0))
+        near = tfr.analysis.boundary(model, x, y, attack=attack)
+        print(tfr.analysis.dimension(near.normals[near.found]))
 
     Reference: Moosavi-Dezfooli et al., 2017, arXiv 1610.08401.
     """

@@ -35,9 +35,10 @@ class GradualDensity(keras.callbacks.Callback):
             than stages, or a stage would leave a layer without weights.
 
     Example:
-        network = tfr.compression.subnetwork(network, density=0.01)
-        ...
-        gradual = tfr.callbacks.GradualDensity(density=0.01, stages=4)
+        sparse = tfr.compression.subnetwork(network, density=0.1)
+        model = tfr.RobustModel(sparse)
+        model.compile("adam", objective=objective)
+        gradual = tfr.callbacks.GradualDensity(density=0.1, stages=4)
         model.fit(x, y, epochs=40, callbacks=[gradual])
 
     Reference: Liu et al., 2022, arXiv 2202.01341.

@@ -34,6 +34,7 @@ class InstanceHistory(keras.callbacks.Callback):
             a file is there and the first epoch isn't the one that follows.
 
     Example:
+        model.compile("adam", objective=tfr.objectives.Recorded(objective))
         kept = tfr.callbacks.InstanceHistory("run/instances.npz")
         model.fit(tfr.instances.Indexed(x, index), y, callbacks=[kept])
         means = tfr.instances.group_means(

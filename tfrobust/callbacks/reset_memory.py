@@ -15,7 +15,9 @@ class ResetMemory(keras.callbacks.Callback):
         ValueError: If `every` isn't a positive whole number.
 
     Example:
-        `model.fit(..., callbacks=[tfr.callbacks.ResetMemory(every=10)])`
+        model.compile("sgd", objective=tfr.objectives.ATTA(linf))
+        reset = tfr.callbacks.ResetMemory(every=10)
+        model.fit(tfr.instances.Indexed(x, index), y, callbacks=[reset])
     """
 
     def __init__(self, every: int):

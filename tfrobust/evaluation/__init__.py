@@ -1,5 +1,8 @@
 """Whole-dataset evaluation under attack, and how far to believe it."""
 
+from tfrobust.evaluation.adversarial_set import AdversarialSet
+from tfrobust.evaluation.attack import attack
+from tfrobust.evaluation.bounds import bounds
 from tfrobust.evaluation.certify import certify
 from tfrobust.evaluation.compare import compare
 from tfrobust.evaluation.comparison import Comparison
@@ -9,10 +12,13 @@ from tfrobust.evaluation.report import Report
 from tfrobust.evaluation.row import Row
 
 __all__ = [
+    "AdversarialSet",
     "Check",
     "Comparison",
     "Report",
     "Row",
+    "attack",
+    "bounds",
     "certify",
     "compare",
     "evaluate",

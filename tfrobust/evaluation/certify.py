@@ -9,11 +9,11 @@ import tensorflow as tf
 
 from tfrobust.adversary import named
 from tfrobust.attack import Attack
-from tfrobust.attacks import PGD
 from tfrobust.decision import CERTIFIED, FALSIFIED, UNKNOWN
 from tfrobust.evaluation import diagnostics
 from tfrobust.evaluation.adversaries import check
 from tfrobust.evaluation.batches import batches, most
+from tfrobust.evaluation.chosen import chosen, usual_attack
 from tfrobust.evaluation.identity import identity
 from tfrobust.evaluation.network import callable_of
 from tfrobust.evaluation.provenance import Provenance
@@ -24,7 +24,7 @@ from tfrobust.evaluation.state import State
 from tfrobust.evaluation.usefulness import answers, counted, of_answers
 from tfrobust.types import Model, TensorLike
 from tfrobust.verifier import Verifier
-from tfrobust.verifiers import PolyhedralEnvelope
+from tfrobust.verifiers import PolyhedralEnvelope, ladder
 
 BATCH = 256
 
@@ -32,13 +32,19 @@ BATCH = 256
 def certify(
     model: Model | str | os.PathLike,
     data: tuple[TensorLike, TensorLike] | tf.data.Dataset,
-    verifiers: Mapping[str, Verifier] | Sequence[Verifier] | Verifier,
+    verifiers: Mapping[str, Verifier]
+    | Sequence[Verifier]
+    | Verifier
+    | None = None,
     attack: Attack | None = None,
     memory: int = 2**30,
     state: str | os.PathLike | None = None,
     name: str | None = None,
     dataset: str | None = None,
     verbose: int = 1,
+    *,
+    epsilon: float | None = None,
+    norm: str | None = None,
 ) -> Report:
     """Proves what can be proven of a model's robustness, example by example.
 
@@ -55,7 +61,8 @@ def certify(
         data: A pair of arrays: inputs `[n, ...]` in the threat's valid range
             and integer labels `[n]`; or a batched `tf.data.Dataset` of them.
         verifiers: A `Verifier`, or several of one threat from cheap to tight,
-            a list or by name, such as `tfr.verifiers.ladder(threat)`.
+            a list or by name, such as `tfr.verifiers.ladder(threat)`,
+            which `epsilon` runs in their place.
         attack: The `Attack`, of the same threat; None takes PGD on the
             margin, 40 steps, twice.
         memory: How many bytes a batch of bounds may take; batches are as
@@ -66,6 +73,8 @@ def certify(
         name: Name of the model in the report.
         dataset: Name of the dataset in the report.
         verbose: 1 shows a progress bar, 0 is silent.
+        epsilon: Radius in the units of the inputs, which lie in [0, 1].
+        norm: Norm of `epsilon`: `"linf"`, if None, `"l2"` or `"l1"`.
 
     Returns:
         A `Report` whose row "worst case" is what is proven, and whose
@@ -82,9 +91,10 @@ def certify(
             run goes on from there.
 
     Example:
-        `tfr.certify(model, (x, y), tfr.verifiers.ladder(threat))`
+        `tfr.certify(model, (x_test, y_test), epsilon=0.1)`
     """
     parts, total = batches(data, BATCH)
+    verifiers = chosen(verifiers, "verifiers", epsilon, norm, ladder, verbose)
     adversaries = _checked(attack, verifiers)
     with callable_of(model) as network:
         source = Provenance(network, name, dataset)
@@ -206,26 +216,26 @@ def _images(run, attack):
 
 def _checked(attack, verifiers):
     """The attack and the verifiers by name, of one threat."""
-    chosen = named(verifiers)
-    for verifier in chosen.values():
+    by_name = named(verifiers)
+    for verifier in by_name.values():
         if not isinstance(verifier, Verifier):
             raise TypeError(
                 "`verifiers` must be a verifier or a list of them, such as "
                 f"tfr.verifiers.CROWN(threat). Received: {verifier!r}"
             )
-    if not chosen:
+    if not by_name:
         raise ValueError(
             "`verifiers` must hold at least one verifier, such as "
             "tfr.verifiers.CROWN(threat). Received: none."
         )
-    threat = _threat(chosen)
+    threat = next(iter(by_name.values())).threat
     if attack is None:
-        attack = PGD(threat, steps=40, restarts=2, loss="margin")
-    adversaries = {**named([attack]), **chosen}
-    if len(adversaries) == len(chosen):
+        attack = usual_attack(threat)
+    adversaries = {**named([attack]), **by_name}
+    if len(adversaries) == len(by_name):
         raise ValueError(
             "Names of `verifiers` must differ from that of the attack. "
-            f"Received: {[*chosen]}. Choose others."
+            f"Received: {[*by_name]}. Choose others."
         )
     check(adversaries)
     for name, adversary in adversaries.items():
@@ -235,7 +245,3 @@ def _checked(attack, verifiers):
                 f"all. Received: {threat}, and for {name!r} {adversary.threat}."
             )
     return adversaries
-
-
-def _threat(adversaries):
-    return next(iter(adversaries.values())).threat

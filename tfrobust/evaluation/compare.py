@@ -33,7 +33,9 @@ def compare(
         ValueError: If there is no report, or two have one name.
 
     Example:
-        `tfr.compare({"plain": report, "robust": "runs/robust/report"})`
+        report = tfr.certify(model, (x_test, y_test), epsilon=0.01)
+        report.save("report")
+        table = tfr.compare({"now": report, "saved": "report"})
     """
     if isinstance(reports, (Report, str, os.PathLike)):
         reports = [reports]

@@ -10,10 +10,11 @@ import tensorflow as tf
 from tfrobust import checks
 from tfrobust.adversary import Adversary, named
 from tfrobust.attack import Attack
-from tfrobust.attacks import Transfer
+from tfrobust.attacks import AutoAttack, Transfer
 from tfrobust.evaluation import diagnostics
 from tfrobust.evaluation.adversaries import check, check_names
 from tfrobust.evaluation.batches import batches, most
+from tfrobust.evaluation.chosen import chosen
 from tfrobust.evaluation.diagnosis import diagnose
 from tfrobust.evaluation.network import callable_of
 from tfrobust.evaluation.provenance import Provenance
@@ -34,7 +35,8 @@ def evaluate(
     data: tuple[TensorLike, TensorLike] | tf.data.Dataset,
     adversaries: abc.Mapping[str, Adversary]
     | abc.Sequence[Adversary]
-    | Adversary,
+    | Adversary
+    | None = None,
     batch_size: int = 128,
     curve: abc.Sequence[float] = CURVE,
     diagnostic_examples: int = 256,
@@ -42,6 +44,9 @@ def evaluate(
     name: str | None = None,
     dataset: str | None = None,
     verbose: int = 1,
+    *,
+    epsilon: float | None = None,
+    norm: str | None = None,
 ) -> Report:
     """Evaluates a model under every adversary, and how far to believe it.
 
@@ -60,7 +65,8 @@ def evaluate(
         data: A pair of arrays: inputs `[n, ...]` in the threats' valid range
             and integer labels `[n]`; or a batched `tf.data.Dataset` of them.
         adversaries: Dictionary of name to `Adversary`; or one, or a list,
-            named after the classes: `"pgd"`, `"pgd-2"` ...
+            named after the classes: `"pgd"`, `"pgd-2"` ... In their place
+            `epsilon` runs `AutoAttack`.
         batch_size: Number of examples at a time, for arrays.
         curve: Multiples of epsilon for the accuracy-against-epsilon curve of
             each attack, an ensemble's being that of its first component;
@@ -73,21 +79,30 @@ def evaluate(
         name: Name of the model in the report.
         dataset: Name of the dataset in the report.
         verbose: 1 shows a progress bar, 0 is silent.
+        epsilon: Radius in the units of the inputs, which lie in [0, 1].
+        norm: Norm of `epsilon`: `"linf"`, if None, `"l2"` or `"l1"`.
 
     Returns:
         A `Report`: print it, or `save` it.
 
     Raises:
         NotImplementedError: If a verifier has no rule for an op of the network.
-        TypeError: If data is no pair, or `state` can't tell adversaries apart.
+        TypeError: If data is no pair, there are both adversaries and
+            `epsilon` or neither, or `state`
+            can't tell adversaries apart.
         ValueError: If inputs, labels or adversaries aren't as expected, or
             `state` belongs to another run.
+
+    Example:
+        `tfr.evaluate(model, (x_test, y_test), epsilon=8 / 255)`
     """
     checks.count(diagnostic_examples, "diagnostic_examples", least=0)
     for multiple in curve:
         checks.number(multiple, "curve", low=0.0)
     parts, total = batches(data, batch_size)
-    adversaries = named(adversaries)
+    adversaries = named(
+        chosen(adversaries, "adversaries", epsilon, norm, AutoAttack, verbose)
+    )
     check(adversaries)
     with callable_of(model) as network:
         source = Provenance(network, name, dataset)

@@ -29,7 +29,7 @@ def callable_of(model):
         ValueError: If the path is that of a Keras file.
     """
     if not isinstance(model, (str, pathlib.Path)):
-        if not callable(model):
+        if not callable(model) or isinstance(model, type):
             raise TypeError(
                 "`model` must be a callable of logits, such as a Keras model, "
                 "or the path of a SavedModel's folder or a .tflite file. "
@@ -66,6 +66,7 @@ class Network:
     """
 
     def __init__(self, model: Model, shape: Sequence[int]) -> None:
+        checks.fits(tuple(shape), model)
         self._model, self._hoists = model, False
         self._function = compiled(self._logits, tf.TensorSpec([None, *shape]))
         graph = self._function.get_concrete_function().graph
