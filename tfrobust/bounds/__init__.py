@@ -1,6 +1,10 @@
 """The bound engine: intervals forward, linear forms backward."""
 
 from tfrobust.bounds import composites as composites  # The table of records.
+from tfrobust.bounds import curve_families as curve_families
+from tfrobust.bounds import periodic as periodic
+from tfrobust.bounds import polynomial_pieces as polynomial_pieces
+from tfrobust.bounds import pooling as pooling
 from tfrobust.bounds import rearranging as rearranging
 from tfrobust.bounds import rules as rules
 from tfrobust.bounds import smooth_curves as smooth_curves
