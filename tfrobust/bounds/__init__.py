@@ -1,5 +1,6 @@
 """The bound engine: intervals forward, linear forms backward."""
 
+from tfrobust.bounds import bilinear as bilinear
 from tfrobust.bounds import composites as composites  # The table of records.
 from tfrobust.bounds import curve_families as curve_families
 from tfrobust.bounds import periodic as periodic

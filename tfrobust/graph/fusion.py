@@ -5,6 +5,7 @@ its ops or without.
 """
 
 from tfrobust.graph import (
+    bilinear,
     dilations,
     parts,
     products,
@@ -31,3 +32,4 @@ def fuse(nodes: list[Node], measured: set[Node]) -> None:
         selections.fuse(node)
     for node in nodes:
         parts.fuse(node)
+        bilinear.fuse(node)

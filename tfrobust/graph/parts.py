@@ -62,4 +62,30 @@ def _cast(node):
         become(node, "Same", first.inputs, tf.identity)
 
 
-_PARTS = {"Cast": _cast, "Min": _least, "RealDiv": _quotient}
+def _extreme(node):
+    """`max(x, y) = y + max(x - y, 0)`, and the like for the smaller."""
+    if len(node.dependent) != 2:
+        return
+    first, second = node.dependent
+    gap = _part(node, "Sub", [first, second], tf.subtract)
+    gap = _part(node, "Relu", [gap], tf.nn.relu)
+    if node.type == "Minimum":
+        become(node, "Sub", [first, gap], tf.subtract)
+    else:
+        become(node, "AddV2", [second, gap], tf.add)
+
+
+def _square(node):
+    """`(x - y)^2` of the difference."""
+    gap = _part(node, "Sub", node.inputs, tf.subtract)
+    become(node, "Square", [gap], tf.square)
+
+
+_PARTS = {
+    "Cast": _cast,
+    "Maximum": _extreme,
+    "Min": _least,
+    "Minimum": _extreme,
+    "RealDiv": _quotient,
+    "SquaredDifference": _square,
+}
