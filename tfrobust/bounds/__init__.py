@@ -9,6 +9,7 @@ from tfrobust.bounds import pooling as pooling
 from tfrobust.bounds import rearranging as rearranging
 from tfrobust.bounds import rules as rules
 from tfrobust.bounds import smooth_curves as smooth_curves
+from tfrobust.bounds import softmax as softmax
 from tfrobust.bounds.bounds import Bounds
 
 __all__ = ["Bounds"]

@@ -45,7 +45,8 @@ def backward(
             # Of what reads several values, forms of each.
             found = found if isinstance(found, list) else [found]
             for given, pulled in zip(node.dependent, found, strict=True):
-                _add(pending, given, pulled)
+                if pulled is not None:
+                    _add(pending, given, pulled)
     return pending.get(trace.input), rounding.total(constants)
 
 

@@ -1,6 +1,7 @@
 """Products of two values that both depend on the network's input."""
 
 import math
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -8,11 +9,20 @@ from tfrobust.graph.composite import become
 from tfrobust.graph.node import Node
 
 
-def fuse(node: Node) -> None:
-    """Recognises a product of two values, which keeps examples apart.
+class Count(NamedTuple):
+    """The detail of a product.
 
-    Its detail is how many numbers are multiplied for one example.
+    Args:
+        products: How many numbers are multiplied for one example.
+        limit: What no magnitude of the product exceeds.
     """
+
+    products: int
+    limit: float = math.inf
+
+
+def fuse(node: Node) -> None:
+    """Recognises a product of two values, which keeps examples apart."""
     recognise = _KINDS.get(node.type)
     if recognise is None or len(node.dependent) != 2 or len(node.inputs) != 2:
         return
@@ -28,7 +38,13 @@ def _elementwise(node, first, second):
     if first is second:
         become(node, "Square", [first], tf.square)
     elif len(first.shape) == len(second.shape) == len(node.shape):
-        become(node, "Product", [first, second], tf.multiply, detail=node.size)
+        become(
+            node,
+            "Product",
+            [first, second],
+            tf.multiply,
+            detail=Count(node.size),
+        )
 
 
 def _matrices(node, first, second):
@@ -40,7 +56,7 @@ def _matrices(node, first, second):
         return tf.matmul(x, y, transpose_a=flip, transpose_b=other)
 
     count = node.size * first.shape[-2 if flip else -1]
-    become(node, "MatrixProduct", [first, second], run, detail=count)
+    become(node, "MatrixProduct", [first, second], run, detail=Count(count))
 
 
 def _einsum(node, first, second):
@@ -64,7 +80,7 @@ def _einsum(node, first, second):
         return tf.einsum(equation, x, y)
 
     count = math.prod(sizes.values())
-    become(node, "MatrixProduct", [first, second], run, detail=count)
+    become(node, "MatrixProduct", [first, second], run, detail=Count(count))
 
 
 _KINDS = {

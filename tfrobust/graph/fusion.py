@@ -7,6 +7,8 @@ its ops or without.
 from tfrobust.graph import (
     bilinear,
     dilations,
+    inner,
+    normalizations,
     parts,
     products,
     rows,
@@ -31,5 +33,8 @@ def fuse(nodes: list[Node], measured: set[Node]) -> None:
     for node in reversed(nodes):
         selections.fuse(node)
     for node in nodes:
+        normalizations.fuse(node)
+    for node in nodes:
         parts.fuse(node)
         bilinear.fuse(node)
+    inner.fuse(nodes)

@@ -5,6 +5,9 @@ least as close to them as what it makes of its parts, whose rounding is allowed
 for.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 
 from tfrobust.graph.composite import Composite, become
@@ -18,10 +21,18 @@ def fuse(node: Node) -> None:
         parts(node)
 
 
-def _part(node, type, inputs, function, shape=None):
-    """A node of its own for a part of another."""
+def part(
+    node: Node,
+    type: str,
+    inputs: list,
+    function: Callable,
+    shape: Any = None,
+    detail: Any = None,
+) -> Node:
+    """A node of its own for a part of another; see `become`."""
     shape = node.shape if shape is None else shape
-    return Node(Composite(type, node, function), 0, inputs, shape, node.batched)
+    op = Composite(type, node, function, detail)
+    return Node(op, 0, inputs, shape, node.batched)
 
 
 def _least(node):
@@ -34,8 +45,8 @@ def _least(node):
     def largest(x, axes):
         return tf.reduce_max(x, axes, keepdims=kept)
 
-    negative = _part(node, "Neg", [given], tf.negative, given.shape)
-    most = _part(node, "Max", [negative, axes], largest)
+    negative = part(node, "Neg", [given], tf.negative, given.shape)
+    most = part(node, "Max", [negative, axes], largest)
     become(node, "Neg", [most], tf.negative)
 
 
@@ -44,9 +55,7 @@ def _quotient(node):
     if 1 not in node.positions:
         return
     above, below = node.inputs
-    inverse = _part(
-        node, "Reciprocal", [below], tf.math.reciprocal, below.shape
-    )
+    inverse = part(node, "Reciprocal", [below], tf.math.reciprocal, below.shape)
     become(node, "Mul", [above, inverse], tf.multiply)
 
 
@@ -67,8 +76,8 @@ def _extreme(node):
     if len(node.dependent) != 2:
         return
     first, second = node.dependent
-    gap = _part(node, "Sub", [first, second], tf.subtract)
-    gap = _part(node, "Relu", [gap], tf.nn.relu)
+    gap = part(node, "Sub", [first, second], tf.subtract)
+    gap = part(node, "Relu", [gap], tf.nn.relu)
     if node.type == "Minimum":
         become(node, "Sub", [first, gap], tf.subtract)
     else:
@@ -77,7 +86,7 @@ def _extreme(node):
 
 def _square(node):
     """`(x - y)^2` of the difference."""
-    gap = _part(node, "Sub", node.inputs, tf.subtract)
+    gap = part(node, "Sub", node.inputs, tf.subtract)
     become(node, "Square", [gap], tf.square)
 
 
