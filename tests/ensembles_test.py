@@ -66,6 +66,21 @@ def test_an_ensemble_is_attacked_and_evaluated_as_one(members, x):
     assert report["pgd"].accuracy < 1
 
 
+@pytest.mark.parametrize("verifier", ["IBP", "CROWN"])
+def test_an_ensemble_is_certified_as_one(members, x, verifier):
+    model = tfr.ensemble(members)
+    y, each = np.argmax(model(x), axis=1), np.arange(16)
+    linf = tfr.threats.Linf(0.02)
+    margins = getattr(tfr.verifiers, verifier)(linf).margins(model, x, y)
+    for seed in range(50):
+        logits = np.asarray(model(linf.sample(tf.constant(x), seed)))
+        assert np.all(margins <= logits[each, y][:, np.newaxis] - logits + 1e-6)
+    if verifier == "CROWN":
+        logits = np.asarray(model(x))
+        slack = logits[each, y][:, np.newaxis] - logits - margins
+        assert np.max(slack) < 0.2
+
+
 def test_training_moves_every_member(members, x):
     y = np.arange(16) % 3
     before = [member.get_weights()[0] for member in members]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.bounds.sampled import slack
 from tfrobust import threats, verifiers
 
 pytestmark = pytest.mark.keras_free
@@ -27,3 +28,45 @@ def test_who_leads_the_next_window_is_still_a_rival_in_this_one(verifier):
     margins = KINDS[verifier](threats.Linf(0.1)).margins(model, x, [0])
     # At 0.4 and 0.55 it is 0.1 + 0.4 - 0.55.
     assert -0.4 < margins[0, 1] <= -0.05
+
+
+LARGEST = {
+    "one axis": (lambda x: tf.reduce_max(x, 1), (4, 2)),
+    "two axes that are kept": (
+        lambda x: tf.reduce_max(x, [1, -1], keepdims=True),
+        (3, 2, 2),
+    ),
+    "all of them": (lambda x: tf.reduce_max(x, -1)[:, tf.newaxis], (3,)),
+    "ties": (lambda x: tf.reduce_max(tf.concat([x, x], 1), 1), (2, 2)),
+    "the smallest": (lambda x: tf.reduce_min(x, -1), (2, 4)),
+    "of volumes": (lambda x: tf.nn.max_pool3d(x, 2, 1, "SAME"), (2, 3, 2, 2)),
+    "of flat volumes": (
+        lambda x: tf.nn.max_pool3d(x, [1, 2, 3], [1, 2, 1], "VALID"),
+        (3, 2, 3, 1),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(LARGEST))
+def test_the_largest_value_is_bounded(name):
+    function, shape = LARGEST[name]
+    found = slack(lambda x: tf.nn.leaky_relu(function(x)), shape)
+    assert np.all(found < 100)
+
+
+def test_a_maximum_that_one_value_leads_is_exact():
+    x = np.float32([[0.9, 0.1, 0.2]])
+
+    def model(x, training=False):
+        largest = tf.reduce_max(x, 1, keepdims=True)
+        return tf.concat([largest, x[:, :1]], 1)
+
+    margins = verifiers.CROWN(threats.Linf(0.1)).margins(model, x, [0])
+    np.testing.assert_allclose(margins[0, 1], 0.0, atol=1e-5)
+
+
+def test_a_maximum_over_the_batch_is_refused():
+    verifier = verifiers.CROWN(threats.Linf(0.1))
+    x = np.float32([[0.9, 0.1, 0.2]])
+    with pytest.raises(NotImplementedError, match="Max .*mixes the examples"):
+        verifier.margins(lambda x, training: x - tf.reduce_max(x, 0), x, [0])

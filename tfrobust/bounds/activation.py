@@ -134,18 +134,20 @@ class Activation:
     def pull(self, node: Node, lines: Any, forms: Forms) -> tuple[Forms, Any]:
         """The smallest that the lines allow: `Forms`, and a constant."""
         found, constant = lines.pull(forms)
-        shape = node.dependent[0].shape
-        if shape == node.shape:
-            return found, constant
-        whole = found.dense(node.shape)
-        rank = len(shape)
-        axes = [k - rank for k in range(rank) if shape[k] != node.shape[k]]
-        summed = tf.reduce_sum(whole.flat, axes, keepdims=True)
-        return whole.replaced(summed), constant
+        return folded(found, node.shape, node.dependent[0].shape), constant
 
     def stable(self, lower: tf.Tensor, upper: tf.Tensor) -> tf.Tensor | None:
         """Where tighter bounds wouldn't change the lines; None if anywhere."""
         return (lower >= 0) | (upper <= 0) if self.hinge else None
+
+
+def folded(forms: Forms, whole: tuple, shape: tuple) -> Forms:
+    """Forms of a value that was broadcast from this shape, of what was."""
+    if shape == whole:
+        return forms
+    dense, rank = forms.dense(whole), len(shape)
+    axes = [k - rank for k in range(rank) if shape[k] != whole[k]]
+    return dense.replaced(tf.reduce_sum(dense.flat, axes, keepdims=True))
 
 
 def relu(

@@ -35,6 +35,7 @@ RULES |= {
         Linear(_dilated_depthwise, weights=True), _first
     ),
     "RowsMatMul": Record(Linear(rounding.multiplied, weights=True), _first),
+    "Same": Record(Linear(), _first),
     "Step": Record(Linear(), _first),
     "Steps": Record(Linear(), _all),
 }

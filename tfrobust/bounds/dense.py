@@ -81,6 +81,9 @@ class Dense(Forms):
         shared = value.shape.rank < self.tensor.shape.rank
         return tf.expand_dims(value, 1) if shared else value
 
+    def _own(self, value):
+        return tf.expand_dims(value, 1)
+
     def _total(self, tensor, beside):
         """Of many, without the products."""
         few = (tensor.shape[1:].num_elements() or math.inf) <= _FEW

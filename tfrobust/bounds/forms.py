@@ -69,12 +69,11 @@ class Forms(abc.ABC):
 
     def read(self, value: tf.Tensor) -> tf.Tensor:
         """What each form sees of a value of any shape, as many as in `flat`."""
-        seen, rank = self._beside(value), len(value.shape) - 1
+        inner = tf.shape(value)[1:]
         leading = tf.shape(self.tensor)[: self.LEADING]
-        shape = tf.concat([leading, tf.shape(seen)[-rank:]], axis=0)
-        return tf.reshape(
-            tf.broadcast_to(seen, shape), [-1, *seen.shape[-rank:]]
-        )
+        shape = tf.concat([leading, inner], axis=0)
+        seen = tf.broadcast_to(self._own(value), shape)
+        return tf.reshape(seen, [-1, *value.shape[1:]])
 
     def pull(self, rule: Any, node: Node, position: int) -> Forms:
         """Turns forms of what a linear op returns into forms of what it reads.
@@ -146,6 +145,10 @@ class Forms(abc.ABC):
             value: A value.
             outside: What is seen outside of an image.
         """
+
+    def _own(self, value):
+        """What the forms of each example see of a value of any rank."""
+        return self._beside(value)
 
     @abc.abstractmethod
     def _total(self, tensor: tf.Tensor, beside: tf.Tensor) -> tf.Tensor:

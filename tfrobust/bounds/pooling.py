@@ -1,12 +1,15 @@
-"""Maximum pooling."""
+"""The largest of several values: maximum pooling, and maxima along axes."""
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from tfrobust.bounds import examples_apart as apart
 from tfrobust.bounds import rounding
 from tfrobust.bounds.forms import Forms
+from tfrobust.bounds.record import ANY, RULES, Record
 from tfrobust.graph import Node
 
 
@@ -15,9 +18,22 @@ class MaxPool:
 
     Below it is the input of largest lower bound. Above it is that same input
     where no other can exceed it, and otherwise the largest upper bound.
+
+    Args:
+        counted: A function `(node, marks)`: how many marks, `[batch, ...]`,
+            each window has.
+        windows: A function of the node: of how many windows one value may be
+            the largest.
     """
 
     linear = moves = optimizable = False
+
+    def __init__(
+        self,
+        counted: Callable[[Node, tf.Tensor], tf.Tensor],
+        windows: Callable[[Node], int],
+    ) -> None:
+        self._counted, self._windows = counted, windows
 
     def interval(
         self, node: Node, intervals: list
@@ -52,13 +68,13 @@ class MaxPool:
         others = tf.where(chosen, -float("inf"), upper)
         leader_alone = node.run(others) <= best
         # One that leads one window may be a rival in the next.
-        alone = leader_alone & (_leaders(node, chosen) == 1)
+        marks = tf.cast(chosen, tf.float32)
+        alone = leader_alone & (self._counted(node, marks) == 1)
         largest = node.run(upper)
         # All values are summed up for each form.
         largest += rounding.share(node.size) * rounding.size(largest, largest)
         # A value that leads several windows gets the sum of their forms.
-        windows = math.prod(node.op.get_attr("ksize"))
-        moved += rounding.spare(lower, upper, windows)
+        moved += rounding.spare(lower, upper, self._windows(node))
         return _Chosen(node, lower, largest, tf.cast(alone, tf.float32), moved)
 
 
@@ -96,19 +112,55 @@ def _spread(node, values, flat):
     return spread
 
 
-def _leaders(node, chosen):
-    """How many inputs of each window lead some window."""
+def _in_windows(node, marks):
+    """How many marks each window of a pooling op has."""
     size, strides = (
-        node.op.get_attr(name)[1:3] for name in ("ksize", "strides")
+        node.op.get_attr(name)[1:-1] for name in ("ksize", "strides")
     )
-    # A convolution by channels has the same stride along both axes.
-    marks = tf.transpose(tf.cast(chosen, tf.float32), [0, 3, 1, 2])
-    _, channels, height, width = marks.shape
-    counts = tf.nn.conv2d(
-        tf.reshape(marks, [-1, height, width, 1]),
+    *image, channels = marks.shape[1:]
+    axes = list(range(1, len(image) + 1))
+    # A convolution by channels has the same stride along all axes.
+    marks = tf.transpose(marks, [0, len(image) + 1, *axes])
+    counts = tf.nn.convolution(
+        tf.reshape(marks, [-1, *image, 1]),
         tf.ones([*size, 1, 1]),
         strides,
         node.op.get_attr("padding").decode(),
     )
-    counts = tf.reshape(counts, [-1, channels, *counts.shape[1:3]])
-    return tf.transpose(counts, [0, 2, 3, 1])
+    counts = tf.reshape(counts, [-1, channels, *counts.shape[1:-1]])
+    return tf.transpose(counts, [0, *(1 + axis for axis in axes), 1])
+
+
+def _along_axes(node, marks):
+    """How many marks there are for each value of a maximum along axes."""
+    counts = tf.reduce_sum(marks, node.constant(1).tolist())
+    return tf.reshape(counts, [-1, *node.shape])
+
+
+def _one_channel(value):
+    """Whether a window of an image lies within one example and channel."""
+    return value[0] == value[-1] == 1
+
+
+_POOLED = MaxPool(
+    _in_windows, lambda node: math.prod(node.op.get_attr("ksize"))
+)
+# Of equal values each gets its share, which is as sound.
+_REDUCED = MaxPool(_along_axes, lambda node: 1)
+_WINDOWS = {
+    "padding": (b"SAME", b"VALID"),
+    "ksize": _one_channel,
+    "strides": _one_channel,
+}
+
+RULES |= {
+    "Max": Record(_REDUCED, apart.reduction, {"keep_dims": ANY}),
+    "MaxPool": Record(
+        _POOLED,
+        apart.first,
+        _WINDOWS | {"explicit_paddings": ANY, "data_format": (b"NHWC",)},
+    ),
+    "MaxPool3D": Record(
+        _POOLED, apart.first, _WINDOWS | {"data_format": (b"NDHWC",)}
+    ),
+}

@@ -40,9 +40,13 @@ def backward(
         elif node.rule.linear:
             constants += _pull(node, current, pending)
         else:
-            current, constant = node.rule.pull(node, lines[node], current)
+            found, constant = node.rule.pull(node, lines[node], current)
             constants.append(constant)
-            _add(pending, node.dependent[0], current)
+            # Of what reads several values, forms of each.
+            found = found if isinstance(found, list) else [found]
+            for given, pulled in zip(node.dependent, found, strict=True):
+                if pulled is not None:
+                    _add(pending, given, pulled)
     return pending.get(trace.input), rounding.total(constants)
 
 

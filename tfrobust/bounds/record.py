@@ -53,12 +53,13 @@ class Record:
                 "mixes the examples of a batch, or reads constants of unknown "
                 "shape, so that no example can be bounded by itself"
             )
-        if len(node.dependent) > 1 and not self.rule.linear:
+        several = self.rule.linear or hasattr(self.rule, "planes")
+        if len(node.dependent) > 1 and not several:
             return (
                 "reads two values that depend on the input; one must be a "
                 "constant"
             )
-        if len(node.dependent) > 1 and self.rule.product:
+        if len(node.dependent) > 1 and getattr(self.rule, "product", False):
             return (
                 "reads two values that depend on the input: their product "
                 "isn't linear"

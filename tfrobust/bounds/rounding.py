@@ -183,6 +183,9 @@ class Drifts:
             alpha: The choice among them, `[batch, forms, ...]`; None for
                 the default lines.
         """
+        planes = getattr(how or node.rule, "planes", None)
+        if planes:
+            return planes(node, [self.parts(k) for k in node.dependent])
         parts = self.parts(node.dependent[0])
         if alpha is not None:
             parts = tuple(part[:, tf.newaxis] for part in parts)

@@ -19,7 +19,6 @@ from tfrobust.bounds.activation import Activation
 from tfrobust.bounds.channels import same_channels
 from tfrobust.bounds.convolutions import Convolution
 from tfrobust.bounds.linear import Linear
-from tfrobust.bounds.pooling import MaxPool
 from tfrobust.bounds.record import ANY, RULES, Record
 
 
@@ -90,11 +89,6 @@ def _padded_groups(node):
 def _one_example(value):
     """Whether a window lies within one example."""
     return value[0] == 1
-
-
-def _one_channel(value):
-    """Whether a window of an image lies within one example and channel."""
-    return value[0] == value[-1] == 1
 
 
 _SCALED = Linear(rounding.added, weights=True, channelwise=same_channels)
@@ -187,17 +181,6 @@ RULES |= {
         Linear(rounding.multiplied, weights=True, vjp=_matmul_vjp),
         apart.matmul,
         _known("transpose_a transpose_b grad_a grad_b"),
-    ),
-    "MaxPool": Record(
-        MaxPool(),
-        apart.first,
-        _known(
-            "explicit_paddings",
-            padding=(b"SAME", b"VALID"),
-            ksize=_one_channel,
-            strides=_one_channel,
-            data_format=(b"NHWC",),
-        ),
     ),
     "Maximum": _elementwise(Activation(piecewise.maximum, optimizable=True)),
     "Mean": _REDUCED,

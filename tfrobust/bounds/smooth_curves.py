@@ -84,6 +84,12 @@ CURVES = {
         True,
         (0.0,),
     ),
+    "Erfc": Curve(
+        tf.math.erfc,
+        lambda z: -2 / math.sqrt(math.pi) * tf.exp(-z * z),
+        False,
+        (0.0,),
+    ),
     "Exp": Curve(tf.exp, tf.exp),
     "Expm1": Curve(tf.math.expm1, tf.exp),
     "Log": Curve(tf.math.log, lambda z: 1 / z, False, positive=True),

@@ -17,16 +17,25 @@ class Composite:
         type: The type by which its record is found; no op of TensorFlow has it.
         last: The node whose value it is.
         function: A function of the node's inputs, in any batch size.
+        detail: What its rule needs to know beside its type.
     """
 
-    def __init__(self, type: str, last: Node, function: Callable) -> None:
+    def __init__(
+        self, type: str, last: Node, function: Callable, detail: Any = None
+    ) -> None:
         self.type, self.name, self.function = type, last.name, function
+        self.detail = detail
         self.outputs = [last.op.outputs[last.index]]
         self.op_def = types.SimpleNamespace(attr=[])
 
 
 def become(
-    node: Node, type: str, inputs: list, function: Callable, shape: Any = None
+    node: Node,
+    type: str,
+    inputs: list,
+    function: Callable,
+    shape: Any = None,
+    detail: Any = None,
 ) -> None:
     """Lets a node be computed by a function of other inputs, in place.
 
@@ -36,7 +45,8 @@ def become(
         inputs: What it then reads.
         function: See `Composite`.
         shape: Its new shape; None for the one that it has.
+        detail: See `Composite`.
     """
-    node.op, node.index = Composite(type, node, function), 0
+    node.op, node.index = Composite(type, node, function, detail), 0
     node.reads(inputs)
     node.shape = node.shape if shape is None else shape

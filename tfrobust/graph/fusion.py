@@ -4,7 +4,17 @@ What isn't exactly a sub-graph that is known stays as it is, with the rules of
 its ops or without.
 """
 
-from tfrobust.graph import dilations, products, rows, time_major
+from tfrobust.graph import (
+    bilinear,
+    dilations,
+    inner,
+    normalizations,
+    parts,
+    products,
+    rows,
+    selections,
+    time_major,
+)
 from tfrobust.graph.node import Node
 
 
@@ -20,3 +30,11 @@ def fuse(nodes: list[Node], measured: set[Node]) -> None:
         time_major.fuse(node)
         products.fuse(node)
     rows.fuse(nodes, measured)
+    for node in reversed(nodes):
+        selections.fuse(node)
+    for node in nodes:
+        normalizations.fuse(node)
+    for node in nodes:
+        parts.fuse(node)
+        bilinear.fuse(node)
+    inner.fuse(nodes)

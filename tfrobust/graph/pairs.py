@@ -32,11 +32,14 @@ _MOVES = {
 }
 # They make a tensor of a length; the position of that input.
 _FILLS = {"BroadcastTo": 1, "Fill": 0, "Reshape": 1, "Tile": 1}
+# They take values apart; the position of what is.
+_PARTED = {"Split": 1, "SplitV": 0}
 # They work on every value by itself and round it in one way only.
 _ELEMENTWISE = {
     "Abs",
     "Add",
     "AddV2",
+    "BiasAdd",
     "Cast",
     "Maximum",
     "Minimum",
@@ -61,12 +64,26 @@ def may_read(op: tf.Operation, inputs: list[Pair]) -> bool:
         return False
     if not lengths and op.type in _ELEMENTWISE:
         return True
+    if not lengths and op.type == "MatMul" and differing == [0]:
+        return _no_sum(op, inputs[0])
+    if not lengths and op.type in _PARTED:
+        return differing == [_PARTED[op.type]]
     if op.type == "Cast":
         return op.outputs[0].dtype.is_integer
     if op.type in ("ConcatV2", "Mul", "Pack"):
         return True
     # Of what is moved or sliced, the data alone.
     return op.type in _MOVES and differing == [0]
+
+
+def _no_sum(op: tf.Operation, rows: Pair) -> bool:
+    """Whether rows are all 0, as is then their product in whatever order.
+
+    Such as the first state of a recurrent layer.
+    """
+    if op.get_attr("transpose_a") or not are_known(*rows):
+        return False
+    return not any(np.any(value) for value in rows)
 
 
 def run(op: tf.Operation, inputs: list[Pair]) -> list[Pair]:

@@ -1,4 +1,4 @@
-"""Products of a value with a curve of itself that are known as one curve."""
+"""Expressions of one value that are known as one curve."""
 
 import numpy as np
 
@@ -6,9 +6,15 @@ from tfrobust.graph.composite import become
 from tfrobust.graph.node import Node, rerun
 
 # They have no attribute but their type; and those whose order tells nothing.
-_OPS = set("Erfc Neg Pow RealDiv Relu6 Sigmoid Softplus Tanh".split())
+_OPS = set(
+    "Elu Erfc Expm1 Greater Maximum Minimum Neg Pow RealDiv Relu6 SelectV2 "
+    "Sigmoid Softplus Tanh".split()
+)
 _SYMMETRIC = {"AddV2", "Mul"}
+_LAST = {"AddV2", "Mul", "SelectV2"}
 _DEPTH = 9
+# What a constant of a curve may be.
+_SMALLEST, _LARGEST = 0.01, 100.0
 
 
 def _number(value):
@@ -21,7 +27,7 @@ def _call(op, *terms):
 
 
 def _known():
-    """The ways in which both Kerases and TensorFlow write each product."""
+    """The ways in which both Kerases and TensorFlow write each curve."""
     half, one = _number(0.5), _number(1)
     yield "Silu", _call("Mul", "x", _call("Sigmoid", "x"))
     scaled = _call("Sigmoid", _call("Mul", "x", one))
@@ -43,18 +49,38 @@ def _known():
     yield "HardSilu", _call("Mul", "x", hard)
 
 
+def _known_with(constant):
+    """The same of curves that have a constant."""
+    zero, number = _number(0), _number(constant)
+    scaled = _call("Sigmoid", _call("Mul", "x", number))
+    yield "ScaledSilu", _call("Mul", "x", scaled)
+    below = _call("RealDiv", _call("Minimum", "x", zero), number)
+    below = _call("Mul", number, _call("Expm1", below))
+    yield "Celu", _call("AddV2", _call("Maximum", "x", zero), below)
+    elu, above = _call("Elu", "x"), _call("Greater", "x", zero)
+    scaled = _call("Mul", elu, number)
+    yield "ScaledElu", _call("SelectV2", above, elu, scaled)
+
+
 _KINDS = {text: kind for kind, text in _known()}
 
 
 def fuse(node: Node) -> None:
-    """Recognises a product by all of its ops and the bits of its constants."""
-    if node.type != "Mul" or len(node.dependent) != 2:
+    """Recognises a curve by all of its ops and the bits of its constants."""
+    if node.type not in _LAST or len(node.dependent) < 2:
         return
     for source in _sources(node):
-        kind = _KINDS.get(_text(node, source, _DEPTH))
-        if kind:
-            become(node, kind, [source], _function(node, source))
+        constants: set = set()
+        text = _text(node, source, _DEPTH, constants)
+        if text in _KINDS:
+            become(node, _KINDS[text], [source], _function(node, source))
             return
+        for constant in constants:
+            for kind, known in _known_with(constant):
+                if text == known and _SMALLEST <= constant <= _LARGEST:
+                    function = _function(node, source)
+                    become(node, kind, [source], function, detail=constant)
+                    return
 
 
 def _sources(node):
@@ -67,8 +93,11 @@ def _sources(node):
     return [other for other in found if other.shape == node.shape]
 
 
-def _text(node, source, depth):
-    """A node as an expression of x; empty if it is none of those known."""
+def _text(node, source, depth, constants):
+    """A node as an expression of x; empty if it is none of those known.
+
+    Adds all numbers to `constants`.
+    """
     if node is source:
         return "x"
     if not isinstance(node, Node) or node.type not in _OPS | _SYMMETRIC:
@@ -78,11 +107,12 @@ def _text(node, source, depth):
     terms = []
     for k, given in enumerate(node.inputs):
         if isinstance(given, Node):
-            terms.append(_text(given, source, depth - 1))
+            terms.append(_text(given, source, depth - 1, constants))
         else:
             value = node.constant(k)
             scalar = value is not None and value.shape == ()
             terms.append(_number(value) if scalar else "")
+            constants |= {float(value)} if scalar else set()
     return _call(node.type, *terms) if all(terms) else ""
 
 

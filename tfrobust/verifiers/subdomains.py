@@ -229,7 +229,7 @@ class Subdomains:
 def nodes_read(trace: Trace) -> list[Node]:
     """What the ops that aren't linear read, each once."""
     nodes = [node for node in trace.nodes[1:] if not node.rule.linear]
-    return list(dict.fromkeys(node.dependent[0] for node in nodes))
+    return list(dict.fromkeys(k for node in nodes for k in node.dependent))
 
 
 def signed_nodes(trace: Trace) -> list[Node]:

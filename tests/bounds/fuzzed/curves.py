@@ -20,7 +20,12 @@ _PLAIN = {
     "ceil": tf.math.ceil,
     "abs": tf.abs,
     "atan": tf.math.atan,
+    "celu": lambda x: (
+        tf.maximum(x, 0) + tf.math.expm1(tf.minimum(x, 0) / 0.5) * 0.5
+    ),
+    "cos": tf.cos,
     "erf": tf.math.erf,
+    "erfc": tf.math.erfc,
     "exp": lambda x: tf.exp(tf.minimum(x, like(x, 9.0))),
     "expm1": lambda x: tf.math.expm1(tf.minimum(x, like(x, 9.0))),
     "gelu": tf.nn.gelu,
@@ -33,6 +38,11 @@ _PLAIN = {
     "rsqrt": lambda x: tf.math.rsqrt(tf.nn.relu(x) + like(x, 0.1)),
     "selu": tf.nn.selu,
     "silu": lambda x: x * tf.sigmoid(x),
+    "scaled elu": lambda x: tf.where(
+        x > 0, tf.nn.elu(x), tf.nn.elu(x) * like(x, 0.5)
+    ),
+    "sin": tf.sin,
+    "swish": lambda x: x * tf.sigmoid(x * like(x, 1.5)),
     "softsign": tf.nn.softsign,
     "sqrt": lambda x: tf.sqrt(tf.nn.relu(x) + like(x, 0.1)),
     "square": tf.square,

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tests.bounds.fuzzed import (
     curves,
     joins,
+    joint,
     layered,
     linear,
     moves,
@@ -17,7 +18,7 @@ from tests.bounds.fuzzed import (
 )
 from tests.bounds.fuzzed.steps import BATCH, KINDS, STEPS, Draw, Unfit, like
 
-MODULES = curves, joins, layered, linear, moves, normalizations, strange
+MODULES = curves, joins, joint, layered, linear, moves, normalizations, strange
 MODULES += (windows,)
 SHAPES = (1,), (2,), (3,), (5,), (3, 4), (4, 3), (2, 2), (4, 4, 2), (3, 5, 2)
 SHAPES += ((4, 4, 4), (1, 4, 4), (3, 3, 2, 2), (3,), (5,), (4, 4, 1), (2, 4, 4))
