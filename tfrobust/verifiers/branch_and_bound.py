@@ -17,10 +17,10 @@ from tfrobust.decision import (
     Decision,
     from_margins,
 )
-from tfrobust.specification import Specification, refuse_specification
+from tfrobust.specification import Specification
 from tfrobust.threats import Threat
 from tfrobust.types import Model, TensorLike
-from tfrobust.verifier import Verifier
+from tfrobust.verifier import Verifier, refuse_specification
 from tfrobust.verifiers.alpha_crown import AlphaCROWN
 from tfrobust.verifiers.bounding import label_wins
 from tfrobust.verifiers.subproblems import (
