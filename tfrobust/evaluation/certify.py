@@ -13,7 +13,7 @@ from tfrobust.attacks import PGD
 from tfrobust.decision import CERTIFIED, FALSIFIED, UNKNOWN
 from tfrobust.evaluation import diagnostics
 from tfrobust.evaluation.adversaries import check
-from tfrobust.evaluation.batches import batches, most
+from tfrobust.evaluation.batches import batches, most, specified
 from tfrobust.evaluation.identity import identity
 from tfrobust.evaluation.network import callable_of
 from tfrobust.evaluation.provenance import Provenance
@@ -24,14 +24,15 @@ from tfrobust.evaluation.state import State
 from tfrobust.evaluation.usefulness import answers, counted, of_answers
 from tfrobust.types import Model, TensorLike
 from tfrobust.verifier import Verifier
-from tfrobust.verifiers import PolyhedralEnvelope
+from tfrobust.verifiers import PolyhedralEnvelope, Specification
+from tfrobust.verifiers.clauses import Clauses
 
 BATCH = 256
 
 
 def certify(
     model: Model | str | os.PathLike,
-    data: tuple[TensorLike, TensorLike] | tf.data.Dataset,
+    data: tuple[TensorLike, TensorLike | Specification] | tf.data.Dataset,
     verifiers: Mapping[str, Verifier] | Sequence[Verifier] | Verifier,
     attack: Attack | None = None,
     memory: int = 2**30,
@@ -54,6 +55,8 @@ def certify(
             `logits`: then what is certified is the file on disk.
         data: A pair of arrays: inputs `[n, ...]` in the threat's valid range
             and integer labels `[n]`; or a batched `tf.data.Dataset` of them.
+            In place of labels a `Specification` of rows that all examples
+            share: then "correct" is where it holds.
         verifiers: A `Verifier`, or several of one threat from cheap to tight,
             a list or by name, such as `tfr.verifiers.ladder(threat)`.
         attack: The `Attack`, of the same threat; None takes PGD on the
@@ -84,20 +87,25 @@ def certify(
     Example:
         `tfr.certify(model, (x, y), tfr.verifiers.ladder(threat))`
     """
+    data, specification = specified(data)
     parts, total = batches(data, BATCH)
     adversaries = _checked(attack, verifiers)
     with callable_of(model) as network:
         source = Provenance(network, name, dataset)
+        held: list = []
+        if specification is not None:
+            network = Clauses(network, specification)
+            held = [*vars(specification).values()]
         run = Run(
             network,
             adversaries,
             source,
-            State(state, ["certify", source.weights(), adversaries]),
+            State(state, ["certify", source.weights(), adversaries, *held]),
             functools.partial(_stages, memory),
             largest=most(data),
         )
         run.over(parts, total, verbose)
-        return _report(run)
+        return _report(run, specification is None)
 
 
 def _stages(memory, run):
@@ -133,7 +141,7 @@ def _verdict(index, clean, attack, *verifiers):
     return verdict
 
 
-def _report(run):
+def _report(run, of_labels):
     index, (clean, attack, *verifiers) = np.arange(run.count), run.stages
     right = clean.right(index)
     rows = [clean.row(run.count), attack.row(run.count, right)]
@@ -156,8 +164,9 @@ def _report(run):
         rows.append(row)
     classes = counted(run.labels(), run.predicted(), run.classes)
     outside = right & ~attack.take("inside", index, bool)
+    # Of a specification, all labels are alike: it shall hold.
     checked = [
-        *of_answers(rows[0], classes),
+        *of_answers(rows[0], classes)[: None if of_labels else 1],
         *diagnostics.of_certificates(rows, ~outside, contradicted),
     ]
     checked = diagnostics.of_first(checked, run.count)
@@ -218,7 +227,7 @@ def _checked(attack, verifiers):
             "`verifiers` must hold at least one verifier, such as "
             "tfr.verifiers.CROWN(threat). Received: none."
         )
-    threat = _threat(chosen)
+    threat = next(iter(chosen.values())).threat
     if attack is None:
         attack = PGD(threat, steps=40, restarts=2, loss="margin")
     adversaries = {**named([attack]), **chosen}
@@ -235,7 +244,3 @@ def _checked(attack, verifiers):
                 f"all. Received: {threat}, and for {name!r} {adversary.threat}."
             )
     return adversaries
-
-
-def _threat(adversaries):
-    return next(iter(adversaries.values())).threat
