@@ -51,6 +51,7 @@ def test_the_wheel_offers_every_extra(wheel):
         "examples",
         "serving",
         "litert",
+        "onnx",
         "beam",
         "bench",
         "dev",

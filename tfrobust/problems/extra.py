@@ -1,0 +1,39 @@
+"""What the extra `onnx` brings, imported once it is needed."""
+
+import importlib
+from typing import Any
+
+
+def load(name: str) -> Any:
+    """Imports a module of the extra.
+
+    Args:
+        name: `"onnx"` or `"onnxruntime"`, or a module of one.
+
+    Raises:
+        ImportError: If it isn't installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(
+            f"{name.partition('.')[0]} is needed to write and read ONNX. "
+            "Install it: pip install 'tfrobust[onnx]'."
+        ) from error
+
+
+def session(path: Any) -> Any:
+    """A session of onnxruntime for a network, on the CPU and one thread.
+
+    It optimises nothing, so that it computes what the file says.
+    """
+    runtime = load("onnxruntime")
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    options.graph_optimization_level = (
+        runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    )
+    return runtime.InferenceSession(
+        str(path), options, providers=["CPUExecutionProvider"]
+    )
