@@ -1,8 +1,10 @@
 """Verification problems exchanged with other tools: ONNX and VNN-LIB."""
 
+from tfrobust.problems.query import Case, Query, read
+from tfrobust.problems.syntax import VNNLIBError
 from tfrobust.problems.writing import Written, write
 
-__all__ = ["Written", "write"]
+__all__ = ["Case", "Query", "VNNLIBError", "Written", "read", "write"]
 
 
 def __dir__() -> list[str]:
