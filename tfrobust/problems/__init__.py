@@ -1,10 +1,19 @@
 """Verification problems exchanged with other tools: ONNX and VNN-LIB."""
 
+from tfrobust.problems.onnx_reader import Network
 from tfrobust.problems.query import Case, Query, read
 from tfrobust.problems.syntax import VNNLIBError
 from tfrobust.problems.writing import Written, write
 
-__all__ = ["Case", "Query", "VNNLIBError", "Written", "read", "write"]
+__all__ = [
+    "Case",
+    "Network",
+    "Query",
+    "VNNLIBError",
+    "Written",
+    "read",
+    "write",
+]
 
 
 def __dir__() -> list[str]:
