@@ -2,6 +2,7 @@
 
 import gzip
 import itertools
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -69,15 +70,15 @@ def test_outputs_are_unsafe_where_the_formula_holds(
     grid = np.array([*itertools.product(np.arange(-1, 1.1, 0.25), repeat=3)])
     unsafe = [UNSAFE[asserted](y) for y in grid]
     assert 0 < sum(unsafe) < len(grid)
-    x = np.float32([0.5, 0.0])
-    assert [found.violated(x, y) for y in grid] == unsafe
+    x = [0.5, 0.0]
+    assert [found.violated(x, y) for y in grid.tolist()] == unsafe
     # Whatever is safe by the specification isn't unsafe: ties may be neither.
     safe = case.specification(grid).numpy() > 0
     assert not np.any(safe & unsafe)
     tied = case.specification(grid).numpy() == 0
     assert np.all(safe | unsafe | tied)
-    assert not found.violated(np.float32([0.0, 0.0]), grid[np.argmax(unsafe)])
-    assert not found.violated(x, np.full(3, np.nan))
+    assert not found.violated([0.0, 0.0], grid[np.argmax(unsafe)].tolist())
+    assert not found.violated(x, [math.nan] * 3)
 
 
 def test_what_is_written_is_read_as_what_it_was(tmp_path):
@@ -97,7 +98,9 @@ def test_what_is_written_is_read_as_what_it_was(tmp_path):
             assert [float(e) for e in read_end] == end.ravel().tolist()
         holds = spec(outputs).numpy() > 0
         assert 20 < np.sum(holds) < 180
-        violated = [found.violated(x, y) for y in outputs]
+        violated = [
+            found.violated(x.ravel().tolist(), y.tolist()) for y in outputs
+        ]
         np.testing.assert_array_equal(violated, ~holds)
         again = case.specification(outputs).numpy() > 0
         np.testing.assert_array_equal(again, holds)
@@ -136,7 +139,7 @@ def test_constants_are_rounded_to_what_is_harder_to_prove(tmp_path):
                 holds = float(spec.rows[0, 0]) * float(value)
                 if holds + float(spec.offsets[0]) > 0:
                     y = np.float32([value, 0, 0])
-                    assert not found.violated(np.float32([0.5, 0]), y)
+                    assert not found.violated([0.5, 0], y.tolist())
 
 
 REFUSED = {

@@ -140,6 +140,13 @@ def test_verdicts_are_those_of_all_activation_patterns(net, batch_size):
             found.margin, answer.margins[2].min(), atol=1e-4
         )
     assert many > 0
+    # Radii of their own go with each example: the property holds at x itself.
+    holds = spec(net(x)).numpy() > 0.05
+    assert np.any(holds)
+    radii = np.where(holds, 1e-4, RADIUS).astype(np.float32)
+    own = BranchAndBound(threats.Linf(radii, -2.0, 2.0), 20.0, batch_size)
+    found = own.decide(net, x, spec).verdict
+    np.testing.assert_array_equal(found == "certified", holds)
 
 
 def test_a_disjunction_may_hold_of_which_no_row_holds_everywhere():

@@ -2,6 +2,7 @@
 
 from tfrobust.problems.onnx_reader import Network
 from tfrobust.problems.query import Case, Query, read
+from tfrobust.problems.solving import Verdict, verify
 from tfrobust.problems.syntax import VNNLIBError
 from tfrobust.problems.writing import Written, write
 
@@ -10,8 +11,10 @@ __all__ = [
     "Network",
     "Query",
     "VNNLIBError",
+    "Verdict",
     "Written",
     "read",
+    "verify",
     "write",
 ]
 

@@ -12,13 +12,16 @@ from tfrobust.problems.reading_rules import RULES
 from tfrobust.problems.reading_values import Call, Unreadable, Value
 from tfrobust.types import Path, TensorLike
 
+# Versions of the operators whose attributes are those that are known.
+OPSETS = range(7, 24)
+
 
 class Network:
     """The network of an ONNX file, in TensorFlow's ops.
 
     It is what verifiers and attacks take: any number of examples at once,
     though the file may say 1. Images stay as ONNX has them, channels first.
-    Subgraphs of constants are worked out once, by onnx.
+    What is computed of constants alone is what onnx's evaluator makes of it.
 
     Args:
         path: The file.
@@ -59,6 +62,11 @@ class Network:
         }
         self._evaluator = load("onnx.reference").ReferenceEvaluator
         self._versions = {o.domain: o.version for o in model.opset_import}
+        if self._versions.get("", 0) not in OPSETS:
+            raise NotImplementedError(
+                f"An opset from {OPSETS[0]} to {OPSETS[-1]} is expected. "
+                f"Received: {self._versions}."
+            )
         self._helper, self._nodes = onnx.helper, list(graph.node)
         inputs = [i for i in graph.input if i.name not in self._arrays]
         self._ends = [_single(part, onnx) for part in (inputs, graph.output)]
@@ -123,7 +131,8 @@ class Network:
 
 def _known(node):
     constants = ("Constant", "ConstantOfShape", "Range")
-    return node.op_type in RULES or node.op_type in constants
+    known = node.op_type in RULES or node.op_type in constants
+    return known and node.domain in ("", "ai.onnx")
 
 
 def _single(parts, onnx):

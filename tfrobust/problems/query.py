@@ -1,6 +1,7 @@
 """A query: is there an input of a box whose output is unsafe?"""
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -49,14 +50,18 @@ class Query(NamedTuple):
     asserted: Formula
     cases: list[Case]
 
-    def violated(self, x: np.ndarray, y: np.ndarray) -> bool:
-        """Whether an input and its output are a counterexample, exactly."""
-        values = zip((False, True), (np.ravel(x), np.ravel(y)), strict=True)
+    def violated(self, x: Sequence, y: Sequence) -> bool:
+        """Whether an input and its output are a counterexample, exactly.
+
+        Args:
+            x: Numbers or fractions, in row-major order.
+            y: Likewise.
+        """
         point = {}
-        for output, array in values:
-            if not np.all(np.isfinite(array)):
-                return False
-            for place, value in enumerate(array.tolist()):
+        for output, values in ((False, x), (True, y)):
+            for place, value in enumerate(values):
+                if not math.isfinite(value):
+                    return False
                 point[output, place] = Fraction(value)
         return self.asserted.holds(point)
 

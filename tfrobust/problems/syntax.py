@@ -33,6 +33,9 @@ class Group(list[Any]):
 class VNNLIBError(ValueError):
     """What can't be read of a VNN-LIB file; the message names the line."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
 
 def refuse(part: Any, message: str) -> VNNLIBError:
     """The error for a part of a file."""

@@ -1,6 +1,5 @@
 """Branch and bound."""
 
-import functools
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -160,7 +159,7 @@ class BranchAndBound(Verifier):
         x = tf.clip_by_value(self.threat.checked(x), low, high)
         if isinstance(y, Specification):
             return self._specified(model, x, y)
-        return self._labelled(model, x, y)
+        return self.answer_labels(model, x, y)
 
     def _specified(self, model, x, specification):
         """Answers for the network that says whether a specification holds."""
@@ -168,13 +167,12 @@ class BranchAndBound(Verifier):
         specification.matched(tf.convert_to_tensor(outputs))
         clauses = served(self._clauses, model, specification)
         self._clauses = clauses
-        answer = functools.partial(self._labelled, clauses)
-        found = by_example(clauses, specification, x, answer)
+        found = by_example(self, clauses, specification, x)
         whole = Answer(*map(np.concatenate, zip(*found, strict=True)))
         return whole._replace(margins=whole.margins[:, clauses.order])
 
-    def _labelled(self, model, x, y):
-        """Answers for labels."""
+    def answer_labels(self, model, x, y):
+        """The `Answer` for labels, of inputs that are checked."""
         logits = tf.cast(model(x, training=False), tf.float32)
         y = checks.labels(y, logits)
         attack, subproblems = self._functions(model, x.shape[1:])

@@ -1,7 +1,7 @@
 """A specification as a network, whose last class wins where it holds."""
 
 import itertools
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -89,32 +89,52 @@ def served(
 
 
 def by_example(
-    clauses: Clauses,
-    specification: Specification,
-    x: tf.Tensor,
-    answer: Callable,
+    verifier: Any, clauses: Clauses, specification: Specification, x: tf.Tensor
 ) -> list:
-    """What `answer(x, y)` says of `Clauses`, the rows being those of each x.
+    """What a verifier answers of `Clauses`, with the rows of each example.
 
     Args:
-        clauses: The `Clauses` that `answer` asks.
+        verifier: The verifier, whose `answer_labels(model, x, y)` is asked.
+        clauses: The `Clauses`.
         specification: A `Specification` of these clauses.
         x: Inputs, shape `[batch, ...]`.
-        answer: Function of some inputs and labels.
 
     Returns:
-        A list of what it returned: once for all inputs if they share their
-        rows, otherwise once for each.
+        A list of answers: one for all inputs if they share their rows,
+        otherwise one for each.
     """
     clauses.show(specification, 0)
     if specification.rows.ndim == 2:
-        return [answer(x, np.full(len(x), clauses.label))]
+        y = np.full(len(x), clauses.label)
+        return [verifier.answer_labels(clauses, x, y)]
+    threat, own = _of_one(verifier.threat, x)
+    if own:
+        verifier = verifier.replace(threat=threat)
     answers = []
     for example in range(len(x)):
         clauses.show(specification, example)
-        one = x[example : example + 1]
-        answers.append(answer(one, np.array([clauses.label])))
+        for variable, values in own:
+            variable.assign(values[example : example + 1])
+        one, y = x[example : example + 1], np.array([clauses.label])
+        answers.append(verifier.answer_labels(clauses, one, y))
     return answers
+
+
+def _of_one(threat, x):
+    """A threat of one example, and its variables with the values of all.
+
+    So what is compiled for one example serves all of them.
+    """
+    own, moved = [], {}
+    for name in threat.per_example:
+        values = getattr(threat, name)
+        shape = tuple(getattr(values, "shape", ()))
+        each = len(shape) in (1, len(x.shape)) and shape[0] == len(x)
+        if each and len(x) > 1:
+            values = tf.cast(values, tf.float32)
+            moved[name] = tf.Variable(values[:1], trainable=False)
+            own.append((moved[name], values))
+    return (threat._replace(**moved) if own else threat), own
 
 
 def _smallest(values, size, count):
