@@ -11,7 +11,7 @@ from tfrobust.problems.formula import Lookup, Variable
 from tfrobust.problems.syntax import Group, VNNLIBError, Word, refuse
 
 # What the bounds are sound for: real arithmetic, and any order of rounding.
-PROVEN = "float32", "Real"
+PROVEN = "float32", "Real", "real"
 
 
 class Declared(NamedTuple):

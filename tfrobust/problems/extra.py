@@ -1,7 +1,11 @@
 """What the extra `onnx` brings, imported once it is needed."""
 
+import gzip
 import importlib
+import pathlib
 from typing import Any
+
+from tfrobust.types import Path
 
 
 def load(name: str) -> Any:
@@ -22,7 +26,13 @@ def load(name: str) -> Any:
         ) from error
 
 
-def session(path: Any) -> Any:
+def contents(path: Path) -> bytes:
+    """What a file holds, which may be gzipped."""
+    data = pathlib.Path(path).read_bytes()
+    return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+
+
+def session(path: Path) -> Any:
     """A session of onnxruntime for a network, on the CPU and one thread.
 
     It optimises nothing, so that it computes what the file says.
@@ -35,5 +45,5 @@ def session(path: Any) -> Any:
         runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     )
     return runtime.InferenceSession(
-        str(path), options, providers=["CPUExecutionProvider"]
+        contents(path), options, providers=["CPUExecutionProvider"]
     )

@@ -1,13 +1,12 @@
 """Networks of ONNX files, as callables of TensorFlow."""
 
 import math
-import pathlib
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.problems.extra import load
+from tfrobust.problems.extra import contents, load
 from tfrobust.problems.reading_rules import RULES
 from tfrobust.problems.reading_values import Call, Unreadable, Value
 from tfrobust.types import Path, TensorLike
@@ -24,7 +23,7 @@ class Network:
     What is computed of constants alone is what onnx's evaluator makes of it.
 
     Args:
-        path: The file.
+        path: The file, gzipped or not.
 
     Call arguments:
         x: Inputs, shape `[batch, *shape]`.
@@ -46,7 +45,7 @@ class Network:
 
     def __init__(self, path: Path) -> None:
         onnx = load("onnx")
-        model = onnx.load(str(pathlib.Path(path)))
+        model = _loaded(path, onnx)
         graph = model.graph
         unknown = sorted(
             {node.op_type for node in graph.node if not _known(node)}
@@ -127,6 +126,19 @@ class Network:
             found.setdefault("axis", 1)
             found["flattens"] = True
         return found
+
+
+def _loaded(path, onnx):
+    """The model of a file that onnx finds valid."""
+    try:
+        model = onnx.load_from_string(contents(path))
+        onnx.checker.check_model(model)
+    except OSError:
+        raise
+    # What isn't ONNX fails in many ways.
+    except Exception as error:
+        raise ValueError(f"{path} is no valid ONNX file: {error}") from error
+    return model
 
 
 def _known(node):

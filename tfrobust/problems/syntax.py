@@ -1,10 +1,9 @@
 """The brackets and words of a VNN-LIB file, with their lines."""
 
-import gzip
-import pathlib
 import re
 from typing import Any
 
+from tfrobust.problems.extra import contents
 from tfrobust.types import Path
 
 _TOKEN = re.compile(
@@ -45,11 +44,15 @@ def refuse(part: Any, message: str) -> VNNLIBError:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file, which may be gzipped."""
-    data = pathlib.Path(path).read_bytes()
-    if data[:2] == b"\x1f\x8b":
-        data = gzip.decompress(data)
-    return data.decode("utf-8")
+    """The text of a file, which may be gzipped.
+
+    Raises:
+        VNNLIBError: If it is no text.
+    """
+    try:
+        return contents(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise VNNLIBError(f"{path} is no text: {error}.") from error
 
 
 def parse(text: str) -> list[Group]:
