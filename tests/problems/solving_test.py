@@ -14,6 +14,7 @@ import tensorflow as tf
 from tests.verifiers.clauses_test import RADIUS, Net, smallest
 from tfrobust import problems
 from tfrobust.problems import command, solving, vnnlib_writer
+from tfrobust.problems.extra import session
 from tfrobust.problems.onnx_writer import to_onnx
 from tfrobust.problems.query import Case
 from tfrobust.verifiers import Specification
@@ -184,6 +185,11 @@ def test_the_command_says_why_nothing_is_decided(net, tmp_path, capsys):
     code, out = run(capsys, "verify", tmp_path / "none", "--network", net)
     assert code == 1 and "No such file" in out.err
     assert run(capsys)[0] == 1
+    path = query(tmp_path / "query.vnnlib", "(assert (<= Y_0 9))")
+    code, out = run(capsys, "verify", path, "--network", path)
+    assert code == 1 and "is no ONNX file" in out.err
+    with pytest.raises(ValueError, match="onnxruntime doesn't take"):
+        session(path)
 
 
 def test_the_command_stops_when_time_is_up(net, tmp_path, capsys, monkeypatch):

@@ -36,6 +36,10 @@ def session(path: Path) -> Any:
     """A session of onnxruntime for a network, on the CPU and one thread.
 
     It optimises nothing, so that it computes what the file says.
+
+    Raises:
+        ImportError: If onnxruntime isn't installed.
+        ValueError: If it doesn't take the file.
     """
     runtime = load("onnxruntime")
     options = runtime.SessionOptions()
@@ -44,6 +48,9 @@ def session(path: Path) -> Any:
     options.graph_optimization_level = (
         runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     )
-    return runtime.InferenceSession(
-        contents(path), options, providers=["CPUExecutionProvider"]
-    )
+    data, providers = contents(path), ["CPUExecutionProvider"]
+    try:
+        return runtime.InferenceSession(data, options, providers=providers)
+    # Its errors have no class in common.
+    except Exception as error:
+        raise ValueError(f"onnxruntime doesn't take {path}: {error}") from error
