@@ -132,14 +132,15 @@ def test_constants_are_rounded_to_what_is_harder_to_prove(tmp_path):
     for sign in ("<=", ">="):
         for number in ("0.1", "-0.1", "1e-60", "-1e-60", "16777217"):
             found = query(tmp_path, f"(assert ({sign} Y_0 {number}))")
-            spec = found.cases[0].specification
-            edge = np.float32(float(number))
-            around = [np.nextafter(edge, np.float32(e)) for e in (-9e9, 9e9)]
-            for value in (*around, edge):
-                holds = float(spec.rows[0, 0]) * float(value)
-                if holds + float(spec.offsets[0]) > 0:
-                    y = np.float32([value, 0, 0])
-                    assert not found.violated([0.5, 0], y.tolist())
+            spec, exact = found.cases[0].specification, Fraction(number)
+            assert found.violated([0.5, 0], [exact, 0, 0])
+            row, offset = float(spec.rows[0, 0]), float(spec.offsets[0])
+            assert Fraction(row) * exact + Fraction(offset) <= 0
+            # It is close.
+            holds = float(exact) + 1e-6 * row * (1 + abs(float(exact)))
+            assert row * holds + offset > 0
+            # Nothing that arithmetic may take for 0.
+            assert offset == 0 or abs(offset) >= 2.0**-126
 
 
 REFUSED = {

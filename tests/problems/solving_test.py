@@ -118,7 +118,11 @@ def test_what_onnxruntime_does_not_confirm_is_not_sat(
             return [np.float32([[-100.0, 0.0]])]
 
     monkeypatch.setattr(solving, "session", lambda path: Other())
-    path = query(tmp_path / "query.vnnlib", "(assert (>= Y_0 1.0))")
+    asserted = """(assert (or
+        (and (<= X_0 0.3) (>= Y_0 1.7))
+        (and (>= X_0 0.6) (>= Y_0 1.0) (>= Y_0 1.1))))"""
+    path = query(tmp_path / "query.vnnlib", asserted)
+    # One of both is proven, and that isn't enough.
     verdict = problems.verify(path, net, timeout=0)
     assert verdict.result in ("unknown", "timed-out")
 
