@@ -70,7 +70,7 @@ clean:  ## Remove everything that make made.
 	rm -rf .mypy_cache .pytest_cache .ruff_cache
 	find tfrobust tests examples -name __pycache__ -prune -exec rm -rf {} +
 
-.venv/stamp: EXTRAS := dev,tfmot,examples,notebooks,serving,litert
+.venv/stamp: EXTRAS := dev,tfmot,examples,notebooks,serving,litert,onnx
 .venv-quickstart/stamp: EXTRAS := examples
 
 # The requirements of the extra alone: the sources are read, not imported.

@@ -52,6 +52,7 @@ def test_the_wheel_offers_every_extra(wheel):
         "notebooks",
         "serving",
         "litert",
+        "onnx",
         "beam",
         "bench",
         "dev",

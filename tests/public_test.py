@@ -17,7 +17,7 @@ NAMESPACES = ["tfrobust", "tfrobust.losses"]
 NAMESPACES += [f"tfrobust.{name}" for name in PACKAGES]
 TYPED = (
     "analysis callbacks compression initializers instances layers losses "
-    "objectives schedules"
+    "objectives problems schedules"
 ).split()
 
 

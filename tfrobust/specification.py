@@ -9,7 +9,6 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks
-from tfrobust.decision import Decision
 from tfrobust.types import TensorLike
 
 # More clauses than any memory should be asked for.
@@ -135,20 +134,14 @@ class Specification:
             np.any(low == math.inf) or np.any(high == -math.inf)
         )
         checks.argument(fits, "low", "be below high", (low, high))
-        kept = [np.isfinite(end) for end in (low, high)]
-        alike = all(
-            len(np.unique(k.reshape(-1, k.shape[-1]), axis=0)) == 1
-            for k in kept
-        )
-        checks.argument(
-            alike, "low", "be infinite for all examples or none", low
-        )
-        kept = [k.reshape(-1, k.shape[-1])[0] for k in kept]
+        finite = [np.isfinite(e).reshape(-1, e.shape[-1]) for e in (low, high)]
+        alike = all(bool(np.all(of == of[0])) for of in finite)
+        expected = "be infinite for all examples or none, as must high"
+        checks.argument(alike, "low", expected, low)
+        below, above = (of[0] for of in finite)
         eye = np.eye(low.shape[-1])
-        rows = np.concatenate([eye[kept[0]], -eye[kept[1]]])
-        offsets = np.concatenate(
-            [-low[..., kept[0]], high[..., kept[1]]], axis=-1
-        )
+        rows = np.concatenate([eye[below], -eye[above]])
+        offsets = np.concatenate([-low[..., below], high[..., above]], axis=-1)
         return cls(rows, offsets)
 
     @classmethod
@@ -201,15 +194,6 @@ class Specification:
         ]
         return tf.reduce_min(tf.stack(best), axis=0)
 
-    def decided(self, values: TensorLike) -> Decision:
-        """The `Decision` that follows from lower bounds of the rows.
-
-        Args:
-            values: Shape `[batch, rows]`.
-        """
-        margin = self.margin(values)
-        return Decision(margin > 0, tf.zeros_like(margin, tf.bool), margin)
-
     def matched(self, outputs: tf.Tensor) -> tf.Tensor:
         """The rows for a batch of outputs, `[batch, rows, outputs]`.
 
@@ -244,25 +228,15 @@ class Specification:
         counts = {len(rows) for rows in (one, two) if rows.ndim == 3}
         expected = "be about as many examples"
         checks.argument(len(counts) < 2, "other", expected, two.shape)
-        rows, offsets = [one, two], [self.offsets, other.offsets]
-        for count in counts:
-            rows = [np.broadcast_to(r, (count, *r.shape[-2:])) for r in rows]
-            offsets = [
-                np.broadcast_to(o, (count, o.shape[-1])) for o in offsets
-            ]
+        rows = [
+            np.broadcast_to(r, (*counts, *r.shape[-2:])) for r in (one, two)
+        ]
+        offsets = [
+            np.broadcast_to(o, (*counts, o.shape[-1]))
+            for o in (self.offsets, other.offsets)
+        ]
         joined = np.concatenate(rows, axis=-2)
         return joined, np.concatenate(offsets, axis=-1), one.shape[-2]
-
-
-def refuse_specification(y: Any, verifier: Any) -> None:
-    """Refuses a specification where labels are needed."""
-    if isinstance(y, Specification):
-        name = type(verifier).__name__
-        raise TypeError(
-            f"`y` must hold labels here: {name} asks which class wins. "
-            "Received a Specification. Pass it to `margins` or `decide` of "
-            "CROWN, AlphaCROWN or another verifier that bounds what it traces."
-        )
 
 
 def _over_others(y, outputs):

@@ -3,6 +3,7 @@
 import abc
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -42,7 +43,8 @@ class Verifier(Adversary):
                 trace, a `Specification`.
         """
         if isinstance(y, Specification):
-            return y.decided(self.margins(model, x, y))
+            margin = y.margin(self.margins(model, x, y))
+            return Decision(margin > 0, tf.zeros_like(margin, tf.bool), margin)
         return from_margins(self.margins(model, x, y), y)
 
     def cost(self, model: Model, shape: Sequence[int]) -> int | None:
@@ -81,3 +83,14 @@ class Verifier(Adversary):
         margins = self.margins(model, point, y)
         # A bound of +inf overflowed: it proves as little as NaN.
         return tf.where(margins < math.inf, -margins, math.nan)
+
+
+def refuse_specification(y: Any, verifier: Verifier) -> None:
+    """Refuses a specification where labels are needed."""
+    if isinstance(y, Specification):
+        name = type(verifier).__name__
+        raise TypeError(
+            f"`y` must hold labels here: {name} asks which class wins. "
+            "Received a Specification. Pass it to `margins` or `decide` of "
+            "CROWN, AlphaCROWN or another verifier that bounds what it traces."
+        )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfrobust.adversary import Adversary
+from tfrobust.adversary import Adversary, named
 from tfrobust.arguments import check_adversary
 from tfrobust.attacks import (
     AutoAttack,
@@ -12,7 +12,8 @@ from tfrobust.attacks import (
     Square,
     Transfer,
 )
-from tfrobust.evaluation.identity import identified
+from tfrobust.evaluation.chosen import usual_attack
+from tfrobust.evaluation.identity import identified, identity
 from tfrobust.verifier import Verifier
 
 
@@ -87,3 +88,41 @@ def check(adversaries):
                 f"{len(adversary.threat.epsilon)} examples. One for each "
                 "feature has the shape (1, features); or use tfr.threats.Box."
             )
+
+
+def of_one_threat(attack, verifiers):
+    """The attack and the verifiers by name, once it is seen that they fit.
+
+    Args:
+        attack: The `Attack`; None for the usual one.
+        verifiers: As `certify` takes them.
+    """
+    by_name = named(verifiers)
+    for verifier in by_name.values():
+        if not isinstance(verifier, Verifier):
+            raise TypeError(
+                "`verifiers` must be a verifier or a list of them, such as "
+                f"tfr.verifiers.CROWN(threat). Received: {verifier!r}"
+            )
+    if not by_name:
+        raise ValueError(
+            "`verifiers` must hold at least one verifier, such as "
+            "tfr.verifiers.CROWN(threat). Received: none."
+        )
+    threat = next(iter(by_name.values())).threat
+    if attack is None:
+        attack = usual_attack(threat)
+    adversaries = {**named([attack]), **by_name}
+    if len(adversaries) == len(by_name):
+        raise ValueError(
+            "Names of `verifiers` must differ from that of the attack. "
+            f"Received: {[*by_name]}. Choose others."
+        )
+    check(adversaries)
+    for name, adversary in adversaries.items():
+        if identity(adversary.threat) != identity(threat):
+            raise ValueError(
+                "The attack and the verifiers must share one threat, mask and "
+                f"all. Received: {threat}, and for {name!r} {adversary.threat}."
+            )
+    return adversaries

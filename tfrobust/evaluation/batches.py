@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks
+from tfrobust.verifiers import Specification
 
 
 def check_pair(data):
@@ -54,6 +55,29 @@ def batches(data, batch_size):
     starts = range(0, len(x), batch_size)
     parts = ((x[i : i + batch_size], y[i : i + batch_size]) for i in starts)
     return _pairs(parts), len(starts)
+
+
+def specified(data):
+    """Data with labels in place of a specification, and that or None.
+
+    The labels are those of `Clauses`: the last class wins where it holds.
+
+    Raises:
+        ValueError: If examples have rows of their own.
+    """
+    pair = isinstance(data, (tuple, list)) and len(data) == 2
+    if not pair or not isinstance(data[1], Specification):
+        return data, None
+    x, specification = data
+    if specification.rows.ndim == 3:
+        raise ValueError(
+            "`data` must hold a Specification whose rows all examples share, "
+            "[rows, outputs]. Received rows of the shape "
+            f"{specification.rows.shape}. Pass those of each example to the "
+            "verifier: verifier.decide(model, x, specification)."
+        )
+    y = np.full(len(x), len(specification.clauses))
+    return (x, y), specification
 
 
 def most(data):

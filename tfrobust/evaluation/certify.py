@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.adversary import named
 from tfrobust.attack import Attack
 from tfrobust.decision import CERTIFIED, FALSIFIED, UNKNOWN
 from tfrobust.evaluation import diagnostics
-from tfrobust.evaluation.adversaries import check
-from tfrobust.evaluation.batches import batches, most
-from tfrobust.evaluation.chosen import chosen, usual_attack
-from tfrobust.evaluation.identity import identity
+from tfrobust.evaluation.adversaries import of_one_threat
+from tfrobust.evaluation.batches import batches, most, specified
+from tfrobust.evaluation.chosen import chosen
 from tfrobust.evaluation.network import callable_of
 from tfrobust.evaluation.provenance import Provenance
 from tfrobust.evaluation.report import Report, Row
@@ -24,14 +22,15 @@ from tfrobust.evaluation.state import State
 from tfrobust.evaluation.usefulness import answers, counted, of_answers
 from tfrobust.types import Model, TensorLike
 from tfrobust.verifier import Verifier
-from tfrobust.verifiers import PolyhedralEnvelope, ladder
+from tfrobust.verifiers import PolyhedralEnvelope, Specification, ladder
+from tfrobust.verifiers.clauses import Clauses
 
 BATCH = 256
 
 
 def certify(
     model: Model | str | os.PathLike,
-    data: tuple[TensorLike, TensorLike] | tf.data.Dataset,
+    data: tuple[TensorLike, TensorLike | Specification] | tf.data.Dataset,
     verifiers: Mapping[str, Verifier]
     | Sequence[Verifier]
     | Verifier
@@ -60,6 +59,8 @@ def certify(
             `logits`: then what is certified is the file on disk.
         data: A pair of arrays: inputs `[n, ...]` in the threat's valid range
             and integer labels `[n]`; or a batched `tf.data.Dataset` of them.
+            In place of labels a `Specification` of rows that all examples
+            share: then "correct" is where it holds.
         verifiers: A `Verifier`, or several of one threat from cheap to tight,
             a list or by name, such as `tfr.verifiers.ladder(threat)`,
             which `epsilon` runs in their place.
@@ -93,21 +94,26 @@ def certify(
     Example:
         `tfr.certify(model, (x_test, y_test), epsilon=0.1)`
     """
+    data, specification = specified(data)
     parts, total = batches(data, BATCH)
     verifiers = chosen(verifiers, "verifiers", epsilon, norm, ladder, verbose)
-    adversaries = _checked(attack, verifiers)
+    adversaries = of_one_threat(attack, verifiers)
     with callable_of(model) as network:
         source = Provenance(network, name, dataset)
+        held: list = []
+        if specification is not None:
+            network = Clauses(network, specification)
+            held = [*vars(specification).values()]
         run = Run(
             network,
             adversaries,
             source,
-            State(state, ["certify", source.weights(), adversaries]),
+            State(state, ["certify", source.weights(), adversaries, *held]),
             functools.partial(_stages, memory),
             largest=most(data),
         )
         run.over(parts, total, verbose)
-        return _report(run)
+        return _report(run, specification is None)
 
 
 def _stages(memory, run):
@@ -143,14 +149,13 @@ def _verdict(index, clean, attack, *verifiers):
     return verdict
 
 
-def _report(run):
+def _report(run, of_labels):
     index, (clean, attack, *verifiers) = np.arange(run.count), run.stages
     right = clean.right(index)
     rows = [clean.row(run.count), attack.row(run.count, right)]
     margin = np.full(run.count, -np.inf, np.float32)
     before = _verdict(index, clean, attack)
-    fooled = before == FALSIFIED
-    contradicted = 0
+    fooled, contradicted = before == FALSIFIED, 0
     decided = np.where(right, attack.name, "clean").astype(object)
     decided[~fooled] = None
     for number, verifier in enumerate(verifiers, 1):
@@ -166,8 +171,9 @@ def _report(run):
         rows.append(row)
     classes = counted(run.labels(), run.predicted(), run.classes)
     outside = right & ~attack.take("inside", index, bool)
+    # Of a specification, all labels are alike: it shall hold.
     checked = [
-        *of_answers(rows[0], classes),
+        *of_answers(rows[0], classes)[: None if of_labels else 1],
         *diagnostics.of_certificates(rows, ~outside, contradicted),
     ]
     checked = diagnostics.of_first(checked, run.count)
@@ -177,16 +183,14 @@ def _report(run):
         "verdict": verdict.tolist(),
         "margin": [float(m) if np.isfinite(m) else None for m in margin],
         "decided_by": decided.tolist(),
-        **_radii(verifiers, index, right),
     }
-    info = run.source.info(run.count)
-    info["adversaries"] = settings(run.adversaries)
+    certificates |= _radii(verifiers, index, right)
     return Report(
         [*rows, worst],
         {},
         checked,
         _images(run, attack),
-        info,
+        run.source.info(run.count) | {"adversaries": settings(run.adversaries)},
         certificates,
         classes,
         _answers(run, attack),
@@ -212,36 +216,3 @@ def _images(run, attack):
     """The first examples, clean and as the attack left them."""
     moved = attack.pictures(run.clean.pictures(None))
     return {"clean": run.clean.pictures(None), attack.name: moved}
-
-
-def _checked(attack, verifiers):
-    """The attack and the verifiers by name, of one threat."""
-    by_name = named(verifiers)
-    for verifier in by_name.values():
-        if not isinstance(verifier, Verifier):
-            raise TypeError(
-                "`verifiers` must be a verifier or a list of them, such as "
-                f"tfr.verifiers.CROWN(threat). Received: {verifier!r}"
-            )
-    if not by_name:
-        raise ValueError(
-            "`verifiers` must hold at least one verifier, such as "
-            "tfr.verifiers.CROWN(threat). Received: none."
-        )
-    threat = next(iter(by_name.values())).threat
-    if attack is None:
-        attack = usual_attack(threat)
-    adversaries = {**named([attack]), **by_name}
-    if len(adversaries) == len(by_name):
-        raise ValueError(
-            "Names of `verifiers` must differ from that of the attack. "
-            f"Received: {[*by_name]}. Choose others."
-        )
-    check(adversaries)
-    for name, adversary in adversaries.items():
-        if identity(adversary.threat) != identity(threat):
-            raise ValueError(
-                "The attack and the verifiers must share one threat, mask and "
-                f"all. Received: {threat}, and for {name!r} {adversary.threat}."
-            )
-    return adversaries

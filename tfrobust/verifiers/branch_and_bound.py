@@ -17,12 +17,13 @@ from tfrobust.decision import (
     Decision,
     from_margins,
 )
-from tfrobust.specification import Specification, refuse_specification
+from tfrobust.specification import Specification
 from tfrobust.threats import Threat
 from tfrobust.types import Model, TensorLike
 from tfrobust.verifier import Verifier
 from tfrobust.verifiers.alpha_crown import AlphaCROWN
 from tfrobust.verifiers.bounding import label_wins
+from tfrobust.verifiers.clauses import by_example, served
 from tfrobust.verifiers.subproblems import (
     Subproblems,
     Tree,
@@ -38,7 +39,9 @@ class Answer(NamedTuple):
         verdict: `"certified"`, `"falsified"` or `"unknown"`, shape `[batch]`.
         counterexample: A point of the threat that the network gets wrong
             where the verdict is falsified, and x elsewhere.
-        margins: Lower bounds on `logit_y - logit_j`, `[batch, classes]`.
+        margins: Lower bounds on `logit_y - logit_j`, `[batch, classes]`; of a
+            `Specification` on the largest row of each clause, `[batch,
+            clauses]`.
         visited: How many subdomains were bounded, `[batch]`.
     """
 
@@ -59,6 +62,9 @@ class BranchAndBound(Verifier):
     once all signs are decided, so that other activations take part. It ends
     with an answer, when time is up, or when nothing is left to split.
 
+    Of a `Specification` each clause is bounded, rows joined by or together:
+    for that no single one needs to be positive everywhere.
+
     Args:
         threat: The `Threat` to bound over.
         timeout: Seconds to search for each example, after the attack. With 0
@@ -73,7 +79,7 @@ class BranchAndBound(Verifier):
         model: Any callable `model(x, training=False) -> logits`. It is traced
             at the first of several calls with the same one.
         x: Inputs in `[threat.low, threat.high]`, shape `[batch, ...]`.
-        y: Integer labels, shape `[batch]`.
+        y: Integer labels, shape `[batch]`, or a `Specification`.
 
     Raises:
         NotImplementedError: If an op of the network has no rule.
@@ -108,18 +114,27 @@ class BranchAndBound(Verifier):
         self.steps, self.learning_rate = steps, learning_rate
         self.restarts = restarts
         self._compiled: Any = None
+        self._clauses: Any = None
 
-    def margins(self, model: Model, x: TensorLike, y: TensorLike) -> tf.Tensor:
+    def margins(
+        self, model: Model, x: TensorLike, y: TensorLike | Specification
+    ) -> tf.Tensor:
+        if isinstance(y, Specification):
+            # Margins are of rows: each is asked for by itself.
+            y = Specification(y.rows, y.offsets)
         return tf.constant(self.answer(model, x, y).margins)
 
     def decide(
         self, model: Model, x: TensorLike, y: TensorLike | Specification
     ) -> Decision:
         answer = self.answer(model, x, y)
+        margin = tf.reduce_min(answer.margins, axis=1)
+        if not isinstance(y, Specification):
+            margin = from_margins(answer.margins, y).margin
         return Decision(
             answer.verdict == CERTIFIED,
             answer.verdict == FALSIFIED,
-            from_margins(answer.margins, y).margin,
+            margin,
             answer.counterexample,
         )
 
@@ -134,19 +149,30 @@ class BranchAndBound(Verifier):
         return self.replace(batch_size=min(size, self.batch_size)), 1
 
     def answer(self, model: Model, x: TensorLike, y: Any) -> Answer:
-        """Decides for each example whether some point of its threat is wrong.
-
-        Returns:
-            An `Answer`.
-        """
+        """Decides for each example whether a point of its threat is wrong."""
         if not tf.executing_eagerly():
             raise RuntimeError(
                 "Branch and bound searches in Python, so it can't be part of a "
                 "graph. Call it outside of every tf.function."
             )
-        refuse_specification(y, self)
         low, high = self.threat.low, self.threat.high
         x = tf.clip_by_value(self.threat.checked(x), low, high)
+        if isinstance(y, Specification):
+            return self._specified(model, x, y)
+        return self.answer_labels(model, x, y)
+
+    def _specified(self, model, x, specification):
+        """Answers for the network that says whether a specification holds."""
+        outputs = model(x, training=False)
+        specification.matched(tf.convert_to_tensor(outputs))
+        clauses = served(self._clauses, model, specification)
+        self._clauses = clauses
+        found = by_example(self, clauses, specification, x)
+        whole = Answer(*map(np.concatenate, zip(*found, strict=True)))
+        return whole._replace(margins=whole.margins[:, clauses.order])
+
+    def answer_labels(self, model, x, y):
+        """The `Answer` for labels, of inputs that are checked."""
         logits = tf.cast(model(x, training=False), tf.float32)
         y = checks.labels(y, logits)
         attack, subproblems = self._functions(model, x.shape[1:])

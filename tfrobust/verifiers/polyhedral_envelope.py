@@ -11,10 +11,10 @@ from tfrobust.bounds import Bounds
 from tfrobust.bounds.activation import PARALLEL
 from tfrobust.bounds.dense import Dense
 from tfrobust.bounds.propagation import backward
-from tfrobust.specification import refuse_specification
 from tfrobust.threats import Threat, hyperplane
 from tfrobust.threats.rows import flat
 from tfrobust.types import Model, TensorLike
+from tfrobust.verifier import refuse_specification
 from tfrobust.verifiers.bounding import Bounding
 
 

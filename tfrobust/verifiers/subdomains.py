@@ -12,7 +12,7 @@ from tfrobust.bounds.record import look_up
 from tfrobust.bounds.rounding import Drifts
 from tfrobust.graph import Node, Trace
 from tfrobust.threats import Threat
-from tfrobust.threats.rows import flat
+from tfrobust.threats.rows import column, flat
 from tfrobust.verifiers.default_alpha import default_alpha
 from tfrobust.verifiers.optimization import Watched, optimizable
 
@@ -155,9 +155,7 @@ class Subdomains:
             step = -tape.gradient(reach, tensor)
         lower, upper, scale = self.room
         step = tf.clip_by_value(step, lower, upper)
-        size = self.threat.norm(flat(step / scale))
-        ones = tf.ones([step.shape.rank - 1], tf.int32)
-        size = tf.reshape(size, tf.concat([[-1], ones], 0))
+        size = column(self.threat.norm(flat(step / scale)), step)
         point = self.x + step / tf.maximum(size, 1.0)
         return tf.clip_by_value(point, self.threat.low, self.threat.high)
 

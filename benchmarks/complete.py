@@ -1,0 +1,163 @@
+r"""Complete decisions: how many, how fast, and none of them wrong.
+
+    python -m benchmarks.complete --problems=6 --timeout=20
+    python -m benchmarks.complete --instances=acasxu --timeout=60
+
+The first draws networks, writes problems whose truth is known in part, as
+tfr.problems.write does, and decides them from their files. Of each network a
+half have a hidden counterexample, the worst of many random points: `unsat` is
+wrong there, as in SoundnessBench. The others ask for a little more than what no
+random point shows. `sat` is only said of what onnxruntime confirms.
+
+The second decides the instances of a folder, lines of network, query and
+seconds in instances.csv, as VNN-COMP has them.
+"""
+
+import collections
+import csv
+import pathlib
+import tempfile
+import time
+
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+
+from tfrobust import problems, threats
+from tfrobust.verifiers import Specification
+
+flags.DEFINE_integer("problems", 6, "Problems of each network, an even number.")
+flags.DEFINE_float("timeout", 20.0, "Seconds for each problem.")
+flags.DEFINE_float("epsilon", 0.1, "linf radius.")
+flags.DEFINE_integer("seed", 0, "Keys networks, inputs and points.")
+flags.DEFINE_string("instances", None, "A folder with instances.csv.")
+FLAGS = flags.FLAGS
+
+
+def dense(rng, activation, *sizes):
+    """A fully connected network."""
+    weights = [
+        2 * rng.normal(size=pair).astype(np.float32) / np.sqrt(pair[0])
+        for pair in zip(sizes, sizes[1:], strict=False)
+    ]
+
+    def model(x, training=False):
+        for number, kernel in enumerate(weights):
+            x = (activation(x) if number else x) @ kernel
+        return x
+
+    return model, sizes[:1]
+
+
+def convolutional(rng):
+    """Two convolutions and a pooling."""
+    first, second, last = (
+        rng.normal(size=shape).astype(np.float32) / np.sqrt(scale)
+        for shape, scale in (
+            ((3, 3, 1, 4), 2.0),
+            ((3, 3, 4, 4), 9.0),
+            ((16, 4), 4.0),
+        )
+    )
+
+    def model(x, training=False):
+        x = tf.nn.relu(tf.nn.conv2d(x, first, 2, "SAME"))
+        x = tf.nn.relu(tf.nn.conv2d(x, second, 1, "SAME"))
+        return tf.reshape(tf.nn.avg_pool2d(x, 2, 2, "SAME"), [-1, 16]) @ last
+
+    return model, (8, 8, 1)
+
+
+NETWORKS = {
+    "relu, 5 inputs": lambda rng: dense(rng, tf.nn.relu, 5, 24, 24, 4),
+    "relu, 40 inputs": lambda rng: dense(rng, tf.nn.relu, 40, 20, 20, 4),
+    "tanh, 5 inputs": lambda rng: dense(rng, tf.tanh, 5, 16, 4),
+    "convolutions": convolutional,
+}
+
+
+def main(argv):
+    """Prints a row for each network, or for each instance."""
+    del argv
+    if FLAGS.instances:
+        decide_folder(pathlib.Path(FLAGS.instances))
+        return
+    print("| network | hidden | sat | unsat | unknown | wrong | seconds |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    wrong = 0
+    for name, make in NETWORKS.items():
+        counts, seconds = decide(*make(np.random.default_rng(FLAGS.seed)))
+        wrong += counts["wrong"]
+        shown = [counts[key] for key in ("sat", "unsat", "unknown", "wrong")]
+        cells = [name, FLAGS.problems // 2, *shown, f"{seconds:.1f}"]
+        print(f"| {' | '.join(map(str, cells))} |", flush=True)
+    if wrong:
+        raise SystemExit(f"{wrong} answers are wrong.")
+
+
+def decide(model, shape):
+    """Counts of answers for one network, and the median of the seconds."""
+    rng = np.random.default_rng(FLAGS.seed + 1)
+    x = rng.uniform(0.2, 0.8, (FLAGS.problems, *shape)).astype(np.float32)
+    threat = threats.Linf(FLAGS.epsilon)
+    rows, offsets, hidden = properties(model, x, threat)
+    counts, seconds = collections.Counter(), []
+    with tempfile.TemporaryDirectory() as folder:
+        asked = Specification(rows, offsets, [[0], [1, 2]])
+        written = problems.write(
+            model, x, asked, threat, folder + "/problems", FLAGS.timeout
+        )
+        for k in range(FLAGS.problems):
+            begin = time.monotonic()
+            verdict = problems.verify(
+                written.folder / "vnnlib" / "2.0" / f"{k}.vnnlib",
+                written.folder / "onnx" / "model.onnx",
+                FLAGS.timeout,
+            )
+            seconds.append(time.monotonic() - begin)
+            result = verdict.result.replace("timed-out", "unknown")
+            counts[result] += 1
+            counts["wrong"] += hidden[k] and result == "unsat"
+    return counts, float(np.median(seconds))
+
+
+def properties(model, x, threat):
+    """Rows and offsets that random points of the threat nearly violate.
+
+    One row shall be positive, and of two others one.
+    """
+    rng = np.random.default_rng(FLAGS.seed + 2)
+    points = [threat.sample(tf.constant(x), seed) for seed in range(500)]
+    outputs = np.stack([model(point) for point in points], axis=1)
+    rows = rng.normal(size=(len(x), 3, outputs.shape[2])).astype(np.float32)
+    values = np.einsum("bro,bpo->bpr", rows.astype(float), outputs)
+    least = np.minimum(values[..., 0], values[..., 1:].max(axis=2)).min(axis=1)
+    spread = np.ptp(values, axis=(1, 2))
+    hidden = np.arange(len(x)) % 2 == 0
+    # Rounding is far below what a counterexample is worse by.
+    moved = np.where(hidden, -1e-3, 0.6) * spread - least
+    return rows, np.repeat(moved[:, np.newaxis], 3, axis=1), hidden
+
+
+def decide_folder(folder):
+    """Decides the instances of a folder, one line each."""
+    print("| network | query | answer | seconds |\n|---|---|---|---:|")
+    with open(folder / "instances.csv", newline="") as lines:
+        for network, query, *limit in csv.reader(lines):
+            seconds = min([FLAGS.timeout, *map(float, limit)])
+            begin = time.monotonic()
+            try:
+                verdict = problems.verify(
+                    folder / query, folder / network, seconds
+                )
+                result = verdict.result
+            except (NotImplementedError, ValueError) as error:
+                result = f"refused: {error}"
+            took = time.monotonic() - begin
+            print(
+                f"| {network} | {query} | {result} | {took:.1f} |", flush=True
+            )
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,243 @@
+"""Answers to queries are right, and a wrong one is never given."""
+
+import gzip
+import os
+import subprocess
+import sys
+import time
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.verifiers.clauses_test import RADIUS, Net, smallest
+from tfrobust import problems
+from tfrobust.problems import command, solving, vnnlib_writer
+from tfrobust.problems.extra import session
+from tfrobust.problems.onnx_writer import to_onnx
+from tfrobust.problems.query import Case
+from tfrobust.verifiers import Specification
+
+pytestmark = pytest.mark.keras_free
+
+
+def save(model, shape, path):
+    path.write_bytes(to_onnx(model, shape).SerializeToString())
+    return path
+
+
+def zipped(path):
+    """A copy that is gzipped."""
+    made = path.with_suffix(".gz")
+    made.write_bytes(gzip.compress(path.read_bytes()))
+    return made
+
+
+def linear(x, training=False):
+    return x @ tf.constant([[1.0, 2.0], [3.0, -1.0]])
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory):
+    return save(linear, (2,), tmp_path_factory.mktemp("net") / "net.onnx")
+
+
+HEAD = "\n".join(f"(declare-const {n} Real)" for n in "X_0 X_1 Y_0 Y_1".split())
+SQUARE = """
+(assert (>= X_0 0.1)) (assert (<= X_0 0.7))
+(assert (>= X_1 -0.3)) (assert (<= X_1 0.3))
+"""
+
+
+def query(path, asserted, head=HEAD, box=SQUARE):
+    path.write_text(head + box + asserted)
+    return path
+
+
+def test_answers_are_those_of_all_activation_patterns(tmp_path):
+    net = Net()
+    net.draw(3)
+    model = save(net, (2,), tmp_path / "net.onnx")
+    x, clause = np.float32([0.25, -0.5]), [0, 1]
+    rows = np.float32([[1, -1, 0.5], [-1, 1, 0.25]])
+    least = smallest(net, clause, rows, x)
+    ends = [np.float32(x + sign * RADIUS) for sign in (-1, 1)]
+    for shift, result in ((0.02, "unsat"), (-0.02, "sat")):
+        spec = Specification(rows, [shift - least] * 2, [clause])
+        text = vnnlib_writer.text(*ends, spec, "2.0", "a disjunction")
+        path = tmp_path / "query.vnnlib"
+        path.write_text(text)
+        verdict = problems.verify(path, model, timeout=60)
+        assert verdict.result == result
+        if result == "sat":
+            found = np.array([float(v) for v in verdict.x])
+            assert np.all((found >= ends[0]) & (found <= ends[1]))
+            assert np.max(rows @ net.exact(found)) + shift - least < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("asserted", "result"),
+    [
+        # Y_0 = X_0 + 3 X_1 lies in [-0.8, 1.6].
+        ("(assert (>= Y_0 1.7))", "unsat"),
+        ("(assert (>= X_0 0.8)) (assert (>= Y_0 -9))", "unsat"),
+        ("(assert (or (>= Y_0 1.7) (<= Y_0 -0.9)))", "unsat"),
+        ("(assert (or (and (<= X_0 0.3) (>= Y_0 1.3)) (>= Y_0 1.7)))", "unsat"),
+        ("(assert (<= X_0 0.2))", "sat"),
+    ],
+)
+def test_what_bounds_alone_decide(asserted, result, net, tmp_path):
+    path = query(tmp_path / "query.vnnlib", asserted)
+    verdict = problems.verify(zipped(path), zipped(net))
+    assert verdict.result == result
+    assert ("No input meets" in verdict.reason) == ("X_0 0.8" in asserted)
+
+
+def test_cases_are_searched_with_their_own_boxes(net, tmp_path):
+    # Y_0 is at most 1.2 in the first.
+    asserted = """(assert (or
+        (and (<= X_0 0.3) (>= Y_0 1.1999))
+        (and (>= X_0 0.6) (>= Y_0 1.5))))"""
+    path = query(tmp_path / "query.vnnlib", asserted)
+    verdict = problems.verify(path, net, timeout=20)
+    assert verdict.result == "sat"
+    x = [float(v) for v in verdict.x]
+    assert x[0] + 3 * x[1] >= 1.1999 - 1e-6
+    assert problems.read(path).violated(verdict.x, verdict.y)
+
+
+def test_what_onnxruntime_does_not_confirm_is_not_sat(
+    net, tmp_path, monkeypatch
+):
+    class Other:
+        def get_inputs(self):
+            return [type("Input", (), {"name": "input"})]
+
+        def run(self, names, given):
+            return [np.float32([[-100.0, 0.0]])]
+
+    monkeypatch.setattr(solving, "session", lambda path: Other())
+    asserted = """(assert (or
+        (and (<= X_0 0.3) (>= Y_0 1.7))
+        (and (>= X_0 0.6) (>= Y_0 1.0) (>= Y_0 1.1))))"""
+    path = query(tmp_path / "query.vnnlib", asserted)
+    # One of both is proven, and that isn't enough.
+    verdict = problems.verify(path, net, timeout=0)
+    assert verdict.result in ("unknown", "timed-out")
+
+
+def test_a_point_is_clipped_to_the_exact_box():
+    tenth, third = Fraction(1, 10), Fraction(float(np.float32(1 / 3)))
+    case = Case([tenth, tenth, third], [Fraction(1), tenth, third], None)
+    found = solving._clipped(np.float32([0.0, 0.5, 0.5]), case)
+    assert tenth <= found[0] <= tenth + Fraction(1, 10**8)
+    assert found[0] == Fraction(float(np.float32(float(found[0]))))
+    assert found[1:] == [tenth, third]
+    low, high = (solving._outward([tenth, third], upper) for upper in (0, 1))
+    assert Fraction(low[0]) < tenth < Fraction(high[0])
+    assert Fraction(low[1]) == third == Fraction(high[1])
+
+
+@pytest.mark.parametrize("change", ["Y_1", "X_1"])
+def test_a_query_of_another_network_is_refused(change, net, tmp_path):
+    head = HEAD.replace(f"(declare-const {change} Real)", "")
+    box = SQUARE.replace("(assert (>= X_1 -0.3)) (assert (<= X_1 0.3))", "")
+    box = box if change == "X_1" else SQUARE
+    path = query(tmp_path / "query.vnnlib", "(assert (<= Y_0 9))", head, box)
+    with pytest.raises(ValueError, match="Is it another network's"):
+        problems.verify(path, net)
+
+
+def run(capsys, *words):
+    code = command.main([str(word) for word in words])
+    return code, capsys.readouterr()
+
+
+def test_the_command_prints_what_the_standard_says(net, tmp_path, capsys):
+    declared = """(vnnlib-version <2.0>) (declare-network f
+        (declare-input X float32 [1,2]) (declare-output Y float32 [1,2]))"""
+    asked = {"1.0": (HEAD, SQUARE)}
+    asked["2.0"] = (
+        declared,
+        SQUARE.replace("X_0", "X[0,0]").replace("X_1", "X[0,1]"),
+    )
+    for version, (head, box) in asked.items():
+        path = query(tmp_path / "query.vnnlib", "", head, box)
+        result = tmp_path / "result.txt"
+        words = "--network", f"f={net}", "--timeout", 60, "--result", result
+        code, out = run(capsys, "verify", path, *words)
+        assert code == 0 and result.read_text() == out.out
+        lines = out.out.splitlines()
+        assert lines[0] == "sat"
+        if version == "1.0":
+            assert lines[1].startswith("((X_0 0.") and lines[4].endswith("))")
+            values = [float(line.strip("()").split()[1]) for line in lines[1:]]
+        else:
+            assert (
+                lines[1] == "X float32 [1,2]" and lines[4] == "Y float32 [1,2]"
+            )
+            values = [float(line) for line in lines[2:4] + lines[5:]]
+        found = linear(tf.constant([values[:2]], tf.float32))
+        np.testing.assert_allclose(found[0], values[2:], rtol=1e-6)
+
+
+def test_the_command_says_why_nothing_is_decided(net, tmp_path, capsys):
+    path = query(tmp_path / "query.vnnlib", "(assert (<= Y_7 9))")
+    code, out = run(capsys, "verify", path, "--network", net)
+    assert code == 1 and out.out == "" and "Line 7: A variable" in out.err
+    code, out = run(capsys, "verify", tmp_path / "none", "--network", net)
+    assert code == 1 and "No such file" in out.err
+    assert run(capsys)[0] == 1
+    path = query(tmp_path / "query.vnnlib", "(assert (<= Y_0 9))")
+    code, out = run(capsys, "verify", path, "--network", path)
+    assert code == 1 and "is no ONNX file" in out.err
+    with pytest.raises(ValueError, match="onnxruntime doesn't take"):
+        session(path)
+
+
+def test_the_command_stops_when_time_is_up(net, tmp_path, capsys, monkeypatch):
+    left = []
+    monkeypatch.setattr(command.os, "_exit", left.append)
+    monkeypatch.setattr(
+        command,
+        "verify",
+        lambda *_: time.sleep(0.5) or problems.Verdict("unknown"),
+    )
+    path = query(tmp_path / "query.vnnlib", "(assert (<= Y_0 9))")
+    words = "verify", path, "--network", net, "--timeout", 0.1
+    assert run(capsys, *words)[1].out.startswith("timed-out\n")
+    assert left == [0]
+
+
+def test_the_command_says_what_it_supports(capsys):
+    types = run(capsys, "supports", "--onnx-element-types")[1].out
+    assert types.split() == ["float32", "Real", "real"]
+    opsets = run(capsys, "supports", "--onnx-opset-versions")[1].out
+    assert "13" in opsets.split() and "6" not in opsets.split()
+    assert run(capsys, "--name")[1].out == "tfrobust\n"
+
+
+@pytest.mark.parametrize("value", ["0.1", "-3.25", "12", "0.0625", "-0.0001"])
+def test_fractions_are_printed_with_all_their_digits(value):
+    assert Fraction(command.decimals(Fraction(value))) == Fraction(value)
+
+
+def test_the_scripts_of_the_competition_run(net, tmp_path):
+    path = query(tmp_path / "query.vnnlib", "(assert (>= Y_0 1.7))")
+    result = tmp_path / "result.txt"
+    folder = "benchmarks/vnncomp"
+    asked = "v1", "category", str(net), str(path)
+    prepared = subprocess.run([f"{folder}/prepare_instance.sh", *asked])
+    assert prepared.returncode == 0
+    missing = subprocess.run(
+        [f"{folder}/prepare_instance.sh", *asked[:3], "no"]
+    )
+    assert missing.returncode != 0
+    script = [f"{folder}/run_instance.sh", *asked, str(result), "60"]
+    environment = {**os.environ, "PYTHON": sys.executable}
+    subprocess.run(script, env=environment, check=True)
+    assert result.read_text() == "unsat\n"
+    path.write_text("(")
+    subprocess.run(script, env=environment, check=True, capture_output=True)
+    assert result.read_text() == "error\n"

@@ -1,0 +1,23 @@
+"""Verification problems exchanged with other tools: ONNX and VNN-LIB."""
+
+from tfrobust.problems.onnx_reader import Network
+from tfrobust.problems.query import Case, Query, read
+from tfrobust.problems.solving import Verdict, verify
+from tfrobust.problems.syntax import VNNLIBError
+from tfrobust.problems.writing import Written, write
+
+__all__ = [
+    "Case",
+    "Network",
+    "Query",
+    "VNNLIBError",
+    "Verdict",
+    "Written",
+    "read",
+    "verify",
+    "write",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
