@@ -58,12 +58,13 @@ wheel: .venv/stamp  ## Build dist/tfrobust-*.whl.
 	rm -rf build dist
 	$(BIN)/python -m build --wheel --no-isolation
 
-wheel-check: wheel  ## Run the quickstart on the wheel, away from this tree.
+wheel-check: wheel  ## Run the quickstart and the command on the wheel alone.
 	room=$$(mktemp -d) && trap 'rm -rf "$$room"' EXIT && \
 	$(PYTHON) -m venv "$$room/venv" && \
 	"$$room/venv/bin/pip" install -qq "$$(ls dist/*.whl)[examples]" && \
 	cp -r examples "$$room" && cd "$$room" && \
-	venv/bin/python examples/quickstart.py $(ARGS)
+	venv/bin/python examples/quickstart.py $(ARGS) && \
+	venv/bin/tfrobust evaluate --help
 
 clean:  ## Remove everything that make made.
 	rm -rf .venv .venv-quickstart .venv-docs site build dist *.egg-info

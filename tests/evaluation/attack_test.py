@@ -52,6 +52,23 @@ def test_the_attack_decides_norm_and_range(model, data):
     assert several.success_rate[1] == found.success_rate
 
 
+class Far(tfr.Attack):
+    """Answers with points that lie outside of its threat."""
+
+    def __init__(self, threat):
+        self.threat = threat
+
+    def _perturb(self, model, x, y, start, step):
+        return 1 - x
+
+
+def test_a_point_outside_of_the_threat_is_no_answer(model, data):
+    x, y = data
+    found = tfr.attack(model, x[:36], y[:36], attack=Far(PGD.threat))
+    assert not found.success.any() and np.isinf(found.distance).all()
+    np.testing.assert_array_equal(found.x, x[:36])
+
+
 def test_nothing_depends_on_the_batch_size(model, data):
     one, other = (
         tfr.attack(model, *data, epsilon=0.1, batch_size=size)

@@ -90,8 +90,10 @@ def _stronger(before, data, runner, radius, batch_size):
     found = {name: array.copy() for name, array in before.items()}
     for some in _parts(np.flatnonzero(~before["success"]), batch_size):
         answer = runner(x[some], y[some], radius)
-        fooled = ~answer["correct"] & answer["inside"]
-        found["x"][some], found["success"][some] = answer["point"], fooled
+        inside = answer["inside"]  # Other points are no answers.
+        fooled = ~answer["correct"] & inside
+        found["x"][some[inside]] = answer["point"][inside]
+        found["success"][some] = fooled
         found["distance"][some] = np.where(fooled, answer["norm"], np.inf)
     return found
 
