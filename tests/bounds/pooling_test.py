@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from tests.bounds.sampled import slack
 from tfrobust import threats, verifiers
+from tfrobust.bounds.record import look_up
+from tfrobust.graph import Trace
 
 pytestmark = pytest.mark.keras_free
 
@@ -40,6 +42,10 @@ LARGEST = {
     "ties": (lambda x: tf.reduce_max(tf.concat([x, x], 1), 1), (2, 2)),
     "the smallest": (lambda x: tf.reduce_min(x, -1), (2, 4)),
     "of volumes": (lambda x: tf.nn.max_pool3d(x, 2, 1, "SAME"), (2, 3, 2, 2)),
+    "ties in volumes": (
+        lambda x: tf.nn.max_pool3d(tf.nn.relu(x), [1, 1, 2, 2, 1], 1, "SAME"),
+        (2, 2, 3, 1),
+    ),
     "of flat volumes": (
         lambda x: tf.nn.max_pool3d(x, [1, 2, 3], [1, 2, 1], "VALID"),
         (3, 2, 3, 1),
@@ -52,6 +58,28 @@ def test_the_largest_value_is_bounded(name):
     function, shape = LARGEST[name]
     found = slack(lambda x: tf.nn.leaky_relu(function(x)), shape)
     assert np.all(found < 100)
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+def test_equal_values_share_what_a_window_has(padding):
+    pools = {
+        (3, 4, 2): lambda x: tf.nn.max_pool2d(x, 2, 1, padding),
+        (3, 2, 3, 2): lambda x: tf.nn.max_pool3d(x, 2, 1, padding),
+        (4, 3): lambda x: tf.reduce_max(x, 1),
+    }
+    for shape, pool in pools.items():
+        zeros = tf.zeros([1, *shape])
+        trace = Trace(lambda x, training, f=pool: f(x), zeros)
+        look_up(trace)
+        node, rng = trace.output, np.random.default_rng(0)
+        x = tf.constant(rng.integers(-3, 0, (5, *shape)), tf.float32)
+        flat = tf.constant(rng.normal(size=(5, *node.shape)), tf.float32)
+        spread = node.rule._spread(node, x, flat)
+        axes = list(range(1, len(shape) + 1))
+        found = tf.reduce_sum(spread * x, axes)
+        value = flat * pool(x)
+        expected = tf.reduce_sum(tf.reshape(value, [5, -1]), 1)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_maximum_that_one_value_leads_is_exact():

@@ -24,6 +24,8 @@ class MaxPool:
             each window has.
         windows: A function of the node: of how many windows one value may be
             the largest.
+        spread: A function `(node, values, flat)` that gives the coefficients
+            of windows, in all, to the largest of the values in each.
     """
 
     linear = moves = optimizable = False
@@ -32,8 +34,10 @@ class MaxPool:
         self,
         counted: Callable[[Node, tf.Tensor], tf.Tensor],
         windows: Callable[[Node], int],
+        spread: Callable[[Node, tf.Tensor, tf.Tensor], tf.Tensor],
     ) -> None:
         self._counted, self._windows = counted, windows
+        self._spread = spread
 
     def interval(
         self, node: Node, intervals: list
@@ -64,7 +68,7 @@ class MaxPool:
         best = node.run(lower)
         # Where no other than the one of largest lower bound can be largest,
         # the largest upper bound but that one's is below.
-        chosen = _spread(node, lower, tf.ones_like(best)) > 0
+        chosen = self._spread(node, lower, tf.ones_like(best)) > 0
         others = tf.where(chosen, -float("inf"), upper)
         leader_alone = node.run(others) <= best
         # One that leads one window may be a rival in the next.
@@ -75,7 +79,8 @@ class MaxPool:
         largest += rounding.share(node.size) * rounding.size(largest, largest)
         # A value that leads several windows gets the sum of their forms.
         moved += rounding.spare(lower, upper, self._windows(node))
-        return _Chosen(node, lower, largest, tf.cast(alone, tf.float32), moved)
+        known = tf.cast(alone, tf.float32)
+        return _Chosen(node, lower, largest, known, moved, self._spread)
 
 
 class _Chosen(NamedTuple):
@@ -86,6 +91,7 @@ class _Chosen(NamedTuple):
     largest: Any
     alone: Any
     moved: Any  # How far rounding may move what is read.
+    spread: Any
 
     def pull(self, forms):
         """The smallest that the lines allow: `Forms`, and a constant."""
@@ -96,18 +102,40 @@ class _Chosen(NamedTuple):
         negative = found.negative()
         constant = negative.dot(self.largest * (1 - self.alone))
         kept = found.flat - negative.flat * (1 - found.read(self.alone))
-        leaders = _spread(node, found.read(self.lower), kept)
-        magnitudes = _spread(node, found.read(self.lower), tf.abs(kept))
+        leaders = self.spread(node, found.read(self.lower), kept)
+        magnitudes = self.spread(node, found.read(self.lower), tf.abs(kept))
         off = found.replaced(magnitudes).magnitude(self.moved)
         return found.replaced(leaders), constant - tf.stop_gradient(off)
 
 
-def _spread(node, values, flat):
-    """Gives each window's coefficient to the largest of its values."""
+def _by_gradient(node, values, flat):
+    """By that of the op, which parts it among equal values if need be."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(values)
         largest = node.run(values)
     spread = tape.gradient(largest, values, output_gradients=flat)
+    spread.set_shape([None, *node.dependent[0].shape])
+    return spread
+
+
+def _in_volumes(node, values, flat):
+    """Without the op's gradient, which gives all of it to each equal value."""
+    size, strides = node.op.get_attr("ksize"), node.op.get_attr("strides")
+    padding = node.op.get_attr("padding").decode()
+    *places, channels = node.shape
+
+    def seen(values):
+        found = tf.extract_volume_patches(values, size, strides, padding)
+        return tf.reshape(found, [-1, *places, math.prod(size), channels])
+
+    inside = seen(tf.ones_like(values)) > 0
+    best = tf.argmax(tf.where(inside, seen(values), -float("inf")), -2)
+    first = tf.one_hot(best, math.prod(size), axis=4)
+    zeros = tf.zeros_like(values)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(zeros)
+        picked = tf.reduce_sum(seen(zeros) * first, -2)
+    spread = tape.gradient(picked, zeros, output_gradients=flat)
     spread.set_shape([None, *node.dependent[0].shape])
     return spread
 
@@ -142,11 +170,13 @@ def _one_channel(value):
     return value[0] == value[-1] == 1
 
 
-_POOLED = MaxPool(
-    _in_windows, lambda node: math.prod(node.op.get_attr("ksize"))
-)
-# Of equal values each gets its share, which is as sound.
-_REDUCED = MaxPool(_along_axes, lambda node: 1)
+def _size(node):
+    return math.prod(node.op.get_attr("ksize"))
+
+
+_POOLED = MaxPool(_in_windows, _size, _by_gradient)
+_VOLUMES = MaxPool(_in_windows, _size, _in_volumes)
+_REDUCED = MaxPool(_along_axes, lambda node: 1, _by_gradient)
 _WINDOWS = {
     "padding": (b"SAME", b"VALID"),
     "ksize": _one_channel,
@@ -161,6 +191,6 @@ RULES |= {
         _WINDOWS | {"explicit_paddings": ANY, "data_format": (b"NHWC",)},
     ),
     "MaxPool3D": Record(
-        _POOLED, apart.first, _WINDOWS | {"data_format": (b"NDHWC",)}
+        _VOLUMES, apart.first, _WINDOWS | {"data_format": (b"NDHWC",)}
     ),
 }

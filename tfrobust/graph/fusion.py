@@ -30,11 +30,10 @@ def fuse(nodes: list[Node], measured: set[Node]) -> None:
         time_major.fuse(node)
         products.fuse(node)
     rows.fuse(nodes, measured)
-    for node in reversed(nodes):
-        selections.fuse(node)
+    selections.fuse(nodes)
+    inner.fuse(nodes)
     for node in nodes:
         normalizations.fuse(node)
     for node in nodes:
         parts.fuse(node)
         bilinear.fuse(node)
-    inner.fuse(nodes)

@@ -7,7 +7,6 @@ is at most 1 none is larger than `sqrt(n)`.
 
 import math
 
-import numpy as np
 import tensorflow as tf
 
 from tfrobust.graph.bilinear import Count
@@ -159,7 +158,7 @@ def _number(node):
     """The constant that an op reads beside a value; None if it is none."""
     places = [k for k in (0, 1) if k not in node.positions]
     value = node.constant(places[0]) if places else None
-    return float(value) if value is not None and np.size(value) == 1 else None
+    return value.item() if value is not None and value.size == 1 else None
 
 
 def _bounded_below(root, total, floor):

@@ -12,12 +12,18 @@ from tfrobust.graph.pieces import Pieces
 _DEPTH = 12
 
 
-def fuse(node: Node) -> None:
+def fuse(nodes: list[Node]) -> None:
     """Recognises what chooses by a comparison of z with constants.
 
     Such as `SelectV2(Greater(z, c), z, 0)`, with all that is computed of z
     alone around it. Other functions of z keep the rules of their ops.
     """
+    if any(map(_chooses, nodes)):
+        for node in reversed(nodes):
+            _fuse(node)
+
+
+def _fuse(node):
     if node.type not in _RULES or node.shape is None:
         return
     for source in _sources(node):

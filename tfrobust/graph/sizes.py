@@ -88,6 +88,8 @@ class Sizes:
             if node is not None:
                 if node.shape is None or None in node.shape:
                     return None
+                if not tensor.dtype.is_numpy_compatible:
+                    return None  # A list, as loops have them.
                 return tuple(
                     tf.zeros([size, *node.shape], tensor.dtype)
                     for size in (1, 2)
@@ -120,7 +122,7 @@ class Sizes:
         if op not in self._done:
             self._done[op] = self._pairs(op)
         pairs = self._done[op]
-        return pairs and pairs[op.outputs.index(tensor)]
+        return pairs and pairs[tensor.value_index]
 
     def _pairs(self, op):
         """The pair of every output of an op; None if they aren't known."""

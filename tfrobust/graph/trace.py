@@ -9,6 +9,8 @@ from tfrobust.graph.purity import refuse_random_before
 from tfrobust.hoisting import Kept
 from tfrobust.types import Model
 
+_LOOPS = {"While", "StatelessWhile"}
+
 
 class Trace:
     """The ops of a network on one batch of inputs.
@@ -96,6 +98,12 @@ class Trace:
         refuse_random_before(self.value, operations)
         fuse(_ancestors(self.output, *measured), measured)
         self.nodes = _ancestors(self.output)
+        for node in self.nodes:
+            if node.type in _LOOPS:
+                raise NotImplementedError(
+                    f"There is no rule to bound the loop {node.name!r}. Build "
+                    "its layer, if it is a recurrent one, with unroll=True."
+                )
         for node in self.nodes:
             if node.shape is None or None in node.shape:
                 raise NotImplementedError(dynamic(node))
