@@ -122,6 +122,22 @@ def test_overlapping_windows_lengthen_a_move():
     assert float(last[0]) == pytest.approx(length, rel=1e-3)
 
 
+def test_branches_add_up():
+    inputs = keras.Input((3,))
+    copy = layers.Dense(3, "relu", kernel_initializer="identity")(inputs)
+    total = layers.Add()([layers.ReLU()(inputs), copy])
+    network = keras.Model(inputs, layers.ReLU()(total))
+    x = np.ones((1, 3), np.float32)
+    found = []
+    verifier = tfr.verifiers.Lipschitz(tfr.threats.L2(0.5, **BOUNDLESS))
+    verifier.traced(network, x, None, lambda b, _: found.append(b.moves))
+    *_, last = found[0].values()
+    moved = x + np.array([0.5, 0.0, 0.0], np.float32)
+    length = np.linalg.norm(network(moved) - network(x))
+    assert length == pytest.approx(1.0)
+    assert float(last[0]) == pytest.approx(length, rel=1e-3)
+
+
 def test_a_radius_for_each_feature_counts_by_its_largest():
     network = chain((2, 3, 1), layers.Flatten(), layers.Dense(3))
     x, y = drawn(network)

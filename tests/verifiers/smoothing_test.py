@@ -113,6 +113,15 @@ def test_counts_go_on_from_where_they_were():
     assert third.alpha == pytest.approx(0.0175)
 
 
+def test_fresh_draws_are_counted():
+    # Of 50 draws that choose, the same 50 count if they aren't fresh.
+    x = np.zeros((40, 1))
+    model = lambda x, training=False: tf.concat([-x, x], axis=1)  # noqa: E731
+    found = decide(x, np.zeros(40, int), model, n0=50, n=50)
+    # The class was chosen since it had most; of fresh draws it has half.
+    assert 22 < np.mean(found.counts) < 26.5
+
+
 def test_noise_is_the_same_alone_and_not_clipped():
     seen = []
 
