@@ -9,20 +9,24 @@ Usage, from the root of the repository:
     python -m benchmarks.certified_training --data_dir=data --rounds=5
 """
 
-import os
 import re
 import resource
 import subprocess
 import sys
 import types
 
-import keras
-import tensorflow as tf
 from absl import app, flags
 
 import tfrobust as tfr
-from benchmarks.fast_training import Counted, fitting, in_turns, plain, show
-from examples import datasets, networks
+from benchmarks.fast_training import (
+    Counted,
+    begun,
+    fitting,
+    in_turns,
+    plain,
+    show,
+)
+from examples import networks
 from examples.certified_methods import METHODS
 
 flags.DEFINE_bool("memory", True, "Measure memory, in processes of its own.")
@@ -32,14 +36,7 @@ FLAGS = flags.FLAGS
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
-    tf.config.threading.set_intra_op_parallelism_threads(FLAGS.threads)
-    keras.utils.set_random_seed(0)
-    (x, y), _ = datasets.load("mnist", FLAGS.data_dir)
-    count = FLAGS.batches * FLAGS.batch_size
-    x, y = x[:count], y[:count]
-    load = os.getloadavg()[0]
-    print(f"tensorflow {tf.__version__}, keras {keras.__version__}")
-    print(f"load before the start {load:.2f}: the figures need an idle machine")
+    x, y = begun()
     names = FLAGS.methods or [name for name in METHODS if name != "clean"]
     models = {name: robust(name) for name in names}
     rows = {"plain": fitting(plain(), x, y)}

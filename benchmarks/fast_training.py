@@ -47,14 +47,7 @@ class Counted(tfr.RobustModel):
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
-    tf.config.threading.set_intra_op_parallelism_threads(FLAGS.threads)
-    keras.utils.set_random_seed(0)
-    (x, y), _ = datasets.load("mnist", FLAGS.data_dir)
-    count = FLAGS.batches * FLAGS.batch_size
-    x, y = x[:count], y[:count]
-    load = os.getloadavg()[0]
-    print(f"tensorflow {tf.__version__}, keras {keras.__version__}")
-    print(f"load before the start {load:.2f}: the figures need an idle machine")
+    x, y = begun()
     names = FLAGS.methods or [n for n in METHODS if n != "fast_egl1"]
     models = {name: robust(name) for name in names}
     rows = {"plain": fitting(plain(), x, y)}
@@ -65,6 +58,19 @@ def main(argv):
     traces = {name: model.traces for name, model in models.items()}
     extra = {name: n - 1 for name, n in traces.items() if n > 1}
     print(f"\nextra traces of the training step: {extra or 0}")
+
+
+def begun():
+    """Prints what the figures depend on, and returns what is trained on."""
+    tf.config.threading.set_intra_op_parallelism_threads(FLAGS.threads)
+    keras.utils.set_random_seed(0)
+    (x, y), _ = datasets.load("mnist", FLAGS.data_dir)
+    count = FLAGS.batches * FLAGS.batch_size
+    x, y = x[:count], y[:count]
+    load = os.getloadavg()[0]
+    print(f"tensorflow {tf.__version__}, keras {keras.__version__}")
+    print(f"load before the start {load:.2f}: the figures need an idle machine")
+    return x, y
 
 
 def robust(name):
