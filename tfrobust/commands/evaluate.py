@@ -16,7 +16,7 @@ def define(values: flags.FlagValues) -> None:
         "attack",
         ["autoattack"],
         [*ATTACKS],
-        "The attack; repeat it for more.",
+        "The attack",
         flag_values=values,
     )
     flags.DEFINE_float(
