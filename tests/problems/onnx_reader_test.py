@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.problems.conftest import IMAGE, VECTOR, drawn, model_of, whole
 from tfrobust import threats
 from tfrobust.problems import Network
 from tfrobust.problems.extra import session
@@ -12,17 +13,6 @@ from tfrobust.problems.reading_rules import RULES
 from tfrobust.verifiers import CROWN, Specification
 
 pytestmark = pytest.mark.keras_free
-
-VECTOR, IMAGE = (1, 6), (1, 4, 6, 5)
-rng = np.random.default_rng(0)
-
-
-def drawn(*shape):
-    return rng.normal(size=shape).astype(np.float32)
-
-
-def whole(*numbers):
-    return np.array(numbers, np.int64)
 
 
 def conv(*more, of=(3, 4, 3, 2), **attributes):
@@ -130,24 +120,6 @@ for name in "Log Reciprocal Sqrt".split():
 POSITIVE = "Log", "Reciprocal", "Sqrt"
 
 
-def model_of(nodes, constants, shape, opset=13):
-    """A model of nodes that read `x` and compute `y`."""
-    import onnx
-    from onnx import helper
-
-    number = onnx.TensorProto.FLOAT
-    held = [onnx.numpy_helper.from_array(v, k) for k, v in constants.items()]
-    graph = helper.make_graph(
-        nodes,
-        "graph",
-        [helper.make_tensor_value_info("x", number, shape)],
-        [helper.make_tensor_value_info("y", number, None)],
-        held,
-    )
-    opsets = [helper.make_opsetid("", opset)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=8)
-
-
 def one_op(name):
     """A model of one op; 0 among its inputs stands for the network's."""
     from onnx import helper
@@ -247,84 +219,3 @@ def test_what_was_written_is_read_again(tmp_path):
     path.write_bytes(to_onnx(model, (6, 5, 2)).SerializeToString())
     x = np.random.default_rng(0).uniform(size=(4, 6, 5, 2)).astype(np.float32)
     assert difference(model(x).numpy(), Network(path)(x)) < 1e-6
-
-
-def save(tmp_path, nodes, shape=VECTOR, constants=None, opset=13):
-    path = tmp_path / "net.onnx"
-    made = model_of(nodes, constants or {}, shape, opset)
-    path.write_bytes(made.SerializeToString())
-    return path
-
-
-def test_ops_that_are_not_known_are_all_named(tmp_path):
-    from onnx import helper
-
-    nodes = [
-        helper.make_node("Tan", ["x"], ["a"]),
-        helper.make_node("Celu", ["a"], ["y"]),
-    ]
-    with pytest.raises(NotImplementedError, match=r"\['Celu', 'Tan'\]"):
-        Network(save(tmp_path, nodes))
-
-
-@pytest.mark.parametrize(
-    ("op", "shape", "constants", "attributes", "message"),
-    [
-        ("Transpose", (1, 2), [], {"perm": [1, 0]}, "moves the batch"),
-        ("Flatten", VECTOR, [], {"axis": 0}, "axis=0"),
-        ("Reshape", VECTOR, [whole(2, 3)], {}, "the first axis isn't 1"),
-        ("Unsqueeze", VECTOR, [whole(0)], {}, "axis 0, that of the batch"),
-        ("ReduceSum", VECTOR, [whole(0)], {}, "axis 0, that of the batch"),
-        ("ReduceSum", VECTOR, [], {}, "no axes"),
-        ("Softmax", VECTOR, [], {"axis": 0}, "axis 0, that of the batch"),
-        ("Slice", VECTOR, [whole(0), whole(1), whole(0)], {}, "axis 0, that"),
-        ("Pow", VECTOR, [np.float32(3)], {}, "another exponent"),
-        ("Gemm", (1, 1), [drawn(1, 3)], {"transA": 1}, "transA=1"),
-        ("Elu", VECTOR, [], {"alpha": 2.0}, "alpha=2.0"),
-        ("Add", VECTOR, [drawn(2, 6)], {}, "a constant of the shape"),
-        ("Add", VECTOR, [drawn(1, 1, 6)], {}, "a constant of the shape"),
-        (
-            "MaxPool",
-            IMAGE,
-            [],
-            {"kernel_shape": [2, 2], "ceil_mode": 1},
-            "ceil_mode=1",
-        ),
-        (
-            "Slice",
-            VECTOR,
-            [whole(5), whole(0), whole(1), whole(-1)],
-            {},
-            "steps=-1",
-        ),
-        (
-            "Pad",
-            VECTOR,
-            [whole(0, 1, 0, 1)],
-            {"mode": "reflect"},
-            "mode=reflect",
-        ),
-        ("Cast", VECTOR, [], {"to": 7}, "a cast to another type"),
-    ],
-)
-def test_what_an_op_is_asked_beyond_that_is_refused(
-    op, shape, constants, attributes, message, tmp_path
-):
-    from onnx import helper
-
-    held = {f"c{k}": np.asarray(v) for k, v in enumerate(constants)}
-    node = helper.make_node(op, ["x", *held], ["y"], **attributes)
-    with pytest.raises(NotImplementedError, match=f"op {op} .*{message}"):
-        Network(save(tmp_path, [node], shape, held))
-
-
-def test_inputs_that_are_no_batch_are_refused(tmp_path):
-    from onnx import helper
-
-    node = helper.make_node("Relu", ["x"], ["y"])
-    for shape in ((3, 6), (1, None), ()):
-        with pytest.raises(
-            NotImplementedError, match="An input of fixed shape"
-        ):
-            Network(save(tmp_path, [node], shape))
-    assert Network(save(tmp_path, [node], ("n", 6))).shape == (6,)

@@ -1,6 +1,7 @@
 """What is written computes what the model does, and asks what was asked."""
 
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -233,3 +234,10 @@ def test_the_tolerance_allows_rounding_alone():
         1e-3, rel=0.01
     )
     assert np.isnan(difference(np.float32([np.nan]), [0.0]))
+
+
+def test_a_missing_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ImportError, match=r"pip install 'tfrobust\[onnx\]'"):
+        problems.write(linear, X, [0, 1, 0], LINF, tmp_path / "problems")
+    assert [*tmp_path.iterdir()] == []

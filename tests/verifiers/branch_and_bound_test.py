@@ -10,7 +10,8 @@ from tfrobust import threats
 from tfrobust.backend import keras
 from tfrobust.verifiers.branch_and_bound import BranchAndBound
 from tfrobust.verifiers.crown import CROWN
-from tfrobust.verifiers.subproblems import Subproblems, _halves
+from tfrobust.verifiers.subproblems import Subproblems
+from tfrobust.verifiers.tree import _halves
 
 pytestmark = pytest.mark.one_keras  # See `ops_test.py`.
 
@@ -164,9 +165,15 @@ def test_no_point_of_a_subdomain_is_below_its_bound(norm):
     size = rng.uniform(0.02, 0.5, (count, 1))
     box[:, 0] = np.maximum(box[:, 0], grid[chosen] - size)
     box[:, 1] = np.minimum(box[:, 1], grid[chosen] + size)
-    bounds = subproblems.bound(
-        x, row, ends, room, box, decided, np.zeros((count, 0), np.float32)
-    )[0]
+    refined = subproblems.refine(ends, box).numpy()
+    assert np.all(refined[:, 0] >= ends[:, 0])
+    assert np.all(refined[:, 1] <= ends[:, 1])
+    assert np.median(np.ptp(refined, 1) / np.ptp(ends, 1)) < 0.9
+    state = np.zeros((count, 0), np.float32)
+    wide, bounds = (
+        subproblems.bound(x, row, known, room, box, decided, state)[0].numpy()
+        for known in (ends, refined)
+    )
     fits = inside & np.all(grid >= box[:, :1], axis=2)
     fits &= np.all(grid <= box[:, 1:], axis=2)
     for k in range(count):
@@ -174,7 +181,8 @@ def test_no_point_of_a_subdomain_is_below_its_bound(norm):
     assert np.all(np.any(fits, axis=1))
     logits = np.asarray(network(grid))
     smallest = np.where(fits, logits[:, 0] - logits[:, 1], np.inf).min(axis=1)
-    assert np.all(bounds <= smallest + 1e-6)
+    assert np.all(np.maximum(wide, bounds) <= smallest + 1e-6)
+    assert np.mean(bounds) > np.mean(wide)
     # They are close, too.
     assert np.median(smallest - bounds) < 0.1 * np.ptp(logits)
 

@@ -24,12 +24,8 @@ from tfrobust.verifier import Verifier
 from tfrobust.verifiers.alpha_crown import AlphaCROWN
 from tfrobust.verifiers.bounding import label_wins
 from tfrobust.verifiers.clauses import by_example, served
-from tfrobust.verifiers.subproblems import (
-    Subproblems,
-    Tree,
-    compiled,
-    errs,
-)
+from tfrobust.verifiers.subproblems import Subproblems, compiled, errs
+from tfrobust.verifiers.tree import Tree
 
 
 class Answer(NamedTuple):

@@ -1,17 +1,15 @@
-"""Compiled bounds of a margin on subdomains of a threat, and their tree."""
+"""Compiled bounds of a margin on subdomains of a threat."""
 
-import heapq
-import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from tfrobust.bounds.bounds import Bounds
 from tfrobust.bounds.dense import Dense
 from tfrobust.graph import Trace
-from tfrobust.threats import Threat
+from tfrobust.threats import Linf, Threat
 from tfrobust.threats.rows import flat
 from tfrobust.types import Model
 from tfrobust.verifiers.optimization import maximize
@@ -22,7 +20,7 @@ from tfrobust.verifiers.subdomains import (
 )
 
 # With at most so many features the input is split first, with more last.
-_FEW_FEATURES = 8
+FEW_FEATURES = 8
 
 
 class Subproblems:
@@ -39,6 +37,10 @@ class Subproblems:
         shape: Shape of one input.
         steps: Number of gradient steps.
         learning_rate: Length of the first step.
+
+    Attributes:
+        refine: Compiled bounds, on boxes, of all that activations read; None
+            where the input is split last.
     """
 
     def __init__(
@@ -57,6 +59,8 @@ class Subproblems:
         self.bound = compiled(
             self._bound, x, some, values, room, box, some, some
         )
+        few = math.prod(shape) <= FEW_FEATURES
+        self.refine = compiled(self._refined, values, box) if few else None
 
     def _prepare(self, x):
         """What the subproblems of an example share.
@@ -68,18 +72,38 @@ class Subproblems:
             decided, zeros of shape `[batch, signs]`.
         """
         trace = Trace(self._model, x)
-        bounds = Bounds(trace, self._threat, x)
+        ends = self._ends(trace, self._threat, x)
+        room, box = self._threat.room(x), self._threat.box(x)
+        count = sum(node.size for node in signed_nodes(trace))
+        signs = tf.zeros([tf.shape(x)[0], count])
+        pairs = (tf.stack(pair, axis=1) for pair in (room, box))
+        return ends, *pairs, signs
+
+    def _ends(self, trace, threat, x):
+        """Bounds of all that activations read, `[batch, 2, values]`."""
+        bounds = Bounds(trace, threat, x)
         read = [bounds.intervals[node] for node in nodes_read(trace)]
         none = tf.zeros([tf.shape(x)[0], 0])
         lower, upper = (
             tf.concat([none, *(flat(pair[k]) for pair in read)], axis=1)
             for k in (0, 1)
         )
-        room, box = self._threat.room(x), self._threat.box(x)
-        count = sum(node.size for node in signed_nodes(trace))
-        signs = tf.zeros([tf.shape(x)[0], count])
-        pairs = (tf.stack(p, axis=1) for p in ((lower, upper), room, box))
-        return *pairs, signs
+        return tf.stack([lower, upper], axis=1)
+
+    def _refined(self, ends, box):
+        """Bounds on boxes, no wider than those that are known."""
+        lower, upper = tf.unstack(box, axis=1)
+        centre = (lower + upper) / 2
+        radius = tf.maximum(upper - centre, centre - lower)
+        # What rounding may have taken off.
+        radius += 2.0**-22 * (tf.abs(centre) + radius)
+        around = Linf(radius, -math.inf, math.inf)
+        found = self._ends(Trace(self._model, centre), around, centre)
+        known, found = tf.unstack(ends, axis=1), tf.unstack(found, axis=1)
+        # What isn't a number is no bound.
+        lower = tf.where(found[0] > known[0], found[0], known[0])
+        upper = tf.where(found[1] < known[1], found[1], known[1])
+        return tf.stack([lower, upper], axis=1)
 
     def _bound(self, x, specification, ends, room, box, signs, state):
         """Bounds subproblems.
@@ -129,105 +153,6 @@ class Subproblems:
             wrong,
             tf.concat([tf.zeros_like(lower[:, :0]), *map(flat, values)], 1),
         )
-
-
-class Tree:
-    """The subdomains of one example's threat that are still open.
-
-    Args:
-        subproblems: The `Subproblems`.
-        example: x and what `prepare` returned for it.
-        y: Its label.
-        classes: Number of classes.
-
-    Attributes:
-        queue: Open subdomains, a heap by the bound of what they were cut from.
-        begins: The classes whose margin was never bounded.
-        visited: How many subdomains were bounded.
-        point: A point that the network gets wrong, None until there is one.
-    """
-
-    def __init__(
-        self, subproblems: Subproblems, example: Any, y: int, classes: int
-    ) -> None:
-        self.subproblems = subproblems
-        self.x, self.ends, self.room, box, undecided = example
-        eye = np.eye(classes, dtype=np.float32)
-        self.specification = eye[y] - eye
-        self.order, self.visited = itertools.count(), 0
-        self.queue: list = []
-        # The smallest bound of what is closed, by class.
-        self.closed, self.point = np.full(classes, np.inf, np.float32), None
-        state = np.zeros(0, np.float32)
-        self.begins = set(range(classes)) - {y}
-        for rival in self.begins:
-            self._push(-np.inf, rival, undecided, box, state)
-
-    def grow(self, batch_size: int) -> None:
-        """Bounds those of smallest bound, and splits what stays open."""
-        count = min(batch_size, len(self.queue))
-        taken = [heapq.heappop(self.queue) for _ in range(count)]
-        before, _, rivals, signs, boxes, states = zip(*taken, strict=True)
-        x, ends, room = (
-            np.repeat(own[np.newaxis], count, axis=0)
-            for own in (self.x, self.ends, self.room)
-        )
-        given = (np.stack(own) for own in (boxes, signs, _padded(states)))
-        answers = self.subproblems.bound(
-            x, self.specification[list(rivals)], ends, room, *given
-        )
-        bounds, sign, feature, points, wrong, states = (
-            answer.numpy() for answer in answers
-        )
-        self.visited += count
-        self.begins -= set(rivals)
-        if np.any(wrong):
-            self.point = points[np.argmax(wrong)]
-        for k, bound in enumerate(np.maximum(bounds, before)):
-            halves = []
-            if not bound > 0:
-                halves = _halves(signs[k], boxes[k], sign[k], feature[k])
-            for decided, half in halves:
-                self._push(bound, rivals[k], decided, half, states[k])
-            if not halves:
-                self.closed[rivals[k]] = min(self.closed[rivals[k]], bound)
-
-    def margins(self) -> np.ndarray:
-        """A lower bound on the margin to each class."""
-        margins = self.closed.copy()
-        for bound, _, rival, *_ in self.queue:
-            margins[rival] = min(margins[rival], bound)
-        return margins
-
-    def _push(self, bound, rival, signs, box, state):
-        entry = bound, next(self.order), rival, signs, box, state
-        heapq.heappush(self.queue, entry)
-
-
-def _padded(states):
-    """States in one array; a subdomain that was never bounded has none."""
-    longest = max(map(len, states))
-    return [
-        np.pad(state, (0, longest - len(state)), constant_values=-1.0)
-        for state in states
-    ]
-
-
-def _halves(signs, box, sign, feature):
-    """Both halves of a subdomain, signs and box; none if it can't be split."""
-    first = box[0].size <= _FEW_FEATURES
-    by_feature = feature >= 0 and (first or sign < 0)
-    halves = []
-    for side in (0, 1):
-        if by_feature:
-            half = box.copy()
-            half[side].flat[feature] = np.mean(box.reshape(2, -1)[:, feature])
-            halves.append((signs, half))
-        elif sign >= 0:
-            decided = signs.copy()
-            decided[sign] = 1 - 2 * side
-            halves.append((decided, box))
-    return halves
 
 
 def errs(logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
