@@ -122,12 +122,6 @@ def without_a_check(monkeypatch):
     monkeypatch.setitem(rules.RULES, "StridedSlice", wrong)
 
 
-def with_any_attribute(monkeypatch):
-    record = rules.RULES["LeakyRelu"]
-    wrong = dataclasses.replace(record, attributes={"alpha": rules.ANY})
-    monkeypatch.setitem(rules.RULES, "LeakyRelu", wrong)
-
-
 def plain(*names):
     """Networks of these steps, of different weights."""
 
@@ -146,11 +140,6 @@ MUTANTS = {
         "unsound",
     ),
     "a check": (without_a_check, plain("batch reversed", "relu"), "unsound"),
-    "an attribute": (
-        with_any_attribute,
-        plain("dense", "leaky_relu", "dense"),
-        "unsound",
-    ),
 }
 
 

@@ -53,3 +53,25 @@ def test_its_interval_is_tight(name):
 def test_waves_are_bounded_in_a_network():
     found = slack(lambda x: tf.sin(2 * x) + tf.cos(x), (3,))
     assert np.all(found < 30)
+
+
+@pytest.mark.parametrize("name", list(WAVES))
+def test_lines_are_nearly_the_closest_in_the_middle(name):
+    rule, exact = WAVES[name]
+    lower = np.float32([-1.0, 0.2, -3.0, 0.0, 2.0])
+    upper = np.float32([1.0, 0.9, 1.0, 5.0, 4.5])
+    found = rule._between(None, tf.constant(lower), tf.constant(upper))
+    slope, below, steeper, above = np.asarray(found, np.float64)
+    grid = np.linspace(lower, upper, 401, dtype=np.float64)
+    middle, value = grid[200], exact(grid)
+    # The convex envelope, by all chords over the middle.
+    left, right = grid[:200, np.newaxis], grid[201:]
+    share = (middle - left) / (right - left)
+    for sign, reached in (
+        (1, slope * middle + below),
+        (-1, steeper * middle + above),
+    ):
+        before, after = sign * value[:200, np.newaxis], sign * value[201:]
+        least = np.min(before + share * (after - before), axis=(0, 1))
+        least = np.minimum(least, sign * value[200])
+        assert np.all(sign * reached >= least - 0.06)

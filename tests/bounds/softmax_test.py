@@ -107,8 +107,12 @@ def test_it_is_bounded_in_a_network(name):
     assert np.all(slack(*NETWORKS[name]) < 200)
 
 
-@pytest.mark.parametrize("name", ["softmax", "log"])
-def test_at_the_end_it_is_refused_for_logits(name):
+@both
+@pytest.mark.parametrize("move", [tf.identity, lambda x: tf.expand_dims(x, 1)])
+def test_at_the_end_it_is_refused_for_logits(name, move):
+    def model(x, training=False):
+        return tf.reshape(move(OPS[name](x)), [-1, 2])
+
     verifier, x = verifiers.CROWN(threats.Linf(0.1)), np.float32([[0.5, 0.2]])
     with pytest.raises(NotImplementedError, match="Return the logits"):
-        verifier.margins(lambda x, training: OPS[name](x), x, [0])
+        verifier.margins(model, x, [0])

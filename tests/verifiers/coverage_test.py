@@ -62,13 +62,10 @@ def test_more_neurons_take_more_memory():
     ("function", "sentence"),
     [
         (tf.nn.softmax, "op Softmax at .* Return the logits"),
-        (lambda x: x * x, "product isn't linear"),
-        (lambda x: tf.maximum(x, 2 * x), "one must be a constant"),
         (tf.math.erfinv, "no rule to bound the op Erfinv"),
         (lambda x: x - tf.reduce_mean(x, 0), "mixes the examples"),
         (lambda x: tf.transpose(tf.matmul(x, x, False, True)), "op MatMul"),
         (lambda x: tf.cast(tf.cast(x, tf.float16), tf.float32), "in float32"),
-        (lambda x: tf.nn.leaky_relu(x, 1.5), "no rule for alpha=1.5"),
     ],
 )
 def test_an_op_without_a_rule_is_named_with_a_remedy(function, sentence):
@@ -82,7 +79,7 @@ def test_an_op_without_a_rule_is_named_with_a_remedy(function, sentence):
 
 
 def test_a_missing_rule_stands_in_the_table():
-    network = chain((4,), Op(tf.nn.softmax))
+    network = chain((4,), Op(tf.math.erfinv))
     found = verifiers.coverage(network, CROWN)
     assert not found.complete
     assert "NO RULE" in str(found)

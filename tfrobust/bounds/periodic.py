@@ -25,6 +25,8 @@ SINE = Curve(
 # Of larger numbers float32 knows the place within a period too badly.
 _LARGEST = 1e4
 _ERROR = 2 * rounding.APPROXIMATION
+# Slopes that are tried.
+_TRIED = 16
 
 
 class Sine:
@@ -78,23 +80,23 @@ class Sine:
 
     def _between(self, node, lower, upper, alpha=None):
         low, high, shift, fine = self._shifted(lower, upper)
-        found = smooth.lines(SINE, low, high, alpha, _ERROR)
         size = tf.cast(rounding.size(lower, upper), tf.float64)
         parts = []
-        for slope, intercept, side in (
-            (found.lower_slope, found.lower_intercept, -1.0),
-            (found.upper_slope, found.upper_intercept, 1.0),
-        ):
-            intercept += slope * shift
-            total = tf.abs(intercept) + tf.abs(slope) * size
-            intercept += side * tf.stop_gradient(rounding.share(4) * total)
+        # The negative of the sine is the sine half a period on.
+        for half, side in ((0.0, 1.0), (math.pi, -1.0)):
+            ends = low + half, high + half
+            slope = _slope(*ends, alpha)
+            intercept = _least(slope, *ends) + slope * (shift + half)
+            total = 1 + tf.abs(intercept) + tf.abs(slope) * size
+            off = _ERROR + rounding.share(4) * total
+            intercept -= tf.stop_gradient(off)
+            slope, intercept = (
+                tf.cast(side * part, lower.dtype) for part in (slope, intercept)
+            )
+            flat = -side * (1 + _ERROR)
             parts += [
-                tf.where(fine, tf.cast(slope, lower.dtype), 0.0),
-                tf.where(
-                    fine,
-                    tf.cast(intercept, lower.dtype),
-                    side * (1 + _ERROR),
-                ),
+                tf.where(fine, slope, 0.0),
+                tf.where(fine, intercept, flat),
             ]
         return Relaxation(*parts)
 
@@ -107,6 +109,45 @@ class Sine:
         shift = self._phase - _PERIOD * tf.round(middle / _PERIOD)
         shift = tf.stop_gradient(shift)
         return low + shift, high + shift, shift, fine
+
+
+def _least(slope, low, high):
+    """The largest intercept of a line of this slope below the sine.
+
+    Next to both ends it may touch where the sine is convex and has this slope.
+    """
+    touch = -tf.acos(tf.clip_by_value(slope, -1.0, 1.0))
+    places = [touch + k * _PERIOD for k in (-1, 0, 1)]
+    places = [tf.minimum(tf.maximum(place, low), high) for place in places]
+    places = [low, high, *map(tf.stop_gradient, places)]
+    least = tf.sin(places[0]) - slope * places[0]
+    for place in places[1:]:
+        least = tf.minimum(least, tf.sin(place) - slope * place)
+    return least
+
+
+def _slope(low, high, alpha):
+    """The slope of the line that is closest in the middle, or of alpha."""
+    middle, width = (low + high) / 2, high - low
+    narrow = width < 1e-7
+    chord = tf.sin(high) - tf.sin(low)
+    chord /= tf.where(narrow, tf.ones_like(width), width)
+    chord = tf.where(narrow, tf.cos(middle), chord)
+    found = [chord, *(tf.cos(place) for place in (middle, low, high))]
+    first, last = tf.minimum(found[0], found[1]), tf.maximum(found[0], found[1])
+    for slope in found[2:]:
+        first, last = tf.minimum(first, slope), tf.maximum(last, slope)
+    if alpha is not None:
+        return first + tf.cast(alpha, first.dtype) * (last - first)
+    found += [
+        first + share / _TRIED * (last - first) for share in range(_TRIED)
+    ]
+    best, score = found[0], _least(found[0], low, high) + found[0] * middle
+    for slope in found[1:]:
+        reached = _least(slope, low, high) + slope * middle
+        best = tf.where(reached > score, slope, best)
+        score = tf.maximum(score, reached)
+    return best
 
 
 RULES |= {

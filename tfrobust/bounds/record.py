@@ -15,7 +15,9 @@ class Record:
     """All that the engine knows of an op. What it doesn't name is refused.
 
     Args:
-        rule: How to bound the op: a `Linear`, an `Activation` or a `MaxPool`.
+        rule: How to bound the op: a `Linear`, an `Activation`, or what has
+            their methods. What has `planes`, as `Bilinear` has, may read
+            several values that depend on the input.
         apart: A function of a node that says whether each example of the
             output comes from that example alone.
         attributes: Maps every attribute of the op, but for types, to the
