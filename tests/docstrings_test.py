@@ -3,6 +3,7 @@
 import ast
 import pathlib
 import re
+import shutil
 import textwrap
 
 import numpy as np
@@ -87,9 +88,24 @@ def world(name):
     names |= {"robust": robust, "plain": plain, "standard": plain}
     names |= {"one": robust, "other": plain, "float_network": network()}
     names["index"] = np.arange(len(x))
+    names["path"], names["box"] = "net.onnx", linf
     names["verifier"] = tfr.verifiers.CROWN(linf)
     names["data"] = tf.data.Dataset.from_tensor_slices((x, y))
     return names
+
+
+def written(folder):
+    """Puts into a folder the files that examples of problems read."""
+    x, y = np.full((1, 4, 4, 1), 0.5, np.float32), np.array([0])
+    linf = tfr.threats.Linf(0.03)
+    tfr.problems.write(network(), x, y, linf, folder / "problems")
+    for path in [*(folder / "problems").rglob("*")]:
+        for end, new in (
+            ("1.0/0.vnnlib", "query.vnnlib"),
+            (".onnx", "net.onnx"),
+        ):
+            if path.as_posix().endswith(end):
+                shutil.copy(path, folder / new)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -98,6 +114,11 @@ def test_an_example_runs(name, tmp_path, monkeypatch):
     if reason := NOT_RUN.get(name.split(":")[1]):
         pytest.skip(reason)
     monkeypatch.chdir(tmp_path)
+    if name.startswith("problems/"):
+        pytest.importorskip("onnx", reason="needs the extra onnx")
+        pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+    if name.startswith("problems/") and not name.endswith(":write"):
+        written(tmp_path)
     exec(compile(code_of(EXAMPLES[name]), name, "exec"), world(name))
 
 

@@ -87,10 +87,9 @@ def ensemble(models: Sequence[Model], name: str = "ensemble") -> EnsembleModel:
 
     Example:
         ```
-        # The three last periods of a periodic schedule, each in a file.
-        periods = [keras.models.load_model(path) for path in paths]
-        model = tfr.ensemble(periods)
-        report = tfr.evaluate(model, (x, y), {"aa": autoattack})
+        # Trained apart, or at the ends of a schedule's periods.
+        model = tfr.ensemble([one, other])
+        report = tfr.evaluate(model, (x_test, y_test), {"pgd": pgd})
         ```
 
     Reference: Liu et al., 2020, arXiv 2006.08403, section 5.

@@ -10,6 +10,8 @@ from tfrobust.backend import keras
 
 # How far probabilities may differ once they are computed from the logits.
 _TOLERANCE = 1e-5
+# Of an axis whose length is left open, to try a model.
+_LENGTH = 32
 
 
 def logits_of(model: Any) -> Any:
@@ -113,7 +115,7 @@ def _compare(model, found, head):
     rng = np.random.default_rng(0)
 
     def drawn(given):
-        shape = [length or 3 for length in given.shape[1:]]
+        shape = [length or _LENGTH for length in given.shape[1:]]
         return rng.uniform(size=(4, *shape)).astype(np.float32)
 
     x = tf.nest.map_structure(drawn, _inputs(model))

@@ -36,7 +36,7 @@ class LossFusion(Objective):
             loss isn't plain cross entropy.
 
     Example:
-        `LossFusion(tfr.verifiers.CROWNIBP(tfr.threats.Linf(ramp)), mix=0.5)`
+        `LossFusion(tfr.verifiers.CROWNIBP(tfr.threats.Linf(0.1)), mix=0.5)`
 
     Reference: Xu et al., 2020, arXiv 2002.12920, section 3.4.
     """
