@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from tfrobust import hoisting
-from tfrobust.adversary import Adversary, Self, parts_of
+from tfrobust.adversary import Adversary, Self, parts_of, targeted
 from tfrobust.halves import in_halves
 from tfrobust.types import Model, TensorLike
 
@@ -33,7 +33,7 @@ class Attack(Adversary):
         self,
         model: Model,
         x: TensorLike,
-        y: TensorLike,
+        y: TensorLike | None = None,
         start: TensorLike | None = None,
     ) -> tf.Tensor:
         """Returns the worst points found, shape and range of x, float32.
@@ -41,16 +41,20 @@ class Attack(Adversary):
         Args:
             model: Any callable `model(x, training=False) -> logits`.
             x: Inputs in the threat's valid range, shape `[batch, ...]`.
-            y: Labels, shape `[batch]`.
+            y: Labels, shape `[batch]`; None for those that the model predicts,
+                so that the attack looks for any other answer.
             start: Where the search starts, or the first of several: of x's
                 shape, projected onto the threat, x where it is no number.
                 None leaves it to the attack.
 
         Raises:
             ValueError: If `start` has another shape than x, or the attack or
-                one inside doesn't take any.
+                one inside doesn't take any; or a targeted attack isn't told
+                its targets.
         """
         x = self.threat.checked(x)
+        if y is None:
+            y = self._predicted(model, x)
         if start is not None:
             start = self._startable(start, x)
 
@@ -91,6 +95,16 @@ class Attack(Adversary):
             step: What keys random numbers beside the seed, a scalar integer.
                 An attack hands it to those inside.
         """
+
+    def _predicted(self, model, x):
+        """The model's own answers, in place of labels."""
+        if targeted(self):
+            raise ValueError(
+                "`y` must hold the classes that a targeted attack is to reach. "
+                f"Received: y=None for {self!r}"
+            )
+        logits = tf.cast(model(x, training=False), tf.float32)
+        return tf.argmax(logits, axis=-1, output_type=tf.int32)
 
     def _startable(self, start, x):
         """Returns points to start from as finite float32."""
