@@ -88,6 +88,10 @@ ATTACKS = {
     "apgd-stages": functools.partial(attacks.APGD, steps=4, multi_epsilon=True),
     "square": functools.partial(attacks.Square, queries=5),
     "fab": functools.partial(attacks.FAB, steps=2),
+    "deepfool": lambda threat, seed=0: attacks.DeepFool(threat),
+    "carlini-wagner": lambda threat, seed=0: attacks.CarliniWagner(
+        threat, steps=20, searches=2, constant=1.0, learning_rate=0.1
+    ),
     "ensemble": lambda threat, **options: attacks.Ensemble(
         [attacks.PGD(threat, 2, **options), attacks.FGSM(threat, **options)]
     ),
@@ -101,7 +105,17 @@ ATTACKS = {
         attacks.PGD(threat, 2, **options), steps=3
     ),
 }
-OF_L1 = {"fast-egl1"}  # They take no other threat.
+# They take no other threat.
+ONLY = {"fast-egl1": threats.L1, "carlini-wagner": threats.L2}
+# They return x where they found no success inside.
+NEAREST = {"fab", "deepfool", "carlini-wagner"}
+
+
+def usual(name):
+    """A threat that an attack of this name takes."""
+    return ONLY.get(name, threats.Linf)(0.4, LOW, HIGH)
+
+
 VERIFIERS = {
     "ibp": verifiers.IBP,
     "crown-ibp": verifiers.CROWNIBP,
@@ -176,7 +190,7 @@ LOSSES = [
 ROWS = [
     *THREATS.values(),
     *(
-        attack((threats.L1 if name in OF_L1 else threats.L2)(RAMP))
+        attack(ONLY.get(name, threats.L2)(RAMP))
         for name, attack in ATTACKS.items()
     ),
     *(attacks.PGD(LINF, loss=loss) for loss in LOSSES),
@@ -204,7 +218,7 @@ every_threat = pytest.mark.parametrize("threat", list(THREATS))
 
 
 def fits(attack, threat):
-    return attack not in OF_L1 or isinstance(ATTACKED[threat], threats.L1)
+    return isinstance(ATTACKED[threat], ONLY.get(attack, threats.Threat))
 
 
 every_search = pytest.mark.parametrize(
@@ -309,7 +323,7 @@ def found(networks):
 
 def reached(attack):
     """How many epsilons its points may be away."""
-    return reach(ATTACKS[attack](L1 if attack in OF_L1 else LINF))
+    return reach(ATTACKS[attack](usual(attack)))
 
 
 @every_search
@@ -321,7 +335,7 @@ def test_every_point_of_an_attack_is_in_its_threat(found, threat, attack):
     points, threat = found(attack, threat), ATTACKED[threat]
     assert points.dtype == np.float32
     check_inside(threat.scaled(reached(attack)), points)
-    if attack != "fab":  # It returns x where it found no success inside.
+    if attack not in NEAREST:
         assert np.array_equal(points, X) == (np.max(scales(threat)) == 0)
 
 
@@ -416,7 +430,7 @@ def test_support_is_never_below_the_value_at_a_point(threat):
 
 @pytest.mark.parametrize(
     ("threat", "attack"),
-    [("L1-number" if n in OF_L1 else "Linf-number", n) for n in ATTACKS]
+    [(f"{type(usual(n)).__name__}-number", n) for n in ATTACKS]
     + [(t, a) for t in ATTACKED for a in KINDS if t != "Linf-number"]
     # It takes no epsilon for each feature.
     + [(f"{norm.__name__}-example", "minimum-norm") for norm in ORDERS],
@@ -490,8 +504,7 @@ def test_an_attack_changes_no_variable_and_sends_it_no_gradient(
 ):
     before = [np.array(v) for v in network.variables]
     with tf.GradientTape() as tape:
-        threat = L1 if attack in OF_L1 else LINF
-        points = ATTACKS[attack](threat).perturb(network, X, Y)
+        points = ATTACKS[attack](usual(attack)).perturb(network, X, Y)
     gradients = tape.gradient(points, network.trainable_variables)
     assert gradients == [None] * len(network.trainable_variables)
     for old, new in zip(before, network.variables, strict=True):

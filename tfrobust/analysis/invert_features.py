@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks, streams
+from tfrobust.adam import Adam
 from tfrobust.analysis.problem import floats, in_batches
 from tfrobust.averaging import on_network
 from tfrobust.backend import keras
@@ -14,7 +15,6 @@ from tfrobust.gradients import input_gradient
 from tfrobust.threats import arguments
 from tfrobust.threats.rows import flat
 from tfrobust.types import TensorLike
-from tfrobust.verifiers.adam import Adam
 
 
 class Inverted(NamedTuple):

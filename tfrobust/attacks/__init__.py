@@ -3,6 +3,8 @@
 from tfrobust.attacks.adat import AdAT
 from tfrobust.attacks.apgd import APGD
 from tfrobust.attacks.autoattack import AutoAttack
+from tfrobust.attacks.carlini_wagner import CarliniWagner
+from tfrobust.attacks.deepfool import DeepFool
 from tfrobust.attacks.ensemble import Ensemble
 from tfrobust.attacks.fab import FAB
 from tfrobust.attacks.fast_egl1 import FastEGL1
@@ -22,6 +24,8 @@ __all__ = [
     "PGD",
     "AdAT",
     "AutoAttack",
+    "CarliniWagner",
+    "DeepFool",
     "Ensemble",
     "FastEGL1",
     "MinimumNorm",

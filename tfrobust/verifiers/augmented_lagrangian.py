@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tfrobust.verifiers.adam import Adam
+from tfrobust.adam import Adam
 
 EVERY = 5  # Iterations between updates of the multipliers.
 FACTOR, LEVELS = 5.0, 5  # The penalty grows fivefold, at five levels in all.

@@ -5,10 +5,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfrobust.adam import Adam
 from tfrobust.bounds.dense import Dense
 from tfrobust.bounds.forms import Forms
 from tfrobust.graph import Node, Trace
-from tfrobust.verifiers.adam import Adam
 
 
 class Watched:

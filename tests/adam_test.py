@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust.verifiers.adam import Adam
+from tfrobust.adam import Adam
 
 pytestmark = pytest.mark.keras_free
 
