@@ -12,6 +12,7 @@ import tensorflow as tf
 
 import tfrobust as tfr
 from tfrobust.backend import keras
+from tfrobust.bounds.record import RULES
 
 pytestmark = pytest.mark.one_keras
 
@@ -92,6 +93,15 @@ def world(name):
     names["verifier"] = tfr.verifiers.CROWN(linf)
     names["data"] = tf.data.Dataset.from_tensor_slices((x, y))
     return names
+
+
+@pytest.fixture(autouse=True)
+def same_rules():
+    """What an example registers is gone after it."""
+    before = dict(RULES)
+    yield
+    RULES.clear()
+    RULES.update(before)
 
 
 def written(folder):

@@ -44,7 +44,7 @@ def pairs(x, y):
 
 
 WRAPPING = [
-    (lambda: network("softmax"), "must return logits.*set activation=None"),
+    (lambda: network("softmax"), r"must return logits.*pass tfr\.logits_of"),
     (lambda: "network.keras", "must be a Keras model.*'network.keras'"),
     (lambda: keras.Sequential, "must be a Keras model.*<class"),
     (lambda: keras.layers.Dense(10), "must be a Keras model.*Dense"),

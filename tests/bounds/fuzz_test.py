@@ -122,6 +122,13 @@ def without_a_check(monkeypatch):
     monkeypatch.setitem(rules.RULES, "StridedSlice", wrong)
 
 
+def without_an_attribute(monkeypatch):
+    # As if every slope were 0.
+    record = rules.RULES["LeakyRelu"]
+    wrong = dataclasses.replace(record, rule=rules.RULES["Relu"].rule)
+    monkeypatch.setitem(rules.RULES, "LeakyRelu", wrong)
+
+
 def plain(*names):
     """Networks of these steps, of different weights."""
 
@@ -140,6 +147,11 @@ MUTANTS = {
         "unsound",
     ),
     "a check": (without_a_check, plain("batch reversed", "relu"), "unsound"),
+    "an attribute": (
+        without_an_attribute,
+        plain("dense", "leaky_relu", "dense"),
+        "unsound",
+    ),
 }
 
 

@@ -14,6 +14,7 @@ from tfrobust.attacks.nfgsm import NFGSM
 from tfrobust.attacks.pgd import PGD
 from tfrobust.attacks.restart import Restart
 from tfrobust.attacks.square import Square
+from tfrobust.attacks.substitute import Substitute
 from tfrobust.attacks.transfer import Transfer
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "MinimumNorm",
     "Restart",
     "Square",
+    "Substitute",
     "Transfer",
 ]
 

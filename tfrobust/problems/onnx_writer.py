@@ -42,14 +42,19 @@ def to_onnx(model: Model, shape: Sequence[int]) -> Any:
     return graph.model(trace.output)
 
 
+# What has no attributes, and is the op of its name whatever it is made of.
+_PLAIN = {"AddV2", "Mul", "Neg", "Relu", "Square", "Sub"}
+
+
 def _unwritten(node):
     """Why a node can't be written, if it can't."""
-    if node.type not in RULES or hasattr(node.op, "function"):
+    several = hasattr(node.op, "function")  # Ops in the place of one.
+    if node.type not in RULES or (several and node.type not in _PLAIN):
         yield node.type
         return
     known = {"data_format": ("NHWC", "NDHWC"), "is_training": (False,)}
     for name, values in known.items():
-        if name in node.op.node_def.attr:
+        if not several and name in node.op.node_def.attr:
             value = node.op.get_attr(name)
             value = value.decode() if isinstance(value, bytes) else value
             if value not in values:
