@@ -1,14 +1,12 @@
 """The rules of the sine and the cosine."""
 
 import math
-from typing import Any
 
 import tensorflow as tf
 
 from tfrobust.bounds import examples_apart as apart
 from tfrobust.bounds import rounding, smooth
 from tfrobust.bounds.activation import Activation, Relaxation
-from tfrobust.bounds.forms import Forms
 from tfrobust.bounds.record import RULES, Record
 from tfrobust.bounds.smooth import Curve
 from tfrobust.graph import Node
@@ -29,7 +27,7 @@ _ERROR = 2 * rounding.APPROXIMATION
 _TRIED = 16
 
 
-class Sine:
+class Sine(Activation):
     """How to bound `sin(z + phase)`.
 
     What is narrower than a period is shifted by whole ones next to 0; anything
@@ -39,12 +37,9 @@ class Sine:
         phase: What is added.
     """
 
-    linear = moves = hinge = False
-    optimizable = True
-
     def __init__(self, phase: float) -> None:
         self._phase = phase
-        self._lines = Activation(self._between, optimizable=True)
+        super().__init__(self._between, optimizable=True)
 
     def interval(
         self, node: Node, intervals: list
@@ -58,25 +53,6 @@ class Sine:
         # More than rounding takes, and what isn't a number stays none.
         nothing = 0.0 * (upper - lower)
         return least - _ERROR + nothing, most + _ERROR + nothing
-
-    def relaxation(
-        self,
-        node: Node,
-        lower: tf.Tensor,
-        upper: tf.Tensor,
-        alpha: tf.Tensor | None = None,
-        moved: Any = 0.0,
-    ) -> Relaxation:
-        """The lines of a node; see `Activation.relaxation`."""
-        return self._lines.relaxation(node, lower, upper, alpha, moved)
-
-    def pull(self, node: Node, lines: Any, forms: Forms) -> tuple[Forms, Any]:
-        """The smallest that the lines allow: `Forms`, and a constant."""
-        return self._lines.pull(node, lines, forms)
-
-    def stable(self, lower: tf.Tensor, upper: tf.Tensor) -> None:
-        """Where tighter bounds wouldn't change the lines: nowhere."""
-        return None
 
     def _between(self, node, lower, upper, alpha=None):
         low, high, shift, fine = self._shifted(lower, upper)

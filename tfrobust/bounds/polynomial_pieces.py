@@ -5,13 +5,10 @@ which is at an end of a piece, or where a square is least: it is known exactly,
 for whatever s.
 """
 
-from typing import Any
-
 import tensorflow as tf
 
 from tfrobust.bounds import rounding
 from tfrobust.bounds.activation import Activation, Relaxation
-from tfrobust.bounds.forms import Forms
 from tfrobust.bounds.record import RULES, Record
 from tfrobust.graph import Node
 from tfrobust.graph.pieces import Pieces
@@ -20,14 +17,11 @@ from tfrobust.graph.pieces import Pieces
 _LARGEST = 1e15
 
 
-class PolynomialPieces:
+class PolynomialPieces(Activation):
     """How to bound a node that is a `graph.pieces.Pieces` of one value."""
 
-    linear = moves = hinge = False
-    optimizable = True
-
     def __init__(self) -> None:
-        self._lines = Activation(_between, optimizable=True)
+        super().__init__(_between, optimizable=True)
 
     def interval(
         self, node: Node, intervals: list
@@ -48,25 +42,6 @@ class PolynomialPieces:
             tf.where(fine, least, -float("inf")),
             tf.where(fine, most, float("inf")),
         )
-
-    def relaxation(
-        self,
-        node: Node,
-        lower: tf.Tensor,
-        upper: tf.Tensor,
-        alpha: tf.Tensor | None = None,
-        moved: Any = 0.0,
-    ) -> Relaxation:
-        """The lines of a node; see `Activation.relaxation`."""
-        return self._lines.relaxation(node, lower, upper, alpha, moved)
-
-    def pull(self, node: Node, lines: Any, forms: Forms) -> tuple[Forms, Any]:
-        """The smallest that the lines allow: `Forms`, and a constant."""
-        return self._lines.pull(node, lines, forms)
-
-    def stable(self, lower: tf.Tensor, upper: tf.Tensor) -> None:
-        """Where tighter bounds wouldn't change the lines: not known."""
-        return None
 
 
 class _Clipped:

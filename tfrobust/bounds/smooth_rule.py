@@ -1,17 +1,15 @@
 """How to bound an op that computes a curve."""
 
 from collections.abc import Callable
-from typing import Any
 
 import tensorflow as tf
 
 from tfrobust.bounds import rounding, smooth
-from tfrobust.bounds.activation import Activation, Relaxation
-from tfrobust.bounds.forms import Forms
+from tfrobust.bounds.activation import Activation
 from tfrobust.graph import Node
 
 
-class Smooth:
+class Smooth(Activation):
     """How to bound a curve, rising or not, of every single value.
 
     Args:
@@ -19,15 +17,12 @@ class Smooth:
         roundings: How often what computes it in float32 is approximate.
     """
 
-    linear = moves = hinge = False
-    optimizable = True
-
     def __init__(
         self, curve: Callable[[Node], smooth.Curve], roundings: int = 1
     ) -> None:
         self._curve = curve
         self._error = roundings * rounding.APPROXIMATION
-        self._lines = Activation(self._between, optimizable=True)
+        super().__init__(self._between, optimizable=True)
 
     def interval(
         self, node: Node, intervals: list
@@ -46,25 +41,6 @@ class Smooth:
             tf.where(fine, below, -float("inf")),
             tf.where(fine, above, float("inf")),
         )
-
-    def relaxation(
-        self,
-        node: Node,
-        lower: tf.Tensor,
-        upper: tf.Tensor,
-        alpha: tf.Tensor | None = None,
-        moved: Any = 0.0,
-    ) -> Relaxation:
-        """The lines of a node; see `Activation.relaxation`."""
-        return self._lines.relaxation(node, lower, upper, alpha, moved)
-
-    def pull(self, node: Node, lines: Any, forms: Forms) -> tuple[Forms, Any]:
-        """The smallest that the lines allow: `Forms`, and a constant."""
-        return self._lines.pull(node, lines, forms)
-
-    def stable(self, lower: tf.Tensor, upper: tf.Tensor) -> None:
-        """Where tighter bounds wouldn't change the lines: nowhere."""
-        return None
 
     def _between(self, node, lower, upper, alpha=None):
         """The lines; of nothing where there is no value."""
