@@ -8,6 +8,8 @@ import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from tfrobust.staging import exchange, flush, flush_folder, locked, staging
 from tfrobust.types import Path
 
@@ -90,6 +92,24 @@ def save_whole(
         return save(path, overwrite, **kwargs)
     with new_file(path) as whole:
         return save(str(whole), **kwargs)
+
+
+def save_arrays(path: Path, arrays: dict[str, Any]) -> None:
+    """Writes a new .npz file of arrays by name, whole or not at all.
+
+    Raises:
+        FileExistsError: If there is a file.
+        ValueError: If the name doesn't end in .npz.
+    """
+    path = pathlib.Path(path)
+    if path.suffix != ".npz":
+        raise ValueError(f"`path` must end in .npz. Received: {path}")
+    if path.exists():
+        raise FileExistsError(
+            f"{path} exists and is kept as it is. Choose another path."
+        )
+    with new_file(path, overwrite=False) as new:
+        np.savez_compressed(new, **arrays)
 
 
 def card_of(path: Path) -> pathlib.Path:

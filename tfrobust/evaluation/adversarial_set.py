@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import pathlib
 
 import numpy as np
 
@@ -55,15 +54,7 @@ class AdversarialSet:
             FileExistsError: If there is a file.
             ValueError: If the name ends otherwise.
         """
-        path = pathlib.Path(path)
-        if path.suffix != ".npz":
-            raise ValueError(f"`path` must end in .npz. Received: {path}")
-        if path.exists():
-            raise FileExistsError(
-                f"{path} exists and is kept as it is. Choose another path."
-            )
-        with files.new_file(path, overwrite=False) as new:
-            np.savez_compressed(new, **vars(self))
+        files.save_arrays(path, vars(self))
 
     def __repr__(self) -> str:
         lines = [

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import pathlib
 import statistics
 from typing import Any
 
@@ -97,15 +96,7 @@ class Smoothed:
             FileExistsError: If there is a file.
             ValueError: If the name doesn't end in .npz.
         """
-        path = pathlib.Path(path)
-        expected = "end in .npz"
-        checks.argument(path.suffix == ".npz", "path", expected, path)
-        if path.exists():
-            raise FileExistsError(
-                f"{path} exists and is kept as it is. Choose another path."
-            )
-        with files.new_file(path, overwrite=False) as new:
-            np.savez_compressed(new, **vars(self))
+        files.save_arrays(path, vars(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Smoothed":
