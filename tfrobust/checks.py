@@ -21,7 +21,7 @@ from tfrobust.types import TensorLike
 def kind(value: Any, expected: type, name: str, example: str) -> None:
     """Refuses an argument that isn't of the expected class."""
     if not isinstance(value, expected):
-        article = "an" if expected.__name__[0] in "AEIOU" else "a"
+        article = "an" if re.match(r"[AEIOU]|L\d", expected.__name__) else "a"
         raise TypeError(
             f"`{name}` must be {article} {expected.__name__}, such as "
             f"{example}. Received: {name}={shown(value)}"
