@@ -54,6 +54,7 @@ def test_the_wheel_offers_every_extra(wheel):
         "litert",
         "onnx",
         "beam",
+        "browser",
         "bench",
         "dev",
         "docs",

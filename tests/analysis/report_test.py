@@ -53,7 +53,12 @@ def test_every_section_is_on_one_page_that_needs_nothing_else(whole):
     assert pictures == ["continuity", "density", "line", "maps"]
     assert page.count("data:image/png;base64,") == 4
     assert "a &lt;small&gt; model" in page and "<small>" not in page
-    for part in ("Linf(epsilon=0.1", "PGD(", "weights_sha256", "data_sha256"):
+    for part in (
+        "Linf(epsilon=0.1",
+        "PGD(",
+        "weights (SHA-256)",
+        "data (SHA-256)",
+    ):
         assert part in page
     assert "src=" not in page.replace('src="data:', "")
 

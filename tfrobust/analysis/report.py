@@ -20,8 +20,8 @@ from tfrobust.attack import Attack
 from tfrobust.attacks import PGD
 from tfrobust.averaging import on_network
 from tfrobust.backend import keras
+from tfrobust.evaluation import contents, page
 from tfrobust.evaluation.identity import identity
-from tfrobust.evaluation.page import STYLE
 from tfrobust.evaluation.provenance import Provenance
 from tfrobust.objectives.arguments import attack_of
 from tfrobust.threats import Threat
@@ -183,16 +183,12 @@ def _page(folder, found, info):
         f"{_table(values)}{_pictures(folder / name)}"
         for name, values in found.items()
     )
-    entries = "".join(
-        f"<dt>{html.escape(key)}</dt><dd>{html.escape(str(value))}</dd>"
-        for key, value in info.items()
-    )
     return _PAGE.substitute(
-        style=STYLE,
+        style=page.STYLE,
         title=html.escape(f"{info['name']}, looked at"),
         subtitle=html.escape(f"{info['examples']} examples, {info['started']}"),
         sections=sections,
-        info=entries,
+        info=page.definitions(contents.provenance(info)),
     )
 
 
@@ -203,11 +199,7 @@ def _table(values):
         interval = " to ".join(f"{end:.4g}" for end in ends)
         median = f"{value['median']:.4g}" if "median" in value else ""
         rows.append((name, f"{value['mean']:.4g}", interval, median))
-    cells = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>"
-        for row in rows
-    )
-    return f'<div class="wide"><table>{cells}</table></div>'
+    return page.table(rows)
 
 
 def _pictures(folder):

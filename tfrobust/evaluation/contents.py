@@ -26,6 +26,19 @@ STEPS = (
     "is at least as high, which is what the steps show."
 )
 UNKNOWN = "not recorded"
+_FACTS = {
+    "model": "name",
+    "architecture": "architecture",
+    "weights (SHA-256)": "weights_sha256",
+    "date": "started",
+    "data": "dataset",
+    "examples": "examples",
+    "data (SHA-256)": "data_sha256",
+    "input shape": "input_shape",
+    "threat": "threat",
+    "seeds": "seeds",
+    **{k: k for k in ("versions", "machine", "hardware", "devices", "command")},
+}
 SHOWN = 10
 
 
@@ -51,37 +64,27 @@ def in_short(report):
 
 def facts(report):
     """What was evaluated, on what, against what, where."""
-    info = report.info
-    versions = info.get("versions")
+    told = {"threat": _threats(report), "seeds": _seeds(report)}
+    return provenance({**report.info, **told})
+
+
+def provenance(info):
+    """What was looked at, on what, where: facts of what runs record."""
+    found = {name: info.get(key) for name, key in _FACTS.items()}
+    versions = found["versions"]
     if isinstance(versions, dict):
-        versions = _listed(f"{k} {v}" for k, v in versions.items())
-    found = {
-        "model": info["name"],
-        "architecture": info.get("architecture"),
-        "weights (SHA-256)": info.get("weights_sha256"),
-        "date": info["started"],
-        "data": info["dataset"],
-        "examples": info["examples"],
-        "data (SHA-256)": info.get("data_sha256"),
-        "input shape": info.get("input_shape"),
-        "threat": _threats(report),
-        "seeds": _seeds(report),
-        "versions": versions,
-        "machine": info.get("machine"),
-        "hardware": _listed(info.get("hardware")),
-        "devices": _listed(info.get("devices")),
-        "command": info.get("command"),
-    }
-    known = {*_NAMES.values(), *found}
-    more = {k: v for k, v in info.items() if k not in known | {*_NAMES}}
+        found["versions"] = [f"{k} {v}" for k, v in versions.items()]
+    known = {*_FACTS, *_FACTS.values(), "adversaries"}
+    found |= {k: v for k, v in info.items() if k not in known}
     return [
-        (name, UNKNOWN if value in (None, "", []) else str(value))
-        for name, value in {**found, **more}.items()
+        (name, UNKNOWN if value in (None, "", []) else _text(value))
+        for name, value in found.items()
     ]
 
 
-def _listed(values):
-    return values and "; ".join(map(str, values))
+def _text(value):
+    named = isinstance(value, list) and all(isinstance(v, str) for v in value)
+    return "; ".join(value) if named else str(value)
 
 
 def _threats(report):
@@ -233,12 +236,3 @@ def diagnostics(report):
 
 
 # What facts call otherwise, or don't repeat.
-_NAMES = {
-    "name": "model",
-    "weights_sha256": "weights (SHA-256)",
-    "started": "date",
-    "dataset": "data",
-    "data_sha256": "data (SHA-256)",
-    "input_shape": "input shape",
-    "adversaries": "threat",
-}

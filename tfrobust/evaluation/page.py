@@ -24,8 +24,9 @@ tr.total td { font-weight: 600; }
   text-align: center; } .strip td:first-child { max-width: 9rem; }
 .strip img { width: 72px; image-rendering: pixelated; display: block; }
 .right, .ok { color: #3b7a39; } .wrong, .FAILED { color: #c1443c; }
-.state { font-weight: 600; } .checks td, .texts td, .checks th, .texts th {
-  text-align: left; vertical-align: top; overflow-wrap: anywhere; }
+.state { font-weight: 600; } .texts td, .texts th {
+  text-align: left; vertical-align: top; }
+.texts td:last-child { overflow-wrap: anywhere; }
 h3 { font-size: 1rem; } .scale { display: block; margin: .3rem 0; }
 svg { max-width: 100%; } svg text { font-size: 12px; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; }
@@ -35,6 +36,11 @@ td.part { padding-left: 2rem; color: #666; }
   body { margin: 1rem auto; padding: 0 .6rem; font-size: 14px; }
   dl { grid-template-columns: 1fr; gap: 0; } dd { margin: 0 0 .5rem; }
   td, th { padding: .25rem .4rem; } .wide { max-width: 100%; }
+  td + td, th + th { white-space: nowrap; }
+  .texts th { display: none; }
+  .texts td { display: inline-block; white-space: normal; border: 0; }
+  .texts td:last-child { display: block; }
+  .texts tr { display: block; border-bottom: 1px solid #ddd; }
   svg { height: auto; }
 }
 @media print {
@@ -76,15 +82,15 @@ def render(report):
             f"{info['started']}"
         ),
         **_verdict(report),
-        facts="".join(_fact(*fact) for fact in contents.facts(report)),
+        facts=definitions(contents.facts(report)),
         table=_accuracies(report),
         intervals=contents.INTERVALS,
         certificates=_certificates(report),
-        classes=_table(contents.per_class(report)),
+        classes=table(contents.per_class(report)),
         curve=plot.draw(curves) + _points(report),
-        strip=strip.draw(report.images) + _table(contents.shown(report), ""),
+        strip=strip.draw(report.images) + table(contents.shown(report), ""),
         checks=_checks(report),
-        settings=_table(contents.settings(report), kind="texts"),
+        settings=table(contents.settings(report), kind="texts"),
     )
 
 
@@ -132,22 +138,22 @@ def _certificates(report):
     if not verdicts:
         return ""
     return (
-        f"<h2>Certificates</h2>{_table(verdicts)}"
+        f"<h2>Certificates</h2>{table(verdicts)}"
         f'<p class="note">{contents.MARGINS}</p>'
-        f"<h2>What each stage decided</h2>{_table(stages)}"
+        f"<h2>What each stage decided</h2>{table(stages)}"
     )
 
 
 def _points(report):
     """The points of curves as a table, and how to read them."""
-    table, note = contents.curves(report), contents.note_of_curves(report)
-    if not table:
+    points, note = contents.curves(report), contents.note_of_curves(report)
+    if not points:
         return ""
     note = f'<p class="note">{note}</p>' if note else ""
-    return f"{note}<h3>Points of the curves</h3>{_table(table)}"
+    return f"{note}<h3>Points of the curves</h3>{table(points)}"
 
 
-def _table(rows, otherwise="<p>Not recorded.</p>", kind=""):
+def table(rows, otherwise="<p>Not recorded.</p>", kind=""):
     """A table of texts, the head first; a sentence where there is none."""
     if not rows:
         return otherwise
@@ -165,8 +171,12 @@ def _checks(report):
         state, *cells = map(html.escape, row)
         others = "".join(f"<td>{cell}</td>" for cell in cells)
         lines += f'<tr><td class="state {state}">{state}</td>{others}</tr>'
-    return f'<div class="wide"><table class="checks">{lines}</table></div>'
+    return f'<div class="wide"><table class="texts">{lines}</table></div>'
 
 
-def _fact(name, value):
-    return f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>"
+def definitions(facts):
+    """Pairs of texts as the entries of a list of definitions."""
+    return "".join(
+        f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>"
+        for name, value in facts
+    )

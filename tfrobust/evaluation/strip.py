@@ -44,15 +44,15 @@ def draw(images):
 def _scale(low, high, what):
     """A colour scale from black to white, or of each channel likewise."""
     greys = "".join(
-        f'<rect x="{60 + 8 * n}" y="2" width="8" height="12" '
+        f'<rect x="{80 + 8 * n}" y="2" width="8" height="12" '
         f'fill="rgb({17 * n},{17 * n},{17 * n})"/>'
         for n in range(16)
     )
     return (
         f'<svg class="scale" viewBox="0 0 420 16" width="420" height="16" '
         f'role="img" aria-label="colour scale of {what}">'
-        f'<text x="55" y="12" text-anchor="end">{low:.3g}</text>{greys}'
-        f'<text x="194" y="12">{high:.3g} ({what}, each channel)</text></svg>'
+        f'<text x="75" y="12" text-anchor="end">{low:.3g}</text>{greys}'
+        f'<text x="214" y="12">{high:.3g} ({what}, each channel)</text></svg>'
     )
 
 
