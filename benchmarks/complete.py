@@ -107,13 +107,11 @@ def decide(model, shape):
         written = problems.write(
             model, x, asked, threat, folder + "/problems", FLAGS.timeout
         )
+        solver = problems.Solver(written.folder / "onnx" / "model.onnx")
         for k in range(FLAGS.problems):
             begin = time.monotonic()
-            verdict = problems.verify(
-                written.folder / "vnnlib" / "2.0" / f"{k}.vnnlib",
-                written.folder / "onnx" / "model.onnx",
-                FLAGS.timeout,
-            )
+            query = written.folder / "vnnlib" / "2.0" / f"{k}.vnnlib"
+            verdict = solver.verify(query, FLAGS.timeout)
             seconds.append(time.monotonic() - begin)
             result = verdict.result.replace("timed-out", "unknown")
             counts[result] += 1
@@ -142,15 +140,15 @@ def properties(model, x, threat):
 def decide_folder(folder):
     """Decides the instances of a folder, one line each."""
     print("| network | query | answer | seconds |\n|---|---|---|---:|")
+    solvers: dict[str, problems.Solver] = {}
     with open(folder / "instances.csv", newline="") as lines:
         for network, query, *limit in csv.reader(lines):
             seconds = min([FLAGS.timeout, *map(float, limit)])
             begin = time.monotonic()
             try:
-                verdict = problems.verify(
-                    folder / query, folder / network, seconds
-                )
-                result = verdict.result
+                if network not in solvers:  # Only one takes memory.
+                    solvers = {network: problems.Solver(folder / network)}
+                result = solvers[network].verify(folder / query, seconds).result
             except (NotImplementedError, ValueError) as error:
                 result = f"refused: {error}"
             took = time.monotonic() - begin

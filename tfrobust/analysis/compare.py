@@ -37,8 +37,8 @@ def compare(path: Path, other: Path) -> dict[str, dict[str, dict[str, float]]]:
             have no section in common.
 
     Example:
-        robust = tfr.analysis.report(robust, (x, y), linf, "robust")
-        plain = tfr.analysis.report(plain, (x, y), linf, "plain")
+        for name, model in {"robust": robust, "plain": plain}.items():
+            tfr.analysis.report(model, (x, y), linf, name, ["attributions"])
         found = tfr.analysis.compare("robust", "plain")
         print(found["attributions"]["Gini index"]["difference"])
     """

@@ -83,7 +83,7 @@ def report(
             precision than float32, or an argument is out of its range.
 
     Example:
-        tfr.analysis.report(model, (x, y), tfr.threats.Linf(0.1), "page")
+        tfr.analysis.report(model, (x, y), linf, "page", ["attributions"])
     """
     chosen = list(SECTIONS) if sections is None else list(sections)
     fits = bool(chosen) and all(section in SECTIONS for section in chosen)

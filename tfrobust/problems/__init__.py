@@ -2,7 +2,7 @@
 
 from tfrobust.problems.onnx_reader import Network
 from tfrobust.problems.query import Case, Query, read
-from tfrobust.problems.solving import Verdict, verify
+from tfrobust.problems.solving import Solver, Verdict, verify
 from tfrobust.problems.syntax import VNNLIBError
 from tfrobust.problems.writing import Written, write
 
@@ -10,6 +10,7 @@ __all__ = [
     "Case",
     "Network",
     "Query",
+    "Solver",
     "VNNLIBError",
     "Verdict",
     "Written",

@@ -64,37 +64,55 @@ def verify(
     Example:
         `tfr.problems.verify("query.vnnlib", "net.onnx").result`
     """
-    checks.number(timeout, "timeout", 0)
-    asked = query if isinstance(query, Query) else read(query)
-    model = Network(network)
-    _check_shapes(asked, model)
-    if not asked.cases:
-        return Verdict(UNSAT, reason="No input meets the query's conditions.")
-    deadline = time.monotonic() + timeout
-    search = _Search(asked, model, network)
-    found = [search.decide(group, deadline) for group in _groups(asked.cases)]
-    if search.found is not None:
-        return search.found
-    if all(found):
-        return Verdict(UNSAT)
-    return Verdict(LATE if time.monotonic() >= deadline else UNDECIDED)
+    return Solver(network).verify(query, timeout)
 
 
-class _Search:
-    """Looks for counterexamples and proofs, and judges the former.
+class Solver:
+    """Decides queries about one network, which is read and compiled once.
 
-    Attributes:
-        found: The `Verdict` of a counterexample, None until there is one.
+    Another query, of the same form, costs no new trace.
+
+    Args:
+        network: An ONNX file.
+
+    Raises:
+        ImportError: If the extra `onnx` isn't installed.
+        NotImplementedError: If the network holds what isn't known.
+
+    Example:
+        ```
+        solver = tfr.problems.Solver("net.onnx")
+        results = [solver.verify(query).result for query in ["query.vnnlib"]]
+        ```
     """
 
-    def __init__(self, query: Query, model: Network, path: Path) -> None:
-        self._query, self._model = query, model
-        self._run = session(path)
-        self.found: Verdict | None = None
+    def __init__(self, network: Path) -> None:
+        self._model, self._run = Network(network), session(network)
+        self._search: BranchAndBound | None = None
+        self._query: Any = None
+        # The verdict of a counterexample, None until there is one.
+        self._found: Verdict | None = None
 
-    def decide(self, cases: list[Case], deadline: float) -> bool:
+    def verify(self, query: Path | Query, timeout: float = 60.0) -> Verdict:
+        """Decides whether a query has a counterexample: see `verify`."""
+        checks.number(timeout, "timeout", 0)
+        asked = query if isinstance(query, Query) else read(query)
+        _check_shapes(asked, self._model)
+        reason = "No input meets the query's conditions."
+        if not asked.cases:
+            return Verdict(UNSAT, reason=reason)
+        self._query, self._found = asked, None
+        deadline = time.monotonic() + timeout
+        proven = [self._decide(g, deadline) for g in _groups(asked.cases)]
+        if self._found is not None:
+            return self._found
+        if all(proven):
+            return Verdict(UNSAT)
+        return Verdict(LATE if time.monotonic() >= deadline else UNDECIDED)
+
+    def _decide(self, cases, deadline):
         """Whether none of some cases has a counterexample, for certain."""
-        if self.found is not None:
+        if self._found is not None:
             return False
         shape = [len(cases), *self._model.shape]
         lower = np.reshape([_outward(c.lower, 0) for c in cases], shape)
@@ -103,17 +121,19 @@ class _Search:
         if cases[0].specification is None:
             self._judge(cases[0], x[0])
             return False
-        asked = _together(cases)
-        crown = CROWN(box).decide(self._model, x, asked)
-        left = np.flatnonzero(~np.asarray(crown.certified))
-        if not len(left):
-            return True
-        # Of these every case is given its share of the time.
-        cases = [cases[k] for k in left]
-        x, box = Box.between(lower[left], upper[left])
-        seconds = max(0.0, deadline - time.monotonic()) / len(left)
-        verifier = BranchAndBound(box, timeout=seconds)
-        answer = verifier.answer(self._model, x, _together(cases))
+        if self._search is None or len(cases) > 1:
+            # Of one network and many queries, the search is compiled once.
+            crown = CROWN(box).decide(self._model, x, _together(cases))
+            left = np.flatnonzero(~np.asarray(crown.certified))
+            if not len(left):
+                return True
+            cases = [cases[k] for k in left]
+            x, box = Box.between(lower[left], upper[left])
+        # Every case is given its share of the time.
+        seconds = max(0.0, deadline - time.monotonic()) / len(cases)
+        search = self._search or BranchAndBound(box)
+        self._search = search.replace(threat=box, timeout=seconds)
+        answer = self._search.answer(self._model, x, _together(cases))
         for k in np.flatnonzero(answer.verdict == FALSIFIED):
             self._judge(cases[k], answer.counterexample[k])
         return bool(np.all(answer.verdict == CERTIFIED))
@@ -125,8 +145,8 @@ class _Search:
         name = self._run.get_inputs()[0].name
         given = given.reshape([1, *self._model.shape])
         y = np.ravel(self._run.run(None, {name: given})[0]).tolist()
-        if self.found is None and self._query.violated(x, y):
-            self.found = Verdict(SAT, x, y)
+        if self._found is None and self._query.violated(x, y):
+            self._found = Verdict(SAT, x, y)
 
 
 def _groups(cases: list[Case]) -> list[list[Case]]:

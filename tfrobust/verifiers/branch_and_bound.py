@@ -24,6 +24,7 @@ from tfrobust.verifier import Verifier
 from tfrobust.verifiers.alpha_crown import AlphaCROWN
 from tfrobust.verifiers.bounding import label_wins
 from tfrobust.verifiers.clauses import by_example, served
+from tfrobust.verifiers.reuse import Compiled
 from tfrobust.verifiers.subproblems import Subproblems, compiled, errs
 from tfrobust.verifiers.tree import Tree
 
@@ -73,7 +74,9 @@ class BranchAndBound(Verifier):
 
     Call arguments:
         model: Any callable `model(x, training=False) -> logits`. It is traced
-            at the first of several calls with the same one.
+            at the first of several calls with the same one, also by copies
+            that `replace` made, of a threat of other values: another epsilon,
+            another box.
         x: Inputs in `[threat.low, threat.high]`, shape `[batch, ...]`.
         y: Integer labels, shape `[batch]`, or a `Specification`.
 
@@ -109,8 +112,12 @@ class BranchAndBound(Verifier):
         self.threat, self.timeout, self.batch_size = threat, timeout, batch_size
         self.steps, self.learning_rate = steps, learning_rate
         self.restarts = restarts
-        self._compiled: Any = None
-        self._clauses: Any = None
+        self._compiled = Compiled()
+
+    def replace(self, **attributes: Any) -> "BranchAndBound":
+        # What is compiled serves a threat of other values, too.
+        changed = super().replace(**attributes)
+        return changed._replace(_compiled=self._compiled)
 
     def margins(
         self, model: Model, x: TensorLike, y: TensorLike | Specification
@@ -161,8 +168,8 @@ class BranchAndBound(Verifier):
         """Answers for the network that says whether a specification holds."""
         outputs = model(x, training=False)
         specification.matched(tf.convert_to_tensor(outputs))
-        clauses = served(self._clauses, model, specification)
-        self._clauses = clauses
+        clauses = served(self._compiled.clauses, model, specification)
+        self._compiled.clauses = clauses
         found = by_example(self, clauses, specification, x)
         whole = Answer(*map(np.concatenate, zip(*found, strict=True)))
         return whole._replace(margins=whole.margins[:, clauses.order])
@@ -207,22 +214,23 @@ class BranchAndBound(Verifier):
             tree.grow(self.batch_size)
 
     def _functions(self, model, shape):
-        """The compiled attack and bounds; those of the last call if alike."""
-        key = model, tuple(shape), *self._arguments().values()
-        if self._compiled is None or self._compiled[0] != key:
+        """The compiled attack and bounds."""
+        ascent = self.steps, self.learning_rate
+
+        def make(threat):
             attack = PGD(
-                self.threat, steps=20, restarts=self.restarts, loss="margin"
+                threat, steps=20, restarts=self.restarts, loss="margin"
             )
             perturb = compiled(
                 lambda x, y: attack.perturb(model, x, y),
                 [None, *shape],
                 tf.TensorSpec([None], tf.int32),
             )
-            subproblems = Subproblems(
-                model, self.threat, shape, self.steps, self.learning_rate
-            )
-            self._compiled = key, perturb, subproblems
-        return self._compiled[1:]
+            return perturb, Subproblems(model, threat, shape, *ascent)
+
+        return self._compiled.of(
+            make, model, self.threat, shape, *ascent, self.restarts
+        )
 
     def _wrong(self, model, x, y, points):
         """Which points are in the threat, and the network gets them wrong."""

@@ -107,34 +107,24 @@ def by_example(
     if specification.rows.ndim == 2:
         y = np.full(len(x), clauses.label)
         return [verifier.answer_labels(clauses, x, y)]
-    threat, own = _of_one(verifier.threat, x)
-    if own:
-        verifier = verifier.replace(threat=threat)
     answers = []
     for example in range(len(x)):
         clauses.show(specification, example)
-        for variable, values in own:
-            variable.assign(values[example : example + 1])
+        alone = verifier.replace(threat=_of_one(verifier.threat, x, example))
         one, y = x[example : example + 1], np.array([clauses.label])
-        answers.append(verifier.answer_labels(clauses, one, y))
+        answers.append(alone.answer_labels(clauses, one, y))
     return answers
 
 
-def _of_one(threat, x):
-    """A threat of one example, and its variables with the values of all.
-
-    So what is compiled for one example serves all of them.
-    """
-    own, moved = [], {}
+def _of_one(threat, x, example):
+    """The threat of one example of x."""
+    own = {}
     for name in threat.per_example:
         values = getattr(threat, name)
         shape = tuple(getattr(values, "shape", ()))
-        each = len(shape) in (1, len(x.shape)) and shape[0] == len(x)
-        if each and len(x) > 1:
-            values = tf.cast(values, tf.float32)
-            moved[name] = tf.Variable(values[:1], trainable=False)
-            own.append((moved[name], values))
-    return (threat._replace(**moved) if own else threat), own
+        if len(shape) in (1, len(x.shape)) and shape[0] == len(x):
+            own[name] = values[example : example + 1]
+    return threat._replace(**own)
 
 
 def _smallest(values, size, count):

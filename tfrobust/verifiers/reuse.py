@@ -1,0 +1,89 @@
+"""What is compiled once and serves threats of other values.
+
+Only the values of a threat may differ, not its form: epsilon or radius and, of
+boxes, the valid range. They are variables of what is compiled.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tfrobust.backend import Schedule
+from tfrobust.threats import Threat
+from tfrobust.types import Model
+
+
+class Compiled:
+    """Functions compiled for a network and a form of threat.
+
+    Attributes:
+        clauses: The `Clauses` that were asked last, None before.
+    """
+
+    def __init__(self) -> None:
+        self._key: Any = None
+        self._threat: Any = None
+        self._functions: Any = None
+        self.clauses: Any = None
+
+    def serves(
+        self, model: Model, threat: Threat, shape: Sequence[int], *settings: Any
+    ) -> bool:
+        """Whether what was compiled last serves these, without a trace."""
+        return self._key == _key(model, threat, shape, settings)
+
+    def of(
+        self,
+        make: Callable[[Threat], Any],
+        model: Model,
+        threat: Threat,
+        shape: Sequence[int],
+        *settings: Any,
+    ) -> Any:
+        """What `make` returned for a threat of this form, with its values.
+
+        Args:
+            make: Compiles functions for a threat whose values are variables.
+            model: The network that they are about.
+            threat: The `Threat`.
+            shape: Shape of one input.
+            *settings: What else they are compiled for.
+        """
+        key = _key(model, threat, shape, settings)
+        if self._key != key:
+            self._threat = threat._replace(
+                **{
+                    name: tf.Variable(value, trainable=False)
+                    for name, value in _values(threat).items()
+                }
+            )
+            self._functions, self._key = make(self._threat), key
+        for name, value in _values(threat).items():
+            getattr(self._threat, name).assign(value)
+        return self._functions
+
+
+def _values(threat):
+    """What may differ, by name, as float32."""
+    ends = ["low", "high"] if threat.is_box else []
+    found = {n: getattr(threat, n) for n in [*threat.per_example, *ends]}
+    return {
+        name: tf.cast(value, tf.float32)
+        for name, value in found.items()
+        if value is not None and not isinstance(value, Schedule)
+    }
+
+
+def _key(model, threat, shape, settings):
+    values = _values(threat)
+    shapes = tuple((name, tuple(v.shape)) for name, v in values.items())
+    # A box has its epsilon by the name of radius.
+    varied = {*values, "radius"}
+    # The compiled threat keeps arrays, so that no other one has their number.
+    same = tuple(
+        (name, id(value) if hasattr(value, "shape") else value)
+        for name, value in threat._arguments().items()
+        if name not in varied
+    )
+    return model, type(threat), shapes, same, tuple(shape), settings
