@@ -92,6 +92,9 @@ ATTACKS = {
     "carlini-wagner": lambda threat, seed=0: attacks.CarliniWagner(
         threat, steps=20, searches=2, constant=1.0, learning_rate=0.1
     ),
+    "ead": lambda threat, seed=0: attacks.EAD(
+        threat, steps=20, searches=2, constant=1.0, learning_rate=0.1
+    ),
     "ensemble": lambda threat, **options: attacks.Ensemble(
         [attacks.PGD(threat, 2, **options), attacks.FGSM(threat, **options)]
     ),
@@ -106,9 +109,13 @@ ATTACKS = {
     ),
 }
 # They take no other threat.
-ONLY = {"fast-egl1": threats.L1, "carlini-wagner": threats.L2}
+ONLY = {
+    "fast-egl1": threats.L1,
+    "ead": threats.L1,
+    "carlini-wagner": threats.L2,
+}
 # They return x where they found no success inside.
-NEAREST = {"fab", "deepfool", "carlini-wagner"}
+NEAREST = {"fab", "deepfool", "carlini-wagner", "ead"}
 
 
 def usual(name):

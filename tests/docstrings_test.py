@@ -44,7 +44,7 @@ def code_of(text):
         text = text.split("```")[1]
     elif text.startswith("`"):
         text = "\n".join(re.findall(r"`([^`]+)`", text))
-    short = {"epochs": 1, "stages": 1, "skip": 0}
+    short = {"epochs": 1, "searches": 1, "stages": 1, "skip": 0}
     for name, value in short.items():
         text = re.sub(rf"\b{name}=\d+", f"{name}={value}", text)
     return text

@@ -5,6 +5,7 @@ from tfrobust.attacks.apgd import APGD
 from tfrobust.attacks.autoattack import AutoAttack
 from tfrobust.attacks.carlini_wagner import CarliniWagner
 from tfrobust.attacks.deepfool import DeepFool
+from tfrobust.attacks.ead import EAD
 from tfrobust.attacks.ensemble import Ensemble
 from tfrobust.attacks.fab import FAB
 from tfrobust.attacks.fast_egl1 import FastEGL1
@@ -19,6 +20,7 @@ from tfrobust.attacks.transfer import Transfer
 
 __all__ = [
     "APGD",
+    "EAD",
     "FAB",
     "FGSM",
     "NFGSM",
