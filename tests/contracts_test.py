@@ -95,6 +95,13 @@ ATTACKS = {
     "ead": lambda threat, seed=0: attacks.EAD(
         threat, steps=20, searches=2, constant=1.0, learning_rate=0.1
     ),
+    "hop-skip-jump": functools.partial(
+        attacks.HopSkipJump, queries=180, samples=5
+    ),
+    "boundary": functools.partial(attacks.BoundaryAttack, queries=150),
+    "universal": lambda threat, seed=0: attacks.Universal(
+        threat, np.full((3, 2), 0.3)
+    ),
     "ensemble": lambda threat, **options: attacks.Ensemble(
         [attacks.PGD(threat, 2, **options), attacks.FGSM(threat, **options)]
     ),
@@ -113,9 +120,17 @@ ONLY = {
     "fast-egl1": threats.L1,
     "ead": threats.L1,
     "carlini-wagner": threats.L2,
+    "boundary": threats.L2,
 }
 # They return x where they found no success inside.
-NEAREST = {"fab", "deepfool", "carlini-wagner", "ead"}
+NEAREST = {
+    "fab",
+    "deepfool",
+    "carlini-wagner",
+    "ead",
+    "hop-skip-jump",
+    "boundary",
+}
 
 
 def usual(name):

@@ -3,6 +3,7 @@
 from tfrobust.attacks.adat import AdAT
 from tfrobust.attacks.apgd import APGD
 from tfrobust.attacks.autoattack import AutoAttack
+from tfrobust.attacks.boundary_attack import BoundaryAttack
 from tfrobust.attacks.carlini_wagner import CarliniWagner
 from tfrobust.attacks.deepfool import DeepFool
 from tfrobust.attacks.ead import EAD
@@ -10,6 +11,7 @@ from tfrobust.attacks.ensemble import Ensemble
 from tfrobust.attacks.fab import FAB
 from tfrobust.attacks.fast_egl1 import FastEGL1
 from tfrobust.attacks.fgsm import FGSM
+from tfrobust.attacks.hop_skip_jump import HopSkipJump
 from tfrobust.attacks.minimum_norm import MinimumNorm
 from tfrobust.attacks.nfgsm import NFGSM
 from tfrobust.attacks.pgd import PGD
@@ -17,6 +19,7 @@ from tfrobust.attacks.restart import Restart
 from tfrobust.attacks.square import Square
 from tfrobust.attacks.substitute import Substitute
 from tfrobust.attacks.transfer import Transfer
+from tfrobust.attacks.universal import Universal
 
 __all__ = [
     "APGD",
@@ -27,15 +30,18 @@ __all__ = [
     "PGD",
     "AdAT",
     "AutoAttack",
+    "BoundaryAttack",
     "CarliniWagner",
     "DeepFool",
     "Ensemble",
     "FastEGL1",
+    "HopSkipJump",
     "MinimumNorm",
     "Restart",
     "Square",
     "Substitute",
     "Transfer",
+    "Universal",
 ]
 
 

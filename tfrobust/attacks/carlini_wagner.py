@@ -46,7 +46,7 @@ class CarliniWagner(PenaltyAttack):
         ValueError: If an argument is out of range or no gradient reaches x.
 
     Example:
-        `CarliniWagner(tfr.threats.L2(0.5), steps=50, searches=9).nearest(model, x, y)`
+        `CarliniWagner(L2(0.5), steps=50, searches=9).nearest(model, x, y)`
 
     Reference: Carlini and Wagner, 2017, arXiv 1608.04644, section VI.A.
     """

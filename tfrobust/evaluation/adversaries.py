@@ -12,6 +12,7 @@ from tfrobust.attacks import (
     Square,
     Transfer,
 )
+from tfrobust.attacks.decision_attack import DecisionAttack
 from tfrobust.evaluation.chosen import usual_attack
 from tfrobust.evaluation.identity import identified, identity
 from tfrobust.verifier import Verifier
@@ -41,7 +42,7 @@ def _gradient_free(adversary):
         return all(map(_gradient_free, adversary.attacks.values()))
     if isinstance(adversary, (Restart, MinimumNorm)):
         return _gradient_free(adversary.attack)
-    return isinstance(adversary, Square)
+    return isinstance(adversary, (Square, DecisionAttack))
 
 
 def surrogates(adversaries):
