@@ -14,8 +14,10 @@ from tfrobust.attacks.fgsm import FGSM
 from tfrobust.attacks.hop_skip_jump import HopSkipJump
 from tfrobust.attacks.minimum_norm import MinimumNorm
 from tfrobust.attacks.nfgsm import NFGSM
+from tfrobust.attacks.patch_attack import PatchAttack
 from tfrobust.attacks.pgd import PGD
 from tfrobust.attacks.restart import Restart
+from tfrobust.attacks.spatial_attack import SpatialAttack
 from tfrobust.attacks.square import Square
 from tfrobust.attacks.substitute import Substitute
 from tfrobust.attacks.transfer import Transfer
@@ -37,7 +39,9 @@ __all__ = [
     "FastEGL1",
     "HopSkipJump",
     "MinimumNorm",
+    "PatchAttack",
     "Restart",
+    "SpatialAttack",
     "Square",
     "Substitute",
     "Transfer",

@@ -28,12 +28,17 @@ def nature(adversary):
         "identity": identified(adversary),
         "threat": identified(threat),
         "norm": threat.name,
-        "epsilon": float(np.max(threat.epsilon)),
+        "epsilon": radius_of(threat),
         "proven": isinstance(adversary, Verifier),
         "standard": isinstance(adversary, AutoAttack)
         and adversary.version == "standard",
         "gradient_free": _gradient_free(adversary),
     }
+
+
+def radius_of(threat):
+    """The largest epsilon of a threat; None if it has none."""
+    return None if threat.epsilon is None else float(np.max(threat.epsilon))
 
 
 def _gradient_free(adversary):

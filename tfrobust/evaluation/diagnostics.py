@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfrobust.attacks import FGSM, PGD, Transfer
+from tfrobust.attacks import FGSM, PGD, SpatialAttack, Transfer
 
 POINT = 0.01  # One percentage point of accuracy.
 TOO_WEAK = 0.1  # What attacks may miss at most for their report to count.
@@ -64,6 +64,18 @@ NO_GRADIENT = Check(
     "Add attacks found on a surrogate that has gradients: "
     "tfr.attacks.Transfer(tfr.attacks.PGD(threat), surrogate=surrogate).",
 )
+
+
+def no_ball(adversaries):
+    """No adversary searches a ball, in which gradients can be examined."""
+    return Check(
+        "diagnostics",
+        False,
+        "No attack searches a norm ball, so what masks gradients stays unseen: "
+        "add one, such as tfr.attacks.PGD(tfr.threats.Linf(8 / 255)).",
+        # Trying transformations takes no gradients.
+        critical=not all(isinstance(a, SpatialAttack) for a in adversaries),
+    )
 
 
 def noted(name, sentence):
