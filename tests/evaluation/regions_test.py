@@ -51,8 +51,8 @@ def test_a_report_holds_patches_and_transformations(tmp_path):
     checks = {check.name: check for check in report.checks}
     assert checks["diagnostics"].state == "FAILED"
     assert "No attack searches a norm ball" in checks["diagnostics"].detail
-    report.save(tmp_path)
-    told = json.loads((tmp_path / "report.json").read_text())
+    report.save(tmp_path / "report")
+    told = json.loads((tmp_path / "report" / "report.json").read_text())
     assert "one square of pixels" in json.dumps(told)
     assert "rotations and translations" in json.dumps(told)
 
