@@ -20,6 +20,7 @@ from tfrobust.attacks.restart import Restart
 from tfrobust.attacks.spatial_attack import SpatialAttack
 from tfrobust.attacks.square import Square
 from tfrobust.attacks.substitute import Substitute
+from tfrobust.attacks.track import Track, track
 from tfrobust.attacks.transfer import Transfer
 from tfrobust.attacks.universal import Universal
 
@@ -44,8 +45,10 @@ __all__ = [
     "SpatialAttack",
     "Square",
     "Substitute",
+    "Track",
     "Transfer",
     "Universal",
+    "track",
 ]
 
 
