@@ -209,6 +209,7 @@ LOSSES = [
     losses.DLR(name="ratio"),
     losses.KL(),
 ]
+REGIONS = [threats.Patch(2, corner=[1, 0]), threats.Spatial(10.0, angles=3)]
 ROWS = [
     *THREATS.values(),
     *(
@@ -217,6 +218,9 @@ ROWS = [
     ),
     *(attacks.PGD(LINF, loss=loss) for loss in LOSSES),
     attacks.AutoAttack(threats.L1(RAMP, features=3), "plus"),
+    *REGIONS,
+    attacks.PatchAttack(REGIONS[0], places=3),
+    attacks.SpatialAttack(REGIONS[1], tries=4),
     *verifiers.ladder(threats.L2(RAMP)),
     verifiers.FastLin(LINF, intersect=False),
     verifiers.PolyhedralEnvelope(threats.L2(RAMP)),
@@ -619,7 +623,13 @@ WRONG = {
         "overdraw": (0.5, np.nan),
     },
     attacks.AutoAttack: {"averages": (0, 1.5), "version": ("best",)},
+    attacks.HopSkipJump: {"queries": (149, 200.5), "samples": (1, np.nan)},
+    attacks.Universal: {"perturbation": ([np.nan], [np.inf])},
 }
+
+
+# What they aren't made without.
+NEEDED = {attacks.Universal: {"perturbation": np.zeros(6)}}
 
 
 @pytest.mark.parametrize(
@@ -634,9 +644,10 @@ WRONG = {
 def test_an_impossible_argument_is_refused_also_by_replace(kind, name, value):
     sentence = f"`{name}` must .*Received: {name}="
     with pytest.raises((ValueError, TypeError), match=sentence):
-        kind(**{"threat": LINF, name: value})
+        kind(**{"threat": LINF, **NEEDED.get(kind, {}), name: value})
+    made = kind(LINF, **NEEDED.get(kind, {}))
     with pytest.raises((ValueError, TypeError), match=sentence):
-        kind(LINF).replace(**{name: value})
+        made.replace(**{name: value})
 
 
 @pytest.mark.parametrize(

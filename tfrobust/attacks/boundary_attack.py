@@ -20,7 +20,7 @@ class BoundaryAttack(DecisionAttack):
     A step moves at random on the sphere around x, then towards x; what is
     misclassified and nearer is where the walk goes on. The lengths of both
     moves adapt themselves, so that half of the first and a quarter of the
-    second succeed. `HopSkipJump` comes nearer with as many queries.
+    second succeed.
 
     `perturb` returns the nearest point where it lies in the threat, and x
     elsewhere; `nearest` ignores epsilon, and takes points to start from.

@@ -34,7 +34,8 @@ class HopSkipJump(DecisionAttack):
             example besides x itself; at least 150. At most 100 of them look
             for a misclassified start, and at most 10 for the size of a step.
         samples: Directions of the first step, at least 2; of step t it is
-            the root of t times as many.
+            the root of t times as many. 100 are for images: fewer features
+            want fewer, and more steps.
         seed: Integer that keys the noise and the directions.
 
     Call arguments:

@@ -8,7 +8,7 @@ from tfrobust.attack import Attack
 from tfrobust.attacks.deepfool import DeepFool
 from tfrobust.backend import keras, register
 from tfrobust.gradients import input_gradient
-from tfrobust.threats import Threat
+from tfrobust.threats import L2, Threat
 from tfrobust.tracing import compiled
 from tfrobust.types import Model, TensorLike
 
@@ -78,7 +78,8 @@ class Universal(Attack):
                 each example.
             method: `"gradient"` steps along the mean gradient of the cross
                 entropy in each batch, cut off at `cap`; `"deepfool"` adds, one
-                input after the other, what `DeepFool` needs to fool it too.
+                input after the other, the least move in l2 that fools it too,
+                and is slower.
             epochs: How often the data is gone through, at least 1.
             batch_size: Inputs of one gradient.
             step_size: Length of a gradient step as a fraction of epsilon.
@@ -154,13 +155,15 @@ class Universal(Attack):
 
     def _beyond(self, model):
         """The move that fools one more input, if it has to, as a function."""
-        attack = DeepFool(self.threat)
+        # The least move in l2, whatever the ball.
+        ball = self.threat
+        attack = DeepFool(L2(1.0, ball.low, ball.high, ball.mask))
 
         def step(delta, x, y):
             point = self._clipped(x + delta)
             there, distance = attack.nearest(model, point, y)
-            reached = tf.math.is_finite(distance[0])
-            moved = tf.where(reached, delta + there - point, delta)
+            reached = tf.math.is_finite(distance[0]) & (there != point)
+            moved = tf.where(reached, there - x, delta)
             return self._boundless().project(tf.zeros_like(delta), moved)
 
         return step

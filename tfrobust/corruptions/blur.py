@@ -33,7 +33,7 @@ def gaussian_blur(x: TensorLike, severity: int, seed: int = 0) -> tf.Tensor:
 
 
 def defocus_blur(x: TensorLike, severity: int, seed: int = 0) -> tf.Tensor:
-    """Convolves with a disk of radius 0.8 to 2.8 pixels, of a side of 32.
+    """Convolves with a disk of radius 1 to 3 pixels, of a side of 32.
 
     Args:
         x: Images in [0, 1], shape `[batch, height, width, channels]`.
@@ -43,8 +43,8 @@ def defocus_blur(x: TensorLike, severity: int, seed: int = 0) -> tf.Tensor:
     Example:
         `tfr.corruptions.defocus_blur(x_test, severity=3)`
     """
-    x, radius = prepared(x, severity, (0.8, 1.3, 1.8, 2.3, 2.8))
-    radius *= max(1.0, side(x) / 32)
+    x, radius = prepared(x, severity, (1.0, 1.5, 2.0, 2.5, 3.0))
+    radius = max(0.6, radius * side(x) / 32)
     around = math.ceil(radius)
     line = np.arange(-around, around + 1)
     # A pixel that the rim crosses counts in part.

@@ -13,7 +13,7 @@ from tfrobust.attacks import FGSM, PGD, SpatialAttack, Transfer
 
 POINT = 0.01  # One percentage point of accuracy.
 TOO_WEAK = 0.1  # What attacks may miss at most for their report to count.
-SQUARE = 0.002  # Largest share that only Square fools.
+SQUARE = 0.002  # Largest share that only attacks without gradients fool.
 
 
 class Check(NamedTuple):
@@ -136,7 +136,7 @@ def _finite(rows):
 
 
 def _of_square(rows):
-    """Checks what only Square fools, if attacks on the gradient ran before."""
+    """Checks what only Square and the like fool, if gradients came before."""
     clean = rows[0].correct
     standing, left, mixed = clean, clean, set()
     for row, after in itertools.pairwise(rows):
@@ -156,7 +156,7 @@ def _of_square(rows):
         Check(
             "square",
             share <= SQUARE,
-            f"Square fools {share:.2%} that no attack on the gradient did. "
+            f"What takes no gradient fools {share:.2%} that no gradient did. "
             f"Above {SQUARE:.1%} the gradients are masked, or the attacks too "
             "weak: give them more steps, or adapt one to the model.",
         )
