@@ -38,10 +38,11 @@ class Adversary(Configurable, abc.ABC):
         Raises:
             TypeError: If one of both threats is a ball, and the other is not.
         """
-        regions = isinstance(threat, Region), isinstance(self.threat, Region)
-        if any(regions) and type(threat) is not type(self.threat):
+        own = getattr(self, "threat", None)
+        apart = isinstance(threat, Region) or isinstance(own, Region)
+        if apart and type(threat) is not type(own):
             raise TypeError(
-                f"`threat` must be a {type(self.threat).__name__}, for which "
+                f"`threat` must be a {type(own).__name__}, for which "
                 f"{type(self).__name__} was made. Received: {threat!r}"
             )
         return self._replace(**_against(vars(self), threat))

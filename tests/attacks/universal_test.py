@@ -102,6 +102,9 @@ def test_bad_arguments_are_refused():
         Universal(0.1, [0.0])
     with pytest.raises(ValueError, match="the shape of one input"):
         Universal(L2(0.1), np.zeros(3)).perturb(model, X, Y)
+    each = L2(np.full(40, 0.1))
+    with pytest.raises(ValueError, match="have one epsilon for all examples"):
+        Universal.learn(model, X, Y, each)
     for name, value in {
         "method": "fgsm",
         "epochs": 0,

@@ -92,13 +92,7 @@ class Universal(Attack):
         algorithm 1; DeepFool: Moosavi-Dezfooli et al., 2017, arXiv 1610.08401,
         algorithm 1.
         """
-        known = method in ("gradient", "deepfool")
-        expected = 'be "gradient" or "deepfool"'
-        checks.argument(known, "method", expected, method)
-        checks.count(epochs, "epochs")
-        checks.count(batch_size, "batch_size")
-        checks.number(step_size, "step_size", 0)
-        checks.number(enough, "enough", 0, 1)
+        _check(threat, method, epochs, batch_size, step_size, enough)
         x = threat.checked(x).numpy()
         classes = model(x[:1], training=False).shape[-1]
         y = checks.labels(y, tf.TensorSpec([len(x), classes])).numpy()
@@ -183,3 +177,18 @@ class Universal(Attack):
 
     def _clipped(self, x):
         return tf.clip_by_value(x, self.threat.low, self.threat.high)
+
+
+def _check(threat, method, epochs, batch_size, step_size, enough):
+    """Refuses arguments of `learn` that are out of their range."""
+    checks.kind(threat, Threat, "threat", "tfr.threats.Linf(8 / 255)")
+    shared = np.ndim(threat.epsilon) != 1
+    expected = "have one epsilon for all examples"
+    checks.argument(shared, "threat", expected, threat)
+    known = method in ("gradient", "deepfool")
+    expected = 'be "gradient" or "deepfool"'
+    checks.argument(known, "method", expected, method)
+    checks.count(epochs, "epochs")
+    checks.count(batch_size, "batch_size")
+    checks.number(step_size, "step_size", 0)
+    checks.number(enough, "enough", 0, 1)
