@@ -166,7 +166,7 @@ def test_what_is_misclassified_or_no_number_is_found_at_once(kind):
     def lost(x, training=False):
         return tf.fill([tf.shape(x)[0], 3], float("nan"))
 
-    for model, y in ((linear, (Y + 1) % 3), (lost, Y)):
+    for model, y in ((linear, (Y + 1) % 3), (lost, 0 * Y)):
         points, distances = nearest(kind(L2(0.1), 150), model, y)
         np.testing.assert_array_equal(points, X)
         np.testing.assert_array_equal(distances, 0)
