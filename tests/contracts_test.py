@@ -92,6 +92,16 @@ ATTACKS = {
     "carlini-wagner": lambda threat, seed=0: attacks.CarliniWagner(
         threat, steps=20, searches=2, constant=1.0, learning_rate=0.1
     ),
+    "ead": lambda threat, seed=0: attacks.EAD(
+        threat, steps=20, searches=2, constant=1.0, learning_rate=0.1
+    ),
+    "hop-skip-jump": functools.partial(
+        attacks.HopSkipJump, queries=180, samples=5
+    ),
+    "boundary": functools.partial(attacks.BoundaryAttack, queries=150),
+    "universal": lambda threat, seed=0: attacks.Universal(
+        threat, np.full((3, 2), 0.3)
+    ),
     "ensemble": lambda threat, **options: attacks.Ensemble(
         [attacks.PGD(threat, 2, **options), attacks.FGSM(threat, **options)]
     ),
@@ -106,9 +116,21 @@ ATTACKS = {
     ),
 }
 # They take no other threat.
-ONLY = {"fast-egl1": threats.L1, "carlini-wagner": threats.L2}
+ONLY = {
+    "fast-egl1": threats.L1,
+    "ead": threats.L1,
+    "carlini-wagner": threats.L2,
+    "boundary": threats.L2,
+}
 # They return x where they found no success inside.
-NEAREST = {"fab", "deepfool", "carlini-wagner"}
+NEAREST = {
+    "fab",
+    "deepfool",
+    "carlini-wagner",
+    "ead",
+    "hop-skip-jump",
+    "boundary",
+}
 
 
 def usual(name):
@@ -187,6 +209,7 @@ LOSSES = [
     losses.DLR(name="ratio"),
     losses.KL(),
 ]
+REGIONS = [threats.Patch(2, corner=[1, 0]), threats.Spatial(10.0, angles=3)]
 ROWS = [
     *THREATS.values(),
     *(
@@ -195,6 +218,9 @@ ROWS = [
     ),
     *(attacks.PGD(LINF, loss=loss) for loss in LOSSES),
     attacks.AutoAttack(threats.L1(RAMP, features=3), "plus"),
+    *REGIONS,
+    attacks.PatchAttack(REGIONS[0], places=3),
+    attacks.SpatialAttack(REGIONS[1], tries=4),
     *verifiers.ladder(threats.L2(RAMP)),
     verifiers.FastLin(LINF, intersect=False),
     verifiers.PolyhedralEnvelope(threats.L2(RAMP)),
@@ -600,7 +626,13 @@ WRONG = {
         "overdraw": (0.5, np.nan),
     },
     attacks.AutoAttack: {"averages": (0, 1.5), "version": ("best",)},
+    attacks.HopSkipJump: {"queries": (149, 200.5), "samples": (1, np.nan)},
+    attacks.Universal: {"perturbation": ([np.nan], [np.inf])},
 }
+
+
+# What they aren't made without.
+NEEDED = {attacks.Universal: {"perturbation": np.zeros(6)}}
 
 
 @pytest.mark.parametrize(
@@ -615,9 +647,10 @@ WRONG = {
 def test_an_impossible_argument_is_refused_also_by_replace(kind, name, value):
     sentence = f"`{name}` must .*Received: {name}="
     with pytest.raises((ValueError, TypeError), match=sentence):
-        kind(**{"threat": LINF, name: value})
+        kind(**{"threat": LINF, **NEEDED.get(kind, {}), name: value})
+    made = kind(LINF, **NEEDED.get(kind, {}))
     with pytest.raises((ValueError, TypeError), match=sentence):
-        kind(LINF).replace(**{name: value})
+        made.replace(**{name: value})
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,8 @@ def code_of(text):
         text = text.split("```")[1]
     elif text.startswith("`"):
         text = "\n".join(re.findall(r"`([^`]+)`", text))
-    short = {"epochs": 1, "stages": 1, "skip": 0, "steps": 2}
+    short = dict.fromkeys(("epochs", "searches", "stages"), 1)
+    short |= {"skip": 0, "steps": 2}
     for name, value in short.items():
         text = re.sub(rf"\b{name}=\d+", f"{name}={value}", text)
     return text

@@ -16,8 +16,8 @@ PACKAGES = sorted(path.parent.name for path in ROOM.glob("*/__init__.py"))
 NAMESPACES = ["tfrobust", "tfrobust.losses"]
 NAMESPACES += [f"tfrobust.{name}" for name in PACKAGES]
 TYPED = (
-    "analysis callbacks compression initializers instances layers losses "
-    "objectives problems schedules"
+    "analysis callbacks compression corruptions initializers instances layers "
+    "losses objectives problems schedules"
 ).split()
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import tensorflow as tf
 
 from tfrobust.configurable import Configurable
-from tfrobust.threats import Threat
+from tfrobust.threats import Region, Threat
 from tfrobust.types import Model, TensorLike
 
 Self = TypeVar("Self", bound="Adversary")
@@ -30,10 +30,21 @@ class Adversary(Configurable, abc.ABC):
         Logits, shape `[batch, classes]`.
     """
 
-    threat: Any  # The `Threat` that is searched or bounded.
+    threat: Any  # The `Threat`, or `Region`, that is searched or bounded.
 
-    def against(self: Self, threat: Threat) -> Self:
-        """Returns a copy that answers for another threat, parts included."""
+    def against(self: Self, threat: Threat | Region) -> Self:
+        """Returns a copy that answers for another threat, parts included.
+
+        Raises:
+            TypeError: If one of both threats is a ball, and the other is not.
+        """
+        own = getattr(self, "threat", None)
+        apart = isinstance(threat, Region) or isinstance(own, Region)
+        if apart and type(threat) is not type(own):
+            raise TypeError(
+                f"`threat` must be a {type(own).__name__}, for which "
+                f"{type(self).__name__} was made. Received: {threat!r}"
+            )
         return self._replace(**_against(vars(self), threat))
 
     @abc.abstractmethod

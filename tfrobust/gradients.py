@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfrobust import tracking
 from tfrobust.types import Model
 
 # A name of its own among those that TensorFlow registers.
@@ -61,7 +62,9 @@ def input_gradient(
         x=gradient,
         y=tf.zeros_like(gradient),
     )
-    return values, logits, gradient / 256.0
+    gradient /= 256.0
+    tracking.note(values, gradient)
+    return values, logits, gradient
 
 
 @contextlib.contextmanager

@@ -34,6 +34,7 @@ class MinimumNorm(Attack):
         y: Integer labels, shape `[batch]`.
 
     Raises:
+        TypeError: If the attack's threat has no epsilon.
         ValueError: If `steps` is below 1, or the threat has an epsilon for
             each feature.
 
@@ -45,6 +46,8 @@ class MinimumNorm(Attack):
 
     def __init__(self, attack: Attack, steps: int = 10):
         checks.kind(attack, Attack, "attack", "tfr.attacks.PGD(threat)")
+        example = "tfr.threats.Linf(0.1)"
+        checks.kind(attack.threat, Threat, "attack.threat", example)
         checks.count(steps, "steps")
         shape = getattr(attack.threat.epsilon, "shape", ())
         if len(shape) > 1:

@@ -12,6 +12,7 @@ from tfrobust.attacks import (
     Square,
     Transfer,
 )
+from tfrobust.attacks.decision_attack import DecisionAttack
 from tfrobust.evaluation.chosen import usual_attack
 from tfrobust.evaluation.identity import identified, identity
 from tfrobust.verifier import Verifier
@@ -27,12 +28,17 @@ def nature(adversary):
         "identity": identified(adversary),
         "threat": identified(threat),
         "norm": threat.name,
-        "epsilon": float(np.max(threat.epsilon)),
+        "epsilon": radius_of(threat),
         "proven": isinstance(adversary, Verifier),
         "standard": isinstance(adversary, AutoAttack)
         and adversary.version == "standard",
         "gradient_free": _gradient_free(adversary),
     }
+
+
+def radius_of(threat):
+    """The largest epsilon of a threat; None if it has none."""
+    return None if threat.epsilon is None else float(np.max(threat.epsilon))
 
 
 def _gradient_free(adversary):
@@ -41,7 +47,7 @@ def _gradient_free(adversary):
         return all(map(_gradient_free, adversary.attacks.values()))
     if isinstance(adversary, (Restart, MinimumNorm)):
         return _gradient_free(adversary.attack)
-    return isinstance(adversary, Square)
+    return isinstance(adversary, (Square, DecisionAttack))
 
 
 def surrogates(adversaries):

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfrobust.attacks import FGSM, PGD, Transfer
+from tfrobust.attacks import FGSM, PGD, SpatialAttack, Transfer
 
 POINT = 0.01  # One percentage point of accuracy.
 TOO_WEAK = 0.1  # What attacks may miss at most for their report to count.
-SQUARE = 0.002  # Largest share that only Square fools.
+SQUARE = 0.002  # Largest share that only attacks without gradients fool.
 
 
 class Check(NamedTuple):
@@ -64,6 +64,18 @@ NO_GRADIENT = Check(
     "Add attacks found on a surrogate that has gradients: "
     "tfr.attacks.Transfer(tfr.attacks.PGD(threat), surrogate=surrogate).",
 )
+
+
+def no_ball(adversaries):
+    """No adversary searches a ball, in which gradients can be examined."""
+    return Check(
+        "diagnostics",
+        False,
+        "No attack searches a norm ball, so what masks gradients stays unseen: "
+        "add one, such as tfr.attacks.PGD(tfr.threats.Linf(8 / 255)).",
+        # Trying transformations takes no gradients.
+        critical=not all(isinstance(a, SpatialAttack) for a in adversaries),
+    )
 
 
 def noted(name, sentence):
@@ -124,7 +136,7 @@ def _finite(rows):
 
 
 def _of_square(rows):
-    """Checks what only Square fools, if attacks on the gradient ran before."""
+    """Checks what only Square and the like fool, if gradients came before."""
     clean = rows[0].correct
     standing, left, mixed = clean, clean, set()
     for row, after in itertools.pairwise(rows):
@@ -144,7 +156,7 @@ def _of_square(rows):
         Check(
             "square",
             share <= SQUARE,
-            f"Square fools {share:.2%} that no attack on the gradient did. "
+            f"What takes no gradient fools {share:.2%} that no gradient did. "
             f"Above {SQUARE:.1%} the gradients are masked, or the attacks too "
             "weak: give them more steps, or adapt one to the model.",
         )

@@ -12,7 +12,11 @@ from tfrobust.adversary import Adversary, named
 from tfrobust.attack import Attack
 from tfrobust.attacks import AutoAttack, Transfer
 from tfrobust.evaluation import diagnostics
-from tfrobust.evaluation.adversaries import check, check_names
+from tfrobust.evaluation.adversaries import (
+    check,
+    check_names,
+    radius_of,
+)
 from tfrobust.evaluation.batches import batches, most
 from tfrobust.evaluation.chosen import chosen
 from tfrobust.evaluation.diagnosis import diagnose
@@ -133,7 +137,7 @@ def _report(run, curve):
     for sequence in run.sequences:
         rows += sequence.rows(run.count, clean)
     worst = diagnostics.worst_case(rows)
-    radii = {row.epsilon for row in rows if row.epsilon is not None}
+    radii = {row.epsilon for row in rows[1:]}
     epsilon = radii.pop() if len(radii) == 1 else None
     rows.append(Row("worst case", worst, epsilon=epsilon))
     classes = counted(run.labels(), run.predicted(), run.classes)
@@ -190,10 +194,10 @@ def _curves(sequences, multiples, x, y, clean):
     curves: dict[str, Any] = {}
     index = np.flatnonzero(clean)
     for sequence in sequences:
-        if not isinstance(sequence.adversary, Attack):
-            continue
         stage = sequence.stages[0]
-        radius = float(np.max(stage.adversary.threat.epsilon))
+        radius = radius_of(stage.adversary.threat)
+        if not isinstance(sequence.adversary, Attack) or radius is None:
+            continue
         right = [
             np.sum(stage(x[index], y[index], index, multiple))
             for multiple in multiples
@@ -207,7 +211,10 @@ def _curves(sequences, multiples, x, y, clean):
 
 
 def _diagnosed(run, x, y, standing):
-    attacks = [stage.adversary for stage in run.stages[1:]]
+    asked = [stage.adversary for stage in run.stages[1:]]
+    attacks = [a for a in asked if a.threat.epsilon is not None]
+    if not attacks:
+        return [diagnostics.no_ball(asked)]
     surrogate = None
     if not has_gradient(run.network, x[:1]):
         moved = [a for a in attacks if isinstance(a, Transfer)]

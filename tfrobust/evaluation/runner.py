@@ -53,7 +53,8 @@ class Runner:
         function = self._function  # What it takes to trace is not counted.
         begin = time.perf_counter()
         if epsilon is None:
-            epsilon = self.adversary.threat.epsilon if self.adversary else 0.0
+            epsilon = self.adversary and self.adversary.threat.epsilon
+            epsilon = 0.0 if epsilon is None else epsilon
         with hardly_rewritten(self._largest <= _FEW):
             answer = function(
                 tf.cast(x, tf.float32),
@@ -124,10 +125,7 @@ class Runner:
         if self.adversary is None:
             logits = tf.cast(self._model(x, training=False), tf.float32)
         else:
-            threat = self.adversary.threat
-            epsilon = tf.ensure_shape(epsilon, np.shape(threat.epsilon))
-            threat = threat._replace(epsilon=epsilon)
-            adversary = self.adversary.against(threat)
+            adversary, threat = self._at(epsilon)
             point = adversary.perturb(self._model, x, y)
             # One fresh float32 forward judges the point that was found.
             logits = adversary.logits(self._model, point, y)
@@ -145,6 +143,15 @@ class Runner:
             "norm": norm,
             "inside": inside,
         }
+
+    def _at(self, epsilon):
+        """The adversary, and its threat, of that epsilon if it has any."""
+        threat = self.adversary.threat
+        if threat.epsilon is None:
+            return self.adversary, threat
+        epsilon = tf.ensure_shape(epsilon, np.shape(threat.epsilon))
+        threat = threat._replace(epsilon=epsilon)
+        return self.adversary.against(threat), threat
 
     def _decided(self, x, y, epsilon):
         del epsilon  # Verifiers bound over their own threat.

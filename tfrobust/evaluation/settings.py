@@ -15,6 +15,12 @@ _NORMS = {
 }
 
 
+_SETS = {
+    "patch": "any values within one square of pixels",
+    "spatial": "rotations and translations",
+}
+
+
 def settings(adversaries):
     """The configuration of each adversary, for JSON.
 
@@ -41,6 +47,9 @@ def _settings(adversary):
 
 def in_words(threat):
     """A threat as a sentence: norm, epsilon, range and mask."""
+    if threat.epsilon is None:
+        moves = _SETS.get(threat.name, "a set that is no ball")
+        return f"{threat.name}: {moves}, {threat!r}."
     moves = _NORMS.get(threat.name, f"the norm {threat.name} bounds the move")
     epsilon = _range_of(threat.epsilon)
     low, high = getattr(threat, "low", None), getattr(threat, "high", None)
@@ -71,7 +80,7 @@ def seeds(adversary, path=""):
 
 def _one(epsilon):
     """The one radius of all examples and features, or None."""
-    if isinstance(epsilon, Schedule) or np.ndim(epsilon):
+    if epsilon is None or isinstance(epsilon, Schedule) or np.ndim(epsilon):
         return None
     return float(epsilon)
 

@@ -110,8 +110,9 @@ class Stage:
 
     def _run(self, x, y, multiple):
         epsilon = None
-        if self.adversary is not None:
-            epsilon = multiple * np.asarray(self.adversary.threat.epsilon)
+        radius = self.adversary and self.adversary.threat.epsilon
+        if radius is not None:
+            epsilon = multiple * np.asarray(radius)
         return {**self.runner(x, y, epsilon), "label": y}
 
 

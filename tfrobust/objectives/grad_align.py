@@ -46,6 +46,8 @@ class GradAlign(Objective):
         self, attack: Attack | Threat, weight: Amount = 0.2, seed: int = 0
     ):
         self.attack: Any = attack_of(attack, lambda t: FGSM(t, step_size=1.25))
+        example = "tfr.threats.Linf(8 / 255)"
+        checks.kind(self.attack.threat, Threat, "attack.threat", example)
         checks.amount(weight, "weight", low=0)
         self.weight, self.seed = weight, seed
 
