@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks, losses
@@ -63,7 +64,7 @@ class CarliniWagner(Attack):
         confidence: float = 0.0,
     ):
         checks.kind(threat, L2, "threat", "tfr.threats.L2(0.5)")
-        finite = math.isfinite(threat.high - threat.low)
+        finite = bool(np.all(np.isfinite(threat.high - threat.low)))
         checks.argument(finite, "threat", "have a finite range", threat)
         checks.count(steps, "steps")
         checks.count(searches, "searches")
