@@ -60,7 +60,7 @@ def dense(x: Any, name: str) -> None:
 def _several(x):
     """Whether it is a list of arrays."""
     listed = isinstance(x, (list, tuple))
-    return listed and any(np.ndim(part) > 1 for part in x)
+    return listed and any(len(getattr(p, "shape", ())) > 1 for p in x)
 
 
 def range_shown(low: Any, high: Any) -> str:

@@ -53,11 +53,12 @@ class Plan:
             )
         self.recipe = recipe
         self.form = Form(network, loss)
-        self.objective = objective.bind(self.form.loss)
+        self.objective = self.form.part(objective).bind(self.form.loss)
         self.trained = objective.adversaries()
         self.adversaries = dict(named(recipe["adversaries"], kind_and_steps))
         for name, adversary in self.adversaries.items():
             check_adversary(name, adversary)
+            self.adversaries[name] = self.form.part(adversary)
         for adversary in self._all():
             check_epsilon(adversary)
         self.loss = keras.metrics.Mean(name="loss")
