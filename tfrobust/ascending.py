@@ -15,7 +15,9 @@ Part = TypeVar("Part", Adversary, Objective)
 
 
 def of_keras(loss: Any) -> bool:
-    """Whether it is a loss, or a function, of Keras's own."""
+    """Whether it is a loss, or a function, of Keras's own, or of several."""
+    if getattr(loss, "of_columns", False):
+        return True
     known = vars(keras.losses).values()
     return any(loss is one or type(loss) is one for one in known)
 

@@ -89,6 +89,18 @@ def refuse_head(network: Any, head: str) -> None:
             )
 
 
+def refuse_several(network: Any) -> None:
+    """Refuses a model of several inputs, or outputs."""
+    for name in ("inputs", "outputs"):
+        found = getattr(network, name, None) or []
+        if len(found) > 1:
+            raise ValueError(
+                f"`network` must have one input and one output. Received "
+                f"{len(found)} {name}. Make one of them: pass "
+                "tfr.Joined(network), or tfr.Joined(network, output=name)."
+            )
+
+
 def check_strategy(strategy: tf.distribute.Strategy) -> None:
     """Refuses several workers, with which Keras 3 cannot fit."""
     cluster = getattr(strategy, "cluster_resolver", None)

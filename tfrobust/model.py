@@ -52,6 +52,7 @@ class RobustModel(Wrapper):
     ):
         super().__init__(name=name, **kwargs)
         backend.check_network(network)
+        backend.refuse_several(network)
         self.network = network
         self.memory = Memory(name="memory") if memory is None else memory
         checks.kind(self.memory, Memory, "memory", "tfr.instances.Memory()")

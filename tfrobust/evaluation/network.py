@@ -89,8 +89,8 @@ class Network:
         if not tf.is_tensor(logits):
             raise TypeError(
                 "`model` must return one tensor of logits. Received: "
-                f"{type(logits).__name__}. Pass a function that picks it: "
-                "lambda x, training=False: model(x, training=training)[...]."
+                f"{type(logits).__name__}. Name one of its outputs: pass "
+                "tfr.Joined(model, output=name)."
             )
         self._hoists = bool(kept.values)
         return two_logits(logits)

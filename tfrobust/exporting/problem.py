@@ -6,6 +6,7 @@ import re
 import numpy as np
 import tensorflow as tf
 
+from tfrobust import backend
 from tfrobust.attack import Attack
 from tfrobust.attacks import PGD
 from tfrobust.compression.cloning import leaves
@@ -35,6 +36,7 @@ def input_spec(network, input_name):
             network isn't built or takes other inputs than one of numbers.
     """
     _check_name(input_name)
+    backend.refuse_several(network)
     spec = tf.TensorSpec(_input_shape(network), tf.float32, name=input_name)
     for given in tf.nest.flatten(getattr(network, "inputs", None) or []):
         if not tf.as_dtype(given.dtype).is_floating:
