@@ -4,8 +4,8 @@
     python examples/time_series.py --epsilon=0.1
 
 A sum of two sines with noise, made here, of which 24 steps are seen and the
-next one is told. Attacks ascend the squared error; certificates are ranges that no
-forecast leaves, and a bound of the error.
+next one is told. Attacks ascend the squared error; certificates are ranges that
+no forecast leaves, and a bound of the error.
 """
 
 import numpy as np

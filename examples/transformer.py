@@ -4,8 +4,8 @@
     python examples/transformer.py --epochs=30 --epsilon=0.05
 
 Scikit-learn's digits, 8 x 8 pixels, in 16 patches of 2 x 2, through two blocks
-of attention. Its softmax and its layer normalisation are bounded by rules of their
-own, loosely: certificates are for a smaller epsilon (--certified).
+of attention. Softmax and layer normalisation are bounded by rules of their own,
+loosely: certificates are for a smaller epsilon (--certified).
 """
 
 import numpy as np

@@ -183,6 +183,8 @@ def test_what_asks_which_class_wins_is_refused(name, options, message):
 
 
 def test_certificates_on_disk_and_states_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="where another one wins"):
+        tfr.attack(compiled("labels"), X, epsilon=0.05)
     with pytest.raises(ValueError, match="compiled for numbers"):
         tfr.export(compiled("regression"), tmp_path, certify=CROWN)
     with pytest.raises(ValueError, match="`state` must be None"):

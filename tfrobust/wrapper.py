@@ -45,9 +45,11 @@ class Wrapper(Persistent):
         """The loss on the network's outputs, None before `compile`."""
         return self._plan.recipe.get("loss")
 
-    @property
-    def attacked(self) -> Any:
-        """The network as adversaries see it, once compiled."""
+    def seen(self) -> Any:
+        """The network as adversaries see it, once compiled.
+
+        No property: Keras would save the weights under its name.
+        """
         return self._plan.form.network(self.network)
 
     def from_layer(self, name: str) -> Cut:

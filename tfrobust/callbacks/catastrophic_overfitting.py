@@ -168,7 +168,7 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
     def _measuring(self):
         network, threat = self._network(), self.attack.threat
         if isinstance(self.model, RobustModel):
-            network = self.model.attacked
+            network = self.model.seen()
         x, y = map(tf.constant, labelled(self.data, threat, network))
 
         def share(points):

@@ -6,6 +6,7 @@ import numpy as np
 
 from tfrobust import checks
 from tfrobust.attack import Attack
+from tfrobust.evaluation import by_loss
 from tfrobust.evaluation.adversarial_set import AdversarialSet
 from tfrobust.evaluation.adversaries import check
 from tfrobust.evaluation.batches import batches
@@ -59,6 +60,12 @@ def attack(
         ```
     """
     attack, radii = _chosen(attack, epsilon, norm)
+    if (loss := by_loss.loss_of(model, None)) is not None:
+        raise ValueError(
+            "`model` must answer with logits of classes: an attack succeeds "
+            f"where another one wins. Received one compiled for {loss!r}. Use "
+            "tfr.evaluate, or the `perturb` of an attack that ascends it."
+        )
     with callable_of(model) as network:
         x, labels = _arrays(attack, x, y, batch_size)
         network = Network(network, x.shape[1:])

@@ -111,6 +111,7 @@ def certify(
     adversaries = of_one_threat(attack, verifiers)
     with callable_of(model) as network:
         source = Provenance(network, name, dataset)
+        parts = _of_a_function(network, parts)
         held: list = []
         if specification is not None:
             network = Clauses(network, specification)
@@ -125,6 +126,24 @@ def certify(
         )
         run.over(parts, total, verbose)
         return _report(run, specification is None)
+
+
+def _of_a_function(network, parts):
+    """The batches, once the network answers the same twice."""
+    for number, (x, y) in enumerate(parts):
+        if number == 0:
+            few = tf.cast(x[:2], tf.float32)
+            once, again = (
+                np.asarray(network(few, training=False)) for _ in range(2)
+            )
+            if not np.allclose(once, again, 1e-3, 1e-5, equal_nan=True):
+                raise ValueError(
+                    "A certificate needs a network that is a function of its "
+                    "input alone. Received one that answers the same inputs "
+                    "otherwise when it is called again. Are there layers with "
+                    "state in Python, or that are random without training=True?"
+                )
+        yield x, y
 
 
 def _stages(memory, run):
