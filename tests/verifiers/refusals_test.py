@@ -86,3 +86,28 @@ def test_python_inside_of_a_graph_is_refused(call):
     model = network(lambda x: tf.numpy_function(np.abs, [x], tf.float32))
     with pytest.raises(NotImplementedError, match="op PyFunc .*calls Python"):
         CALLS[call](model)
+
+
+def test_a_convolution_of_volumes_with_a_bias_is_bounded():
+    layer = keras.layers.Conv3D(2, 2, activation="relu")
+    model = keras.Sequential(
+        [
+            keras.Input((3, 3, 3, 2)),
+            layer,
+            keras.layers.Flatten(),
+            keras.layers.Dense(2),
+        ]
+    )
+    volumes = np.random.default_rng(0).uniform(0.2, 0.8, (4, 3, 3, 3, 2))
+    volumes, y = volumes.astype("float32"), Y[:4]
+    layer.bias.assign([0.3, -0.2])
+    proven = CROWN.margins(model, volumes, y).numpy()
+    logits = np.asarray(model(volumes))
+    margins = logits[np.arange(4), y][:, np.newaxis] - logits
+    still = tfr.verifiers.CROWN(tfr.threats.Linf(0.0))
+    exact = still.margins(model, volumes, y)
+    np.testing.assert_allclose(exact, margins, atol=1e-4)
+    for seed in range(20):
+        z = np.asarray(model(LINF.sample(tf.constant(volumes), seed)))
+        found = z[np.arange(4), y][:, np.newaxis] - z
+        assert np.all(found >= proven)
