@@ -33,12 +33,13 @@ class Joined(keras.Model):
 
     Example:
         ```
-        joined = tfr.Joined(network)  # Of the inputs "image" and "table".
-        threat = joined.threat({"image": tfr.threats.Linf(8 / 255)})
-        model = tfr.RobustModel(joined)
-        pgd = tfr.attacks.PGD(threat)
-        model.compile("adam", objective=tfr.objectives.WorstCase(pgd))
-        model.fit(joined.join({"image": images, "table": table}), y)
+        a, b = keras.Input((4,), name="a"), keras.Input((2,), name="b")
+        logits = keras.layers.Dense(3)(keras.layers.Concatenate()([a, b]))
+        joined = tfr.Joined(keras.Model([a, b], logits))
+        threat = joined.threat({"a": tfr.threats.Linf(0.1)})  # b stays.
+        rows = joined.join({"a": np.ones((8, 4)), "b": np.zeros((8, 2))})
+        y = np.arange(8) % 3
+        points = tfr.attacks.PGD(threat).perturb(joined, rows, y)
         ```
     """
 

@@ -74,10 +74,10 @@ class Wrapper(Persistent):
 
         Example:
             ```
-            front, rest = model.from_layer("embedding")
+            front, rest = model.from_layer("features")  # Or "embedding".
+            vectors = front.predict(x_test)
             l2 = tfr.threats.L2(0.5, low=-np.inf, high=np.inf)
-            vectors = front.predict(tokens)
-            report = tfr.evaluate(rest, (vectors, y), tfr.attacks.PGD(l2))
+            points = tfr.attacks.PGD(l2).perturb(rest, vectors, y_test)
             ```
         """
         with self.averaged():
