@@ -41,8 +41,8 @@ class LossReport:
     Attributes:
         rows: `LossRow` of each adversary by its name: `clean` first, then the
             attacks, the `worst case`, which is the largest of these, and of
-            `certify` the `bound` that no point of the threat exceeds, if the
-            loss is one that can be bounded.
+            `certify` the `bound` that no point of the threat exceeds, but for
+            the rounding of the loss, if that is one that can be bounded.
         info: The model, the data, versions and adversaries.
         lower: Lower ends of the outputs over the threat, `[n, outputs]`, of
             `certify`; else None.
