@@ -83,7 +83,7 @@ def least(moves):
 )
 def test_a_threat_for_one_or_for_each(threats, moves):
     joined = tfr.Joined(two_inputs())
-    threat, x = joined.threat(threats), joined.join([A, B])
+    threat, x = joined.threat(threats), joined.join({"a": A, "b": B})
     found = tfr.verifiers.CROWN(threat).margins(joined, x, Y)
     np.testing.assert_allclose(found, least(moves), atol=1e-4)
     attack = tfr.attacks.PGD(threat, steps=10, loss="margin")
@@ -95,7 +95,7 @@ def test_a_threat_for_one_or_for_each(threats, moves):
 
 def test_a_ball_of_one_input_is_one_of_the_row():
     joined = tfr.Joined(two_inputs())
-    x = joined.join([A, B])
+    x = joined.join({"a": A, "b": B})
     threat = joined.threat({"a": tfr.threats.L2(0.1)})
     gaps = WA.T[Y][:, np.newaxis] - WA.T
     margins = least(np.zeros(7)) - 0.1 * np.linalg.norm(gaps, axis=2)
@@ -105,7 +105,10 @@ def test_a_ball_of_one_input_is_one_of_the_row():
 
 def test_it_is_trained_saved_and_reported(tmp_path):
     joined = tfr.Joined(two_inputs())
-    x, threat = joined.join([A, B]), joined.threat({"a": LINF, "b": WIDE})
+    x, threat = (
+        joined.join({"a": A, "b": B}),
+        joined.threat({"a": LINF, "b": WIDE}),
+    )
     step = tfr.attacks.PGD(threat, steps=1, step_size=1.0, random_start=0.0)
     model = tfr.RobustModel(joined)
     model.compile("sgd", objective=tfr.objectives.WorstCase(step))
@@ -236,3 +239,21 @@ def fitted():
 def test_what_is_several_is_refused_in_one_sentence(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_one_input_keeps_its_name_and_type():
+    ids = keras.Input((4,), dtype="int32", name="ids")
+    embedded = layers.Flatten()(layers.Embedding(5, 2)(ids))
+    network = keras.Model(
+        {"ids": ids},
+        {"a": layers.Dense(2)(embedded), "b": layers.Dense(1)(embedded)},
+    )
+    tokens = RANDOM.integers(0, 5, (6, 4))
+    one = tfr.Joined(network, output="a")
+    expected = network({"ids": tokens})["a"]
+    np.testing.assert_allclose(one(tokens), expected, atol=1e-6)
+
+
+def test_inputs_that_have_names_are_not_taken_in_a_list():
+    with pytest.raises(ValueError, match="`inputs` must be those named"):
+        tfr.Joined(two_inputs()).join([B, A])

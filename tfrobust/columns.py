@@ -75,9 +75,9 @@ def chosen(network, outputs, output):
     return keras.layers.Concatenate(name="outputs")(rows), shapes
 
 
-def joined(inputs, shapes):
-    """The inputs of a network, by name or in a list, in a row."""
-    listed = isinstance(inputs, (list, tuple))
+def joined(inputs, shapes, named):
+    """The inputs of a network, by name or, unless `named`, listed, in a row."""
+    listed = isinstance(inputs, (list, tuple)) and not named
     if listed and len(inputs) == len(shapes):
         inputs = dict(zip(shapes, inputs, strict=True))
     same = isinstance(inputs, Mapping) and set(inputs) == set(shapes)

@@ -59,15 +59,15 @@ class Joined(keras.Model):
             )
         given = network.input
         shapes, kinds = columns.shapes(given)
-        x: Any = keras.Input(tuple(shapes[0]))
-        fed, begin = x, 0
+        x: Any = keras.Input(shapes[0], dtype=kinds[0])
+        parts, begin = [x], 0
         if len(shapes) > 1:
             sizes = [int(np.prod(shape)) for shape in shapes]
             x, parts = keras.Input((sum(sizes),), name="joined"), []
             for shape, kind, size in zip(shapes, kinds, sizes, strict=True):
                 parts.append(columns.Part(begin, shape, kind)(x))
                 begin += size
-            fed = tf.nest.pack_sequence_as(given, parts)
+        fed = tf.nest.pack_sequence_as(given, parts)
         chosen, kept = columns.chosen(network, network(fed), output)
         name = name or network.name
         super().__init__(inputs=x, outputs=chosen, name=name, **kwargs)
@@ -86,7 +86,8 @@ class Joined(keras.Model):
             ValueError: If there are others than the network's, or a whole
                 number isn't one of float32.
         """
-        return columns.joined(inputs, self.input_parts)
+        named = isinstance(self.network.input, dict)
+        return columns.joined(inputs, self.input_parts, named)
 
     def split(self, x: Any) -> dict[str, Any]:
         """The inputs of an array, by name: what `join` undoes."""
