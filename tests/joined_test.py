@@ -218,6 +218,13 @@ def fitted():
             "`output` must be one of",
         ),
         (
+            lambda: tfr.Joined(
+                keras.Sequential([keras.Input((2,)), layers.Dense(2)])
+            ),
+            ValueError,
+            "which a Sequential hasn't",
+        ),
+        (
             lambda: tfr.Joined(two_inputs()).threat({"c": LINF}),
             ValueError,
             "name some of the inputs",

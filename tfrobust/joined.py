@@ -29,7 +29,8 @@ class Joined(keras.Model):
 
     Raises:
         TypeError: If `network` isn't a functional model.
-        ValueError: If the size of an input is open, or there is no such output.
+        ValueError: If the size of an input is open, there is no such output, or
+            it is a Sequential model.
 
     Example:
         ```
@@ -57,6 +58,9 @@ class Joined(keras.Model):
                 f"{network!r}. Call it on keras.Input tensors, and make a "
                 "keras.Model of these and what it returns."
             )
+        expected = "have several inputs or outputs, which a Sequential hasn't"
+        several = not isinstance(network, keras.Sequential)
+        checks.argument(several, "network", expected, network)
         given = network.input
         shapes, kinds = columns.shapes(given)
         x: Any = keras.Input(shapes[0], dtype=kinds[0])
