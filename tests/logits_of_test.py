@@ -107,9 +107,9 @@ class Own(keras.Model):
 
 def test_what_has_no_head_to_cut_off_is_refused():
     for model, error, message in (
-        (stack(layers.Dense(3)), ValueError, "must end in a softmax or a sig"),
+        (stack(layers.Dense(3)), ValueError, "must end in a softmax, a"),
         (stack(layers.Dense(3, "tanh")), ValueError, "must end in a softmax"),
-        (stack(layers.Softmax(axis=0)), ValueError, "probabilities differ"),
+        (stack(layers.Softmax(axis=0)), ValueError, "answers differ"),
         (Own(), TypeError, "functional or Sequential"),
         (lambda x: x, TypeError, "must be a Keras model"),
     ):

@@ -40,6 +40,7 @@ def test_the_public_names_are_rooms_and_what_workflows_begin_with():
         "AdversarialSet",
         "Adversary",
         "Attack",
+        "Joined",
         "Report",
         "RobustModel",
         "Verifier",

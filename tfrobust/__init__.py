@@ -32,6 +32,7 @@ from tfrobust.evaluation import (
     evaluate,
 )
 from tfrobust.exporting import export, export_litert
+from tfrobust.joined import Joined
 from tfrobust.logits_of import logits_of
 from tfrobust.model import RobustModel
 from tfrobust.verifier import Verifier
@@ -42,6 +43,7 @@ __all__ = [
     "AdversarialSet",
     "Adversary",
     "Attack",
+    "Joined",
     "Report",
     "RobustModel",
     "Verifier",

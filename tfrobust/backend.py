@@ -66,15 +66,38 @@ def check_network(network: Any, probabilities: bool = False) -> None:
             "`network` must be a Keras model that maps inputs to logits. "
             f"Received: {network!r}"
         )
-    for last in () if probabilities else network.layers[-1:]:
+    if not probabilities:
+        refuse_head(network, "softmax")
+
+
+def refuse_head(network: Any, head: str) -> None:
+    """Refuses a model that ends in a softmax or a sigmoid.
+
+    Args:
+        network: A model of the Keras in use.
+        head: Which of both, by its name.
+    """
+    for last in network.layers[-1:]:
         activation = getattr(last, "activation", None)
-        if isinstance(last, keras.layers.Softmax) or (
-            activation is keras.activations.softmax
+        if activation is getattr(keras.activations, head) or (
+            head == "softmax" and isinstance(last, keras.layers.Softmax)
         ):
             raise ValueError(
                 "`network` must return logits. Received a network whose last "
-                f"layer, {last.name!r}, applies a softmax. Remove it, or pass "
+                f"layer, {last.name!r}, applies a {head}. Remove it, or pass "
                 "tfr.logits_of(network)."
+            )
+
+
+def refuse_several(network: Any) -> None:
+    """Refuses a model of several inputs, or outputs."""
+    for name in ("inputs", "outputs"):
+        found = getattr(network, name, None) or []
+        if len(found) > 1:
+            raise ValueError(
+                f"`network` must have one input and one output. Received "
+                f"{len(found)} {name}. Make one of them: pass "
+                "tfr.Joined(network), or tfr.Joined(network, output=name)."
             )
 
 

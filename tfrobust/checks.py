@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfrobust import losses
+from tfrobust import kinds, losses
 from tfrobust.backend import Schedule
 from tfrobust.types import TensorLike
 
@@ -89,27 +89,42 @@ def shown(value: Any) -> str:
 
 
 def inputs(
-    x: TensorLike, low: float, high: float, tolerance: float = 1e-6
+    x: TensorLike, low: Any, high: Any, tolerance: float = 1e-6
 ) -> tf.Tensor:
     """Returns x as float32 after checking that it lies in `[low, high]`."""
-    x = tf.convert_to_tensor(x)
-    if not x.dtype.is_floating:
-        raise ValueError(
-            f"`x` must be floating point in [{low}, {high}]. Received dtype "
-            f"{x.dtype.name}. Convert it: x.astype('float32') / 255."
-        )
-    x = tf.cast(x, tf.float32)
+    x = kinds.tensor(x)
+    # Variables, too, which are no arrays inside of a graph.
+    if any(len(getattr(end, "shape", ())) for end in (low, high)):
+        return _in_ranges(x, low, high, tolerance)
     ends = smallest, largest = tf.reduce_min(x), tf.reduce_max(x)
     fine = (smallest >= low - tolerance) & (largest <= high + tolerance)
     # Not every device's minimum is NaN where a value is, but every sum is.
     fine &= ~tf.math.is_nan(tf.reduce_sum(x))
+    images = "Scale images to it (x / 255.0 for bytes); normalisation must be "
+    mend = images + "a layer inside the model."
+    if x.shape.rank == 2:
+        mend = "Pass the range of your features, as tfr.threats.Box(radius, low"
+        mend += "=x.min(axis=0), high=x.max(axis=0)), or scale them to it."
     return _require(
         fine,
         f"`x` must lie in the threat's valid range [{low}, {high}] and hold no "
-        "NaN. Scale images to it (x / 255.0 for bytes); normalisation must be "
-        "a layer inside the model. Received minimum and maximum",
+        f"NaN. {mend} Received minimum and maximum",
         x,
         ends,
+    )
+
+
+def _in_ranges(x, low, high, tolerance):
+    """The same of features that have ranges of their own."""
+    below, above = tf.reduce_max(low - x), tf.reduce_max(x - high)
+    fine = tf.reduce_all((x >= low - tolerance) & (x <= high + tolerance))
+    return _require(
+        fine,
+        "`x` must lie in the threat's valid range of each feature and hold no "
+        "NaN. Widen `low` and `high`, or leave these examples out. Received, "
+        "how far beyond the lower and the upper ends",
+        x,
+        (below, above),
     )
 
 

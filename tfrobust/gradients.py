@@ -38,7 +38,14 @@ def input_gradient(
         ValueError: If no gradient reaches the input.
     """
     with _recorded(x) as gradient_of:
-        logits = tf.cast(model(x, training=False), tf.float32)
+        logits = model(x, training=False)
+        if isinstance(logits, (dict, list, tuple)):
+            raise TypeError(
+                "`model` must answer with one tensor. Received: "
+                f"{type(logits).__name__}. Name one of its outputs: pass "
+                "tfr.Joined(model, output=name)."
+            )
+        logits = tf.cast(logits, tf.float32)
         values = loss(logits)
         # A power of two: exact, and keeps float16 layers from flushing small
         # gradients to zero.

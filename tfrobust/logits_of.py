@@ -15,7 +15,7 @@ _LENGTH = 32
 
 
 def logits_of(model: Any) -> Any:
-    """Cuts off the softmax or sigmoid that a model ends in.
+    """Cuts off the softmax or sigmoid that a model ends in, if any.
 
     Attacks, verifiers and losses take logits: behind a softmax gradients
     vanish where a model is sure, and a bound of a probability says less. The
@@ -24,8 +24,9 @@ def logits_of(model: Any) -> Any:
 
     - A softmax, as a layer or as the activation of the last one: its logits,
       `[batch, classes]`.
-    - A sigmoid of one unit: two logits, `[batch, 2]`, of which the first is 0,
-      so that the classes are 0 and 1 and cross entropy is the binary one.
+    - A sigmoid of one unit, or one logit without it: two logits, `[batch, 2]`,
+      of which the first is 0, so that the classes are 0 and 1 and cross entropy
+      is the binary one.
     - A sigmoid of several units: the logits of as many labels.
 
     That the probabilities are the same is checked on random inputs.
@@ -39,8 +40,8 @@ def logits_of(model: Any) -> Any:
     Raises:
         TypeError: If `model` isn't a functional or Sequential model of the
             Keras in use.
-        ValueError: If it doesn't end in a softmax or sigmoid, or the
-            probabilities of both differ.
+        ValueError: If it ends in several units without a softmax or sigmoid,
+            or the probabilities of both differ.
 
     Example:
         ```
@@ -50,16 +51,17 @@ def logits_of(model: Any) -> Any:
     """
     _check(model)
     last = model.layers[-1]
-    inputs = _layer_input(last)
+    head, inputs = _head(last), _layer_input(last)
     if isinstance(last, keras.layers.Softmax):
-        head, outputs = "softmax", inputs
+        outputs = inputs
+    elif head == "logit":
+        outputs = model.outputs[0]
     else:
-        head = _head(last)
         config = last.get_config() | {"activation": "linear"}
         copy = type(last).from_config(config)
         outputs = copy(inputs)
         copy.set_weights(last.get_weights())
-    if head == "sigmoid" and outputs.shape[-1] == 1:
+    if head != "softmax" and outputs.shape[-1] == 1:
         two = keras.layers.Dense(
             2, use_bias=False, trainable=False, name="two_logits"
         )
@@ -83,15 +85,20 @@ def _check(model):
 
 
 def _head(last):
+    if isinstance(last, keras.layers.Softmax):
+        return "softmax"
     for name in ("softmax", "sigmoid"):
         if getattr(last, "activation", None) is getattr(
             keras.activations, name
         ):
             return name
+    linear = getattr(last, "activation", None) is keras.activations.linear
+    if linear and getattr(last, "units", None) == 1:
+        return "logit"
     raise ValueError(
-        "`model` must end in a softmax or a sigmoid. Received a model whose "
-        f"last layer is {last.name!r}, a {type(last).__name__}. If that "
-        "returns logits, the model can be used as it is."
+        "`model` must end in a softmax, a sigmoid or one unit. Received a "
+        f"model whose last layer is {last.name!r}, a {type(last).__name__}. "
+        "If that returns logits, the model can be used as it is."
     )
 
 
@@ -121,9 +128,11 @@ def _compare(model, found, head):
     x = tf.nest.map_structure(drawn, _inputs(model))
     expected = np.asarray(model(x, training=False), np.float64)
     logits = np.asarray(found(x, training=False), np.float64)
-    if head == "sigmoid" and expected.shape[-1] == 1:
+    if head != "softmax" and expected.shape[-1] == 1:
         logits = logits[..., 1:] - logits[..., :1]
-    if head == "sigmoid":
+    if head == "logit":
+        got = logits
+    elif head == "sigmoid":
         got = 1 / (1 + np.exp(-logits))
     else:
         powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
@@ -132,6 +141,6 @@ def _compare(model, found, head):
     checks.argument(
         bool(away <= _TOLERANCE),
         "model",
-        f"give the probabilities of its logits, a {head} of the last axis",
-        f"a model whose probabilities differ from them by up to {away:.2g}",
+        f"answer with its logits, or a {head} of them along the last axis",
+        f"a model whose answers differ from them by up to {away:.2g}",
     )

@@ -110,8 +110,8 @@ def whole_labels(y: TensorLike, shape: tf.TensorShape) -> tf.Tensor:
     if shape.rank != 2 or shape[-1] == 1:
         raise ValueError(
             "A classification loss needs logits of shape [batch, classes] with "
-            f"at least 2 classes. Received shape {shape}. Give a binary "
-            "model two logits; for regression choose a regression loss."
+            f"at least 2 classes. Received shape {shape}. For one logit pass "
+            "tfr.logits_of(network); for regression choose another loss."
         )
     if y.shape.rank == 2 and y.shape[-1] == 1:
         y = tf.squeeze(y, -1)

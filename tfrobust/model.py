@@ -14,13 +14,13 @@ from tfrobust.instances.memory import Memory
 from tfrobust.instances.preparation import make_room, recalled, with_remarks
 from tfrobust.metrics import numbers, results
 from tfrobust.objectives import Objective
-from tfrobust.persistent import Persistent
 from tfrobust.plan import CLEAN, Plan, of_some
 from tfrobust.types import Loss
+from tfrobust.wrapper import Wrapper
 
 
 @register
-class RobustModel(Persistent):
+class RobustModel(Wrapper):
     """Wraps a Keras model of logits for robust training and evaluation.
 
     Args:
@@ -52,6 +52,7 @@ class RobustModel(Persistent):
     ):
         super().__init__(name=name, **kwargs)
         backend.check_network(network)
+        backend.refuse_several(network)
         self.network = network
         self.memory = Memory(name="memory") if memory is None else memory
         checks.kind(self.memory, Memory, "memory", "tfr.instances.Memory()")
@@ -138,7 +139,7 @@ class RobustModel(Persistent):
         }
         # A plain object: Keras 3 lets a built model track nothing new.
         with self.distribute_strategy.scope():
-            self._plan = Plan(recipe)
+            self._plan = Plan(recipe, self.network)
         if self.network.built:
             self._plan.split(self.network)
 
@@ -184,12 +185,13 @@ class RobustModel(Persistent):
         (x, _), y, sample_weight = unpacked(data)
         plan = self._plan
         y = plan.checked(self.network, x, y)
-        clean = self.network(x, training=False)
+        network = plan.form.network(self.network)
+        clean = network(x, training=False)
         values = losses.per_example(plan.objective.loss, y, clean)
         plan.total(self, values, sample_weight)
         logits = {CLEAN: clean}
         for name, adversary in plan.adversaries.items():
-            worst = functools.partial(adversary, self.network, x, y)
+            worst = functools.partial(adversary, network, x, y)
             logits[name] = of_some(worst, clean)
         return results(plan.updated(y, logits))
 
@@ -231,14 +233,6 @@ class RobustModel(Persistent):
         finally:
             self._testing = False
 
-    def count_params(self) -> int:
-        return self.network.count_params()
-
-    @as_in_keras
-    def summary(self, *args, **kwargs):
-        """Prints the summary of the network."""
-        return self.network.summary(*args, **kwargs)
-
     def _check(self, x=None, y=None):
         with self.distribute_strategy.scope():
             self._plan.check(self.network, x, y)
@@ -246,4 +240,5 @@ class RobustModel(Persistent):
     def _make_room(self, x):
         plan, declared = self._plan, self._plan.recipe["instances"]
         with self.distribute_strategy.scope():
-            make_room(self.memory, plan.objective, declared, self.network, x)
+            network = plan.form.network(self.network)
+            make_room(self.memory, plan.objective, declared, network, x)

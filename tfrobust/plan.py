@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import augmentation, checks, losses, metrics
+from tfrobust import augmentation, checks, kinds, losses, metrics
 from tfrobust.adversary import named
 from tfrobust.arguments import check_adversary, check_epsilon
 from tfrobust.backend import keras
+from tfrobust.form import Form
 from tfrobust.instances.indexed import unindexed
 from tfrobust.objectives import Objective, Outcome
 from tfrobust.objectives.objective import kind_and_steps
@@ -39,9 +40,10 @@ class Plan:
 
     Args:
         recipe: All arguments of `compile`, its loss resolved.
+        network: The network that is trained.
     """
 
-    def __init__(self, recipe: dict[str, Any]):
+    def __init__(self, recipe: dict[str, Any], network: keras.Model):
         loss, objective = recipe["loss"], recipe["objective"]
         if not isinstance(objective, Objective):
             raise TypeError(
@@ -50,18 +52,20 @@ class Plan:
                 f"Received: {objective!r}"
             )
         self.recipe = recipe
-        self.objective = objective.bind(loss)
+        self.form = Form(network, loss)
+        self.objective = self.form.part(objective).bind(self.form.loss)
         self.trained = objective.adversaries()
         self.adversaries = dict(named(recipe["adversaries"], kind_and_steps))
         for name, adversary in self.adversaries.items():
             check_adversary(name, adversary)
+            self.adversaries[name] = self.form.part(adversary)
         for adversary in self._all():
             check_epsilon(adversary)
         self.loss = keras.metrics.Mean(name="loss")
-        clean = metrics.resolved(recipe["metrics"], loss)
+        clean = metrics.resolved(recipe["metrics"], self.form.metric_loss)
         # A training adversary and one of the same name share their metrics,
         # as Keras shares them between training and validation.
-        shown = clean or [metrics.mean_of(loss)]
+        shown = clean or [metrics.mean_of(self.form.shown_loss)]
         self._metrics = {CLEAN: clean} | {
             name: [metrics.renamed(metric, name) for metric in shown]
             for name in {**self.adversaries, **self.trained}
@@ -79,7 +83,8 @@ class Plan:
             parts = augmentation.split(network) if self.trained else None
             if parts and parts[0] and self.objective.keeps_pixels():
                 _refuse_moved(self.objective, parts[0][0])
-            self._split = parts or ([], network)
+            front, rest = parts or ([], network)
+            self._split = front, self.form.network(rest)
         return self._split
 
     def metrics(self) -> list:
@@ -96,6 +101,7 @@ class Plan:
     def check(self, network: keras.Model, x: Any, y: Any) -> None:
         """Checks arrays before Keras makes batches of them."""
         x, _ = unindexed(x)
+        kinds.dense(x, "x")
         if isinstance(x, list | tuple):
             raise TypeError(
                 "`x` must be an array or a dataset. Received: "
@@ -118,6 +124,7 @@ class Plan:
             )
         if not losses.reads_classes(self.objective.loss):
             return y
+        network = self.form.network(network)
         shape = getattr(network, "output_shape", None)
         if shape is None:  # Of a subclass, which has a shape for each input.
             shape = network(x[:1], training=False).shape
@@ -150,7 +157,10 @@ class Plan:
                 f"Received also: {', '.join(unknown)}. Use `by_name`."
             )
         for name, outputs in logits.items():
-            metrics.update(self._metrics[name], self.objective.loss, y, outputs)
+            outputs = self.form.outputs(outputs)
+            metrics.update(
+                self._metrics[name], self.form.metric_loss, y, outputs
+            )
         return self._of(logits)
 
     def total(

@@ -80,7 +80,7 @@ def invert_features(
     checks.number(learning_rate, "learning_rate", 0)
     checks.finite(low=low, high=high)
     checks.count(batch_size, "batch_size")
-    arguments.check_range(low, high)
+    arguments.ends(low, high)
     x = floats(x, "x")
     checks.inputs(x, low, high)
     features = _features(model, layer)

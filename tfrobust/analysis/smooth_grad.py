@@ -53,7 +53,7 @@ def smooth_grad(
     checks.count(samples, "samples")
     checks.number(sigma, "sigma", 0)
     checks.finite(low=low, high=high)
-    arguments.check_range(low, high)
+    arguments.ends(low, high)
     x, y = problem(model, x, y, batch_size)
 
     def mean(x, y):

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks
@@ -61,7 +62,7 @@ class CarliniWagner(PenaltyAttack):
         confidence: float = 0.0,
     ):
         checks.kind(threat, L2, "threat", "tfr.threats.L2(0.5)")
-        finite = math.isfinite(threat.high - threat.low)
+        finite = bool(np.all(np.isfinite(threat.high - threat.low)))
         checks.argument(finite, "threat", "have a finite range", threat)
         self._keep(threat, steps, searches, constant, learning_rate, confidence)
 

@@ -3,6 +3,7 @@
 import abc
 import math
 
+import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks, streams
@@ -30,7 +31,7 @@ class DecisionAttack(Attack):
     def _keep(self, threat, queries, seed):
         """Checks the common arguments and keeps them as attributes."""
         checks.kind(threat, Threat, "threat", "tfr.threats.L2(0.5)")
-        finite = math.isfinite(threat.high - threat.low)
+        finite = bool(np.all(np.isfinite(threat.high - threat.low)))
         checks.argument(finite, "threat", "have a finite range", threat)
         checks.count(queries, "queries", LEAST)
         self.threat, self.queries, self.seed = threat, queries, seed

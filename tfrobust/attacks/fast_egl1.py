@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks, losses, streams
@@ -61,8 +62,9 @@ class FastEGL1(OneStep):
                 checks.number(value, name)
                 checks.argument(value > 0, name, "be positive", value)
         wide = threat.high - threat.low
+        finite = bool(np.all(wide < math.inf))
         expected = "have a finite range, which bounds the step"
-        checks.argument(wide < math.inf, "threat", expected, threat)
+        checks.argument(finite, "threat", expected, threat)
         losses.get(loss)
         self.threat, self.radius, self.init_radius = threat, radius, init_radius
         self.loss, self.seed = loss, seed

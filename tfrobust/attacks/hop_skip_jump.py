@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks, streams
@@ -75,7 +76,7 @@ class HopSkipJump(DecisionAttack):
         return int(self.samples * math.sqrt(number + 1))
 
     def _sizes(self, x):
-        reach = 0.1 * (self.threat.high - self.threat.low)
+        reach = 0.1 * float(np.max(self.threat.high - self.threat.low))
         return tf.fill([tf.shape(x)[0], 1], reach)
 
     def _step(self, model, number, now, sizes, x, y, seed):

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks, losses, streams
@@ -157,8 +158,13 @@ def _as_images(x, threat):
     """
     batch = tf.shape(x)[0]
     shape = tf.shape(x) if x.shape.rank == 4 else [batch, 1, -1, 1]
-    epsilon = tf.reshape(threat.radii(x), shape)
-    return tf.reshape(x, shape), threat._replace(epsilon=epsilon, mask=None)
+    parts = {"epsilon": tf.reshape(threat.radii(x), shape), "mask": None}
+    for name in ("low", "high"):
+        end = getattr(threat, name)
+        if np.ndim(end):  # One for each feature, of all examples.
+            end = tf.broadcast_to(end, [1, *x.shape[1:]])
+            parts[name] = tf.reshape(end, [1, *shape[1:]])
+    return tf.reshape(x, shape), threat._replace(**parts)
 
 
 def _active(state):

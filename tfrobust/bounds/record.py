@@ -157,11 +157,14 @@ def look_up(trace: Trace) -> None:
     batch is known of ops with a record alone.
 
     Raises:
-        NotImplementedError: If there is none.
+        NotImplementedError: If there is none; it names all such ops.
     """
-    for node in [*trace.nodes[1:], *trace.measured]:
-        if node.record is None:
-            node.record = record(node)
+    nodes = [n for n in (*trace.nodes[1:], *trace.measured) if not n.record]
+    missing = [why for node in nodes if (why := problem(node))]
+    if missing:
+        raise NotImplementedError(" ".join(dict.fromkeys(missing)))
+    for node in nodes:
+        node.record = RULES[node.type]
 
 
 def record(node: Node) -> Record:

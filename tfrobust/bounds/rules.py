@@ -65,7 +65,10 @@ def _other_layout(node):
     read = node.dependent[0]
     if read.type not in ("Conv2D", "DepthwiseConv2dNative", "Conv3D"):
         return None
-    layouts = [other.op.get_attr("data_format") for other in (read, node)]
+    layouts = [
+        other.op.get_attr("data_format").replace(b"D", b"")  # NDHWC is NHWC.
+        for other in (read, node)
+    ]
     if layouts[0] == layouts[1]:
         return None
     return (

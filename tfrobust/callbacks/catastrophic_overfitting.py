@@ -167,6 +167,8 @@ class CatastrophicOverfitting(keras.callbacks.Callback):
 
     def _measuring(self):
         network, threat = self._network(), self.attack.threat
+        if isinstance(self.model, RobustModel):
+            network = self.model.seen()
         x, y = map(tf.constant, labelled(self.data, threat, network))
 
         def share(points):
@@ -217,7 +219,8 @@ def _switch(model, objective):
     if model._plan.recipe["objective"] is objective:
         return
     with model.distribute_strategy.scope():
-        model._plan = Plan({**model._plan.recipe, "objective": objective})
+        recipe = {**model._plan.recipe, "objective": objective}
+        model._plan = Plan(recipe, model.network)
     # What was traced keeps the objective and the metrics of its time.
     model.make_train_function(force=True)
     model.make_test_function(force=True)

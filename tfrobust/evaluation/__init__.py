@@ -8,6 +8,7 @@ from tfrobust.evaluation.compare import compare
 from tfrobust.evaluation.comparison import Comparison
 from tfrobust.evaluation.diagnostics import Check
 from tfrobust.evaluation.evaluate import evaluate
+from tfrobust.evaluation.loss_report import LossReport
 from tfrobust.evaluation.report import Report
 from tfrobust.evaluation.row import Row
 
@@ -15,6 +16,7 @@ __all__ = [
     "AdversarialSet",
     "Check",
     "Comparison",
+    "LossReport",
     "Report",
     "Row",
     "attack",

@@ -6,11 +6,12 @@ import numpy as np
 
 from tfrobust import checks
 from tfrobust.attack import Attack
+from tfrobust.evaluation import by_loss
 from tfrobust.evaluation.adversarial_set import AdversarialSet
 from tfrobust.evaluation.adversaries import check
 from tfrobust.evaluation.batches import batches
 from tfrobust.evaluation.chosen import usual_attack
-from tfrobust.evaluation.network import callable_of
+from tfrobust.evaluation.network import Network, callable_of
 from tfrobust.evaluation.runner import Runner
 from tfrobust.threats.norms import threat_of
 from tfrobust.types import Model, TensorLike
@@ -59,8 +60,16 @@ def attack(
         ```
     """
     attack, radii = _chosen(attack, epsilon, norm)
+    if (loss := by_loss.loss_of(model, None)) is not None:
+        raise ValueError(
+            "`model` must answer with logits of classes: an attack succeeds "
+            f"where another one wins. Received one compiled for {loss!r}. Use "
+            "tfr.evaluate, or the `perturb` of an attack that ascends it."
+        )
     with callable_of(model) as network:
-        x, labels, predicted = _checked(network, attack, x, y, batch_size)
+        x, labels = _arrays(attack, x, y, batch_size)
+        network = Network(network, x.shape[1:])
+        labels, predicted = _labels(network, x, labels, y is None, batch_size)
         runner = Runner(network, attack, x.shape[1:], min(batch_size, len(x)))
         now = {
             "x": x,
@@ -127,16 +136,19 @@ def _chosen(attack, epsilon, norm):
     return (attack or usual_attack(threats[-1])).against(threats[-1]), radii
 
 
-def _checked(network, attack, x, y, batch_size):
-    """Inputs and labels as arrays, and what the model predicts."""
+def _arrays(attack, x, y, batch_size):
+    """Inputs and labels as arrays, zeros where there are none."""
     labels = np.zeros(len(np.atleast_1d(x)), int) if y is None else y
     parts, _ = batches((x, labels), batch_size)
     held = [*zip(*parts, strict=True)]
     if not held:
         raise ValueError("`x` must hold at least one example.")
     x, labels = (np.concatenate(part) for part in held)
-    x = np.asarray(attack.threat.checked(x))
-    checks.fits(x.shape[1:], network)
+    return np.asarray(attack.threat.checked(x)), labels
+
+
+def _labels(network, x, labels, predict, batch_size):
+    """Labels once they are checked, or predictions, and the predictions."""
     clean = Runner(network, None, x.shape[1:])
     answers = [
         clean(x[some], np.zeros(len(some)))
@@ -144,9 +156,9 @@ def _checked(network, attack, x, y, batch_size):
     ]
     logits = np.concatenate([answer["logits"] for answer in answers])
     predicted = np.argmax(logits, axis=1)
-    if y is not None:
-        labels = np.asarray(checks.labels(labels, logits), np.int64)
-    return x, predicted if y is None else labels, predicted
+    if predict:
+        return predicted, predicted
+    return np.asarray(checks.labels(labels, logits), np.int64), predicted
 
 
 def _parts(index, size):

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import checks, kinds
 from tfrobust.verifiers import Specification
 
 
@@ -41,6 +41,7 @@ def batches(data, batch_size):
             )
         return _pairs(data), total if total > 0 else None
     for name, part in zip("xy", data, strict=True):
+        kinds.dense(part, name)
         if np.ndim(part) == 0:
             raise TypeError(
                 f"`{name}` must be an array with a row for each example. "

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfrobust.attack import Attack
 from tfrobust.decision import CERTIFIED, FALSIFIED, UNKNOWN
-from tfrobust.evaluation import diagnostics
+from tfrobust.evaluation import by_loss, diagnostics
 from tfrobust.evaluation.adversaries import of_one_threat
 from tfrobust.evaluation.batches import batches, most, specified
 from tfrobust.evaluation.chosen import chosen
@@ -20,9 +20,9 @@ from tfrobust.evaluation.run import Run
 from tfrobust.evaluation.settings import settings
 from tfrobust.evaluation.state import State
 from tfrobust.evaluation.usefulness import answers, counted, of_answers
-from tfrobust.types import Model, TensorLike
+from tfrobust.types import Loss, Model, TensorLike
 from tfrobust.verifier import Verifier
-from tfrobust.verifiers import PolyhedralEnvelope, Specification, ladder
+from tfrobust.verifiers import CROWN, PolyhedralEnvelope, Specification, ladder
 from tfrobust.verifiers.clauses import Clauses
 
 BATCH = 256
@@ -44,6 +44,7 @@ def certify(
     *,
     epsilon: float | None = None,
     norm: str | None = None,
+    loss: Loss | str | None = None,
 ) -> Report:
     """Proves what can be proven of a model's robustness, example by example.
 
@@ -76,12 +77,14 @@ def certify(
         verbose: 1 shows a progress bar, 0 is silent.
         epsilon: Radius in the units of the inputs, which lie in [0, 1].
         norm: Norm of `epsilon`: `"linf"`, if None, `"l2"` or `"l1"`.
+        loss: As in `evaluate`; certificates are then ranges of the outputs.
 
     Returns:
         A `Report` whose row "worst case" is what is proven, and whose
         `certificates` holds every verdict with its smallest margin, from
         which what rounding may have added is taken off, who decided it, and
-        of a `PolyhedralEnvelope` the radius that is proven.
+        of a `PolyhedralEnvelope` the radius that is proven. By a loss, a
+        `LossReport`.
 
     Raises:
         NotImplementedError: If an op of the network has no rule.
@@ -95,11 +98,20 @@ def certify(
         `tfr.certify(model, (x_test, y_test), epsilon=0.1)`
     """
     data, specification = specified(data)
+    judged = None if specification else by_loss.loss_of(model, loss)
+    if judged is not None:
+        verifiers = chosen(
+            verifiers, "verifiers", epsilon, norm, CROWN, verbose
+        )
+        by_loss.refuse_state(state)
+        names = name, dataset
+        return by_loss.ranged(model, data, judged, verifiers, attack, names)
     parts, total = batches(data, BATCH)
     verifiers = chosen(verifiers, "verifiers", epsilon, norm, ladder, verbose)
     adversaries = of_one_threat(attack, verifiers)
     with callable_of(model) as network:
         source = Provenance(network, name, dataset)
+        parts = _of_a_function(network, parts)
         held: list = []
         if specification is not None:
             network = Clauses(network, specification)
@@ -114,6 +126,24 @@ def certify(
         )
         run.over(parts, total, verbose)
         return _report(run, specification is None)
+
+
+def _of_a_function(network, parts):
+    """The batches, once the network answers the same twice."""
+    for number, (x, y) in enumerate(parts):
+        if number == 0:
+            few = tf.cast(x[:2], tf.float32)
+            once, again = (
+                np.asarray(network(few, training=False)) for _ in range(2)
+            )
+            if not np.allclose(once, again, 1e-3, 1e-5, equal_nan=True):
+                raise ValueError(
+                    "A certificate needs a network that is a function of its "
+                    "input alone. Received one that answers the same inputs "
+                    "otherwise when it is called again. Are there layers with "
+                    "state in Python, or that are random without training=True?"
+                )
+        yield x, y
 
 
 def _stages(memory, run):

@@ -136,7 +136,8 @@ def unbounded(subject):
     """When epsilon spans the whole range, nothing can be robust."""
     threat = subject.attack.threat
     width = threat.high - threat.low
-    across = tf.fill([np.prod(subject.x.shape[1:])], np.float64(width))
+    across = np.broadcast_to(width, (1, *subject.x.shape[1:]))
+    across = tf.constant(across.reshape(-1), tf.float64)
     reach = 0.999 * float(threat.norm(across))
     epsilon = np.full(np.shape(threat.epsilon), reach)
     accuracy = subject.right(subject.run(subject.attack, epsilon=epsilon))

@@ -11,12 +11,8 @@ from tfrobust import checks
 from tfrobust.adversary import Adversary, named
 from tfrobust.attack import Attack
 from tfrobust.attacks import AutoAttack, Transfer
-from tfrobust.evaluation import diagnostics
-from tfrobust.evaluation.adversaries import (
-    check,
-    check_names,
-    radius_of,
-)
+from tfrobust.evaluation import by_loss, diagnostics
+from tfrobust.evaluation.adversaries import check, check_names, radius_of
 from tfrobust.evaluation.batches import batches, most
 from tfrobust.evaluation.chosen import chosen
 from tfrobust.evaluation.diagnosis import diagnose
@@ -29,7 +25,7 @@ from tfrobust.evaluation.settings import settings
 from tfrobust.evaluation.state import State
 from tfrobust.evaluation.subject import Subject, has_gradient
 from tfrobust.evaluation.usefulness import answers, counted, of_answers
-from tfrobust.types import Model, TensorLike
+from tfrobust.types import Loss, Model, TensorLike
 
 CURVE = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 
@@ -51,6 +47,7 @@ def evaluate(
     *,
     epsilon: float | None = None,
     norm: str | None = None,
+    loss: Loss | str | None = None,
 ) -> Report:
     """Evaluates a model under every adversary, and how far to believe it.
 
@@ -85,21 +82,32 @@ def evaluate(
         verbose: 1 shows a progress bar, 0 is silent.
         epsilon: Radius in the units of the inputs, which lie in [0, 1].
         norm: Norm of `epsilon`: `"linf"`, if None, `"l2"` or `"l1"`.
+        loss: What to judge by where no class wins (regression, several labels),
+            a Keras loss; None takes that of the `RobustModel`, if it is one.
 
     Returns:
-        A `Report`: print it, or `save` it.
+        A `Report`: print it, or `save` it. By a loss, a `LossReport`.
 
     Raises:
         NotImplementedError: If a verifier has no rule for an op of the network.
         TypeError: If data is no pair, there are both adversaries and
-            `epsilon` or neither, or `state`
-            can't tell adversaries apart.
+            `epsilon` or neither, or `state` can't tell adversaries apart.
         ValueError: If inputs, labels or adversaries aren't as expected, or
             `state` belongs to another run.
 
     Example:
         `tfr.evaluate(model, (x_test, y_test), epsilon=8 / 255)`
     """
+    judged = by_loss.loss_of(model, loss)
+    if judged is not None:
+        usual = by_loss.usual
+        attacks = chosen(
+            adversaries, "adversaries", epsilon, norm, usual, verbose
+        )
+        by_loss.refuse_state(state)
+        return by_loss.evaluated(
+            model, data, judged, attacks, batch_size, (name, dataset)
+        )
     checks.count(diagnostic_examples, "diagnostic_examples", least=0)
     for multiple in curve:
         checks.number(multiple, "curve", low=0.0)

@@ -12,6 +12,7 @@ from tfrobust.evaluation.litert import LiteRT
 from tfrobust.evaluation.served import Served
 from tfrobust.graph.purity import writes
 from tfrobust.tracing import compiled
+from tfrobust.two_logits import two_logits
 from tfrobust.types import Model, TensorLike
 
 
@@ -58,7 +59,8 @@ class Network:
     It becomes one op of the graphs of attacks and verifiers, unless those must
     see more of it: what a layer works out once for a whole attack (see
     `hoisting`), functions that the model calls itself, and variables that it
-    writes, such as a mask that it applies to its weights.
+    writes, such as a mask that it applies to its weights. One logit of two
+    classes becomes two.
 
     Args:
         model: Any callable `model(x, training=False) -> logits`.
@@ -79,7 +81,7 @@ class Network:
     def __call__(self, x: TensorLike, training: bool = False) -> tf.Tensor:
         if self._is_op or tf.executing_eagerly():
             return self._function(x)
-        return self._model(x, training=training)
+        return two_logits(self._model(x, training=training))
 
     def _logits(self, x):
         with hoisting.fixed_weights() as kept, gradients.fast():
@@ -87,8 +89,8 @@ class Network:
         if not tf.is_tensor(logits):
             raise TypeError(
                 "`model` must return one tensor of logits. Received: "
-                f"{type(logits).__name__}. Pass a function that picks it: "
-                "lambda x, training=False: model(x, training=training)[...]."
+                f"{type(logits).__name__}. Name one of its outputs: pass "
+                "tfr.Joined(model, output=name)."
             )
         self._hoists = bool(kept.values)
-        return logits
+        return two_logits(logits)

@@ -36,7 +36,9 @@ class Provenance:
         self._shape = list(np.shape(x)[1:])
         for one, label in zip(x, y, strict=True):
             self._data.update(np.float32(one).tobytes())
-            self._data.update(np.int64(label).tobytes())
+            whole = np.asarray(label).dtype.kind in "iub"
+            kept = np.int64(label) if whole else np.float64(label)
+            self._data.update(kept.tobytes())
 
     def weights(self):
         """The hash of all weights, or None if a bare function hides them."""

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tfrobust.backend import Schedule
 from tfrobust.configurable import Configurable
+from tfrobust.kinds import range_shown
 from tfrobust.verifier import Verifier
 
 _NORMS = {
@@ -55,7 +56,7 @@ def in_words(threat):
     low, high = getattr(threat, "low", None), getattr(threat, "high", None)
     valid = "inputs have no valid range"
     if low is not None:
-        valid = f"inputs stay in [{low:g}, {high:g}]"
+        valid = f"inputs stay in {range_shown(low, high)}"
     mask = getattr(threat, "mask", None)
     masked = "no mask, every feature may move"
     if mask is not None:

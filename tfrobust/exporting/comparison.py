@@ -12,11 +12,11 @@ TOLERANCE_OF_MARGINS = 2.0**-5
 
 def probes(spec, low=0.0, high=1.0, count=4):
     """Random inputs, with 32 for a size that is open, and ends for a range."""
-    low = low if np.isfinite(low) else min(-1.0, high - 1)
-    high = high if np.isfinite(high) else max(1.0, low + 1)
+    low = np.where(np.isfinite(low), low, np.minimum(-1.0, high - 1))
+    high = np.where(np.isfinite(high), high, np.maximum(1.0, low + 1))
     shape = [size or 32 for size in spec.shape[1:]]
     random = np.random.default_rng(0).random([count, *shape], np.float32)
-    return np.float32(low) + random * np.float32(high - low)
+    return low.astype(np.float32) + random * (high - low).astype(np.float32)
 
 
 def check_equal(name, found, expected, tolerance=TOLERANCE):

@@ -22,6 +22,7 @@ from tfrobust.exporting.attacked import attacked
 from tfrobust.exporting.comparison import check_equal, probes
 from tfrobust.exporting.convolved_dense import ConvolvedDense
 from tfrobust.exporting.problem import (
+    check_answers,
     check_report,
     input_spec,
     resolved,
@@ -87,6 +88,7 @@ def export_litert(
     backend.check_network(model)
     check_report(report)
     spec = input_spec(model, input_name)
+    check_answers(model, spec)
     attack, data = resolved(model, spec, None, data, attack)
     if calibration is not None:
         calibration = _calibration(calibration, spec, attack)

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import tensorflow as tf
 
+from tfrobust import backend
 from tfrobust.attack import Attack
 from tfrobust.attacks import PGD
 from tfrobust.compression.cloning import leaves
@@ -32,10 +33,10 @@ def input_spec(network, input_name):
 
     Raises:
         ValueError: If the name isn't one that a signature can have, or the
-            network isn't built, takes other inputs than one of numbers, or
-            answers with anything but logits.
+            network isn't built or takes other inputs than one of numbers.
     """
     _check_name(input_name)
+    backend.refuse_several(network)
     spec = tf.TensorSpec(_input_shape(network), tf.float32, name=input_name)
     for given in tf.nest.flatten(getattr(network, "inputs", None) or []):
         if not tf.as_dtype(given.dtype).is_floating:
@@ -44,7 +45,6 @@ def input_spec(network, input_name):
                 f"takes float32. Received: {network.name!r} with inputs of "
                 f"{tf.as_dtype(given.dtype).name}. Give it a float32 Input."
             )
-    _check_logits(network, spec)
     return spec
 
 
@@ -63,17 +63,25 @@ def _input_shape(network):
     return (None, *shape[1:])
 
 
-def _check_logits(network, spec):
-    """Refuses a network whose answers can't be logits of classes."""
+def check_answers(network, spec, kind="classes"):
+    """Refuses a network whose answers can't be what they shall be.
+
+    Args:
+        network: The Keras model.
+        spec: `tf.TensorSpec` of its input.
+        kind: See `Answers`.
+    """
     x = probes(spec)
     logits = network(x, training=False)
     shape = getattr(logits, "shape", None)
-    if shape is None or len(shape) != 2 or shape[1] < 2:
+    least = 2 if kind == "classes" else 1
+    if shape is None or len(shape) != 2 or shape[1] < least:
         raise ValueError(
-            "`model` must answer with one tensor of logits, [batch, classes], "
-            f"of two classes at least. Received: {network.name!r}, which "
-            f"answers with {shape or type(logits).__name__} for {len(x)} "
-            "inputs."
+            f"`model` must answer with one tensor, [batch, {kind}], of at "
+            f"least {least}. Received: {network.name!r}, which answers with "
+            f"{shape or type(logits).__name__} for {len(x)} inputs. Of one "
+            "logit tfr.logits_of(model) makes two; a regression is exported "
+            "by the RobustModel that was compiled with its loss."
         )
     logits = np.asarray(logits, np.float32)
     if not np.all(np.isfinite(logits)):
@@ -82,6 +90,8 @@ def _check_logits(network, spec):
             f"Received: {network.name!r}, which answers with {logits.min():g} "
             f"to {logits.max():g}. Are its weights finite?"
         )
+    if kind == "numbers":
+        return
     sums = logits.sum(axis=1)
     if logits.min() >= 0 and np.allclose(sums, 1, rtol=0, atol=1e-5):
         raise ValueError(

@@ -8,11 +8,13 @@ import tensorflow as tf
 
 from tfrobust import backend, files
 from tfrobust.attack import Attack
-from tfrobust.averaging import on_network
+from tfrobust.averaging import network_of
 from tfrobust.backend import keras
 from tfrobust.evaluation.report import Report
 from tfrobust.exporting import card, server_files, warm_up
+from tfrobust.exporting.answers import Answers
 from tfrobust.exporting.problem import (
+    check_answers,
     check_report,
     input_spec,
     resolved,
@@ -24,7 +26,6 @@ from tfrobust.types import TensorLike
 from tfrobust.verifier import Verifier
 
 
-@on_network
 def export(
     model: keras.Model,
     base_path: str | os.PathLike,
@@ -40,13 +41,18 @@ def export(
 
     The signature `serving_default` takes `input_name`, shape `[batch, ...]`,
     float32, and gives `logits` and `probabilities`, shape `[batch, classes]`,
-    and `class`, shape `[batch]`, int64. With a verifier there are two more:
-    `certify` gives the `class`, whether it is `certified` for every input of
-    the threat, the smallest certified `margin` to another class, and
-    `epsilon`; `predict_or_abstain` gives the `class`, or -1 where it isn't
-    certified. Both refuse, row by row, what is out of the threat's valid range
-    or NaN, and logits or margins that aren't finite: such a row is of class -1
-    and not `certified`, with `margin` -inf, and its neighbours are answered.
+    and `class`, shape `[batch]`, int64. Of a `RobustModel` that was compiled
+    for several labels it gives `logits`, `probabilities` (sigmoids) and
+    `labels`, 0 or 1; of a regression `outputs`; of one logit those of two
+    classes.
+
+    With a verifier there are two more signatures: `certify` gives the `class`,
+    whether it is `certified` for every input of the threat, the smallest
+    certified `margin` to another class, and `epsilon`; `predict_or_abstain`
+    gives the `class`, or -1 where it isn't certified. Both refuse, row by row,
+    what is out of the threat's valid range or NaN, and logits or margins that
+    aren't finite: such a row is of class -1 and not `certified`, with `margin`
+    -inf, and its neighbours are answered.
     `serving_default` guards no values.
 
     Requests of another shape than the input's are an error. Empty ones get
@@ -91,26 +97,40 @@ def export(
     Example:
         `tfr.export(model, "served", certify=tfr.verifiers.CROWN(threat))`
     """
-    backend.check_network(model)
+    answers = Answers.of(model)
+    answers.check(certify, data, attack)
     check_report(report)
-    spec = input_spec(model, input_name)
-    attack, data = resolved(model, spec, certify, data, attack)
-    path = _version_folder(pathlib.Path(base_path), version)
-    with files.new_folder(path) as new:
-        network = stock(model)
-        served = ServedNetwork(network, spec, packed, certify)
-        signatures = served.signatures()
-        tf.saved_model.save(served, str(new), signatures)
-        found = check_reloaded(new, model, spec, certify, data, attack)
-        example = np.zeros([1, *(n or 32 for n in spec.shape[1:])], np.float32)
-        if certify is not None:
-            example += np.clip(0.0, certify.threat.low, certify.threat.high)
-        requests = {name: {input_name: example} for name in signatures}
-        warm_up.write(new / "assets.extra", path.parent.name, requests)
-        about = card.of_folder(new, network, served, certify, found, report)
-        card.write(files.card_of(new), about)
-    server_files.write(path.parent)
-    return path
+    with network_of(model) as network:
+        backend.check_network(network)
+        seen = answers.network(network)
+        spec = input_spec(network, input_name)
+        check_answers(seen, spec, answers.kind)
+        attack, data = resolved(seen, spec, certify, data, attack)
+        path = _version_folder(pathlib.Path(base_path), version)
+        with files.new_folder(path) as new:
+            plain = answers.network(stock(network))
+            served = ServedNetwork(plain, spec, packed, certify, answers)
+            signatures = served.signatures()
+            tf.saved_model.save(served, str(new), signatures)
+            found = check_reloaded(
+                new, seen, spec, certify, data, attack, answers
+            )
+            requests = dict.fromkeys(
+                signatures, {input_name: _example(spec, certify)}
+            )
+            warm_up.write(new / "assets.extra", path.parent.name, requests)
+            about = card.of_folder(new, plain, served, certify, found, report)
+            card.write(files.card_of(new), about)
+        server_files.write(path.parent)
+        return path
+
+
+def _example(spec, verifier):
+    """An input to warm up a server with."""
+    example = np.zeros([1, *(n or 32 for n in spec.shape[1:])], np.float32)
+    if verifier is not None:
+        example += np.clip(0.0, verifier.threat.low, verifier.threat.high)
+    return example
 
 
 def _version_folder(base_path, version):

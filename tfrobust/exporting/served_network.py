@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.exporting import guard
+from tfrobust.exporting.answers import CLASSES
 from tfrobust.exporting.packed_network import PackedNetwork
 from tfrobust.losses import true_class
 from tfrobust.tracing import compiled
@@ -23,18 +24,21 @@ class ServedNetwork(tf.Module):
         pack: Whether to pack kernels where that is smaller.
         verifier: The `Verifier` that certifies; None leaves out the
             signatures of it.
+        answers: What the outputs are, an `Answers`.
 
     Attributes:
         network: The `PackedNetwork`.
     """
 
-    def __init__(self, network, spec, pack=True, verifier=None):
+    def __init__(
+        self, network, spec, pack=True, verifier=None, answers=CLASSES
+    ):
         super().__init__()
         self.network = PackedNetwork(network, spec, pack)
         # Servers restore only what is tracked, and Keras 3 hides its
         # variables.
         self._tracked = self.network.variables
-        self._spec, self._verifier = spec, verifier
+        self._spec, self._verifier, self._answers = spec, verifier, answers
 
     def signatures(self, outputs=None):
         """The concrete functions to save, by signature.
@@ -65,12 +69,7 @@ class ServedNetwork(tf.Module):
         return functions
 
     def _predicted(self, x):
-        logits = self.network(x)
-        return {
-            "logits": logits,
-            "probabilities": tf.nn.softmax(logits),
-            "class": tf.argmax(logits, axis=-1),
-        }
+        return self._answers.named(self.network(x))
 
     def _bounded(self, x):
         x = guard.shaped(x, self._spec)

@@ -24,6 +24,8 @@ _RANDOM = re.compile(
 def refuse_random_before(output: tf.Tensor, operations: list) -> None:
     """Refuses a random op among those that an output is made of.
 
+    Also inside of the functions that it calls.
+
     Args:
         output: A tensor.
         operations: The ops of the network.
@@ -35,6 +37,9 @@ def refuse_random_before(output: tf.Tensor, operations: list) -> None:
         if op in inside and op not in seen:
             seen.add(op)
             refuse_random(op)
+            for body in _bodies(op):
+                for inner in body.outputs:
+                    refuse_random_before(inner, body.get_operations())
             stack += [tensor.op for tensor in op.inputs]
 
 
@@ -55,18 +60,19 @@ def writes(op: tf.Operation) -> bool:
     """
     bodies = _bodies(op)
     if bodies:
-        return any(writes(inner) for body in bodies for inner in body)
+        return any(
+            writes(inner) for body in bodies for inner in body.get_operations()
+        )
     known = op.type in _ONLY_READ or _RANDOM.search(op.type)
     return op.op_def.is_stateful and not known
 
 
 def _bodies(op):
-    """The ops of each function that an op calls."""
+    """The graph of each function that an op calls."""
     found = []
     for attribute in op.op_def.attr:
         if attribute.type in BODIES:
             value = op.get_attr(attribute.name)
             for function in value if isinstance(value, list) else [value]:
-                graph = op.graph._get_function(function.name).graph
-                found.append(graph.get_operations())
+                found.append(op.graph._get_function(function.name).graph)
     return found

@@ -84,6 +84,12 @@ class Trace:
         x = tf.compat.v1.placeholder_with_default(x, [None, *x.shape[1:]])
         before = len(x.graph.get_operations())
         self.value = model(x, training=False)
+        if not tf.is_tensor(self.value):
+            raise TypeError(
+                "The network must answer with one tensor. Received: "
+                f"{type(self.value).__name__}. Name one of its outputs: pass "
+                "tfr.Joined(network, output=name)."
+            )
         operations = x.graph.get_operations()[before:]
         self.input = Node(None, 0, [], tuple(x.shape[1:]))
         measured: set[Node] = set()

@@ -53,6 +53,8 @@ class ATAS(Continued):
 
     reports = ("step_size",)
 
+    of_classes = True
+
     def __init__(
         self,
         attack: FGSM | Threat,

@@ -50,6 +50,8 @@ class Distillation(Objective):
     al., 2015, arXiv 1503.02531, section 2.
     """
 
+    of_classes = True
+
     def __init__(
         self,
         attack: Attack,

@@ -51,6 +51,8 @@ class Expressive(Objective):
     Reference: De Palma et al., 2024, arXiv 2305.13991, equations 5 to 7.
     """
 
+    of_classes = True
+
     def __init__(
         self,
         attack: Attack,

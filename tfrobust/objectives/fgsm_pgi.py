@@ -47,6 +47,8 @@ class FGSMPGI(Continued):
     fast adversarial training, ECCV, equations 6 to 9.
     """
 
+    of_classes = True
+
     def __init__(
         self,
         attack: FGSM | Threat,

@@ -51,6 +51,8 @@ class GloRo(Objective):
 
     reports = ("gloro_accuracy",)
 
+    of_classes = True
+
     def __init__(self, threat: L2, weight: Amount = 1.0, iterations: int = 5):
         checks.kind(threat, L2, "threat", "tfr.threats.L2(0.3)")
         checks.amount(weight, "weight", low=0)

@@ -42,6 +42,8 @@ class GradAlign(Objective):
 
     reports = ("cosine",)
 
+    of_classes = True
+
     def __init__(
         self, attack: Attack | Threat, weight: Amount = 0.2, seed: int = 0
     ):

@@ -46,6 +46,8 @@ class IAT(Objective):
 
     reports = (_EPSILON,)
 
+    of_classes = True
+
     def __init__(
         self,
         attack: Attack | Threat,

@@ -41,6 +41,8 @@ class LossFusion(Objective):
     Reference: Xu et al., 2020, arXiv 2002.12920, section 3.4.
     """
 
+    of_classes = True
+
     def __init__(self, verifier: Bounding, mix: Amount = 1.0):
         example = "tfr.verifiers.CROWNIBP(threat)"
         checks.kind(verifier, Bounding, "verifier", example)

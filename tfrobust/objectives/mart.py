@@ -31,6 +31,8 @@ class MART(Objective):
     revisiting misclassified examples, ICLR, equation 11.
     """
 
+    of_classes = True
+
     def __init__(self, attack: Attack, beta: Amount = 6.0):
         check_adversary(attack, Attack, "attack")
         checks.amount(beta, "beta", low=0)

@@ -33,6 +33,8 @@ class Noisy(Objective):
     Reference: Cohen et al., 2019, arXiv 1902.02918, section 3.3.
     """
 
+    of_classes = True
+
     def __init__(self, sigma: float, draws: int = 1, seed: int = 0):
         self._set(sigma, draws, seed)
 

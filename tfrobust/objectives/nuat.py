@@ -39,6 +39,8 @@ class NuAT(Objective):
     adversarial training, NeurIPS, equation 3.
     """
 
+    of_classes = True
+
     def __init__(
         self,
         attack: FGSM | Threat,

@@ -61,6 +61,7 @@ class Objective(Configurable, abc.ABC):
     step: Any = 0  # The training step, set by `at`.
     rows: Mapping[str, Any] = {}  # What is remembered of this batch; by `at`.
     reports: tuple[str, ...] = ()  # What it logs, see `Outcome.reported`.
+    of_classes = False  # Whether it reads outputs as logits of classes.
     aligned = False  # Whether its rows have pixels that lie under x's.
 
     def __call__(

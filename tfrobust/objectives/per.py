@@ -50,6 +50,8 @@ class PER(Objective):
     Reference: Liu et al., 2021, arXiv 1912.04792, section 4.
     """
 
+    of_classes = True
+
     def __init__(
         self,
         verifier: PolyhedralEnvelope,

@@ -36,6 +36,8 @@ class QUB(Objective):
     2601.13645.
     """
 
+    of_classes = True
+
     def __init__(self, attack: Attack | Threat, mix: Amount = 1.0):
         self.attack: Any = attack_of(attack, NFGSM)
         checks.amount(mix, "mix", low=0, high=1)

@@ -41,6 +41,8 @@ class Recorded(Wrapper):
     Reference: Liu et al., 2021, arXiv 2112.07324, section 3.
     """
 
+    of_classes = True
+
     def __init__(self, objective: Objective, skip: int = 0):
         self._wrap(objective)
         checks.count(skip, "skip", least=0)

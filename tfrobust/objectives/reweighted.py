@@ -42,6 +42,8 @@ class Reweighted(Wrapper):
 
     reports = ("weight",)
 
+    of_classes = True
+
     def __init__(
         self,
         objective: Objective,

@@ -43,6 +43,8 @@ class SABR(Objective):
     section 4.
     """
 
+    of_classes = True
+
     def __init__(
         self,
         attack: Attack,

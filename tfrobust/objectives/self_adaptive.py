@@ -46,6 +46,8 @@ class SelfAdaptive(Wrapper):
     2021, arXiv 2112.07324, section 6.
     """
 
+    of_classes = True
+
     def __init__(
         self,
         objective: Objective,

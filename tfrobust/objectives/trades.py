@@ -32,6 +32,8 @@ class TRADES(Objective):
     Reference: Zhang et al., 2019, arXiv 1901.08573, equation 5.
     """
 
+    of_classes = True
+
     def __init__(
         self, attack: Attack, beta: Amount = 6.0, adversarial: bool = False
     ):

@@ -10,19 +10,34 @@ from tfrobust.backend import Schedule
 from tfrobust.types import TensorLike
 
 
-def check_range(low: float, high: float) -> None:
-    """Refuses what is no range of numbers, the same for all features."""
-    for name, end in {"low": low, "high": high}.items():
-        if not isinstance(end, numbers.Real) or isinstance(end, bool):
-            raise TypeError(
-                f"`{name}` must be one number for all features, infinite if "
-                f"there is no limit. Received: {name}={end!r}. Give features "
-                "of several ranges one range by a layer inside the model."
-            )
-    if not low < high:
+def ends(low: TensorLike, high: TensorLike) -> tuple[Any, Any]:
+    """Returns the ends of a range, of each feature if one has several."""
+    found = [_end(name, end) for name, end in (("low", low), ("high", high))]
+    try:
+        fine = bool(np.all(np.less(*found)))
+    except ValueError:
+        fine = False
+    if not fine:
         raise ValueError(
-            f"`low` must be below `high`. Received: [{low}, {high}]"
+            "`low` must be below `high`, and both be one number or arrays of "
+            f"one shape, (features,). Received: [{low}, {high}]"
         )
+    return found[0], found[1]
+
+
+def _end(name, end):
+    if isinstance(end, numbers.Real) and not isinstance(end, bool):
+        return end
+    found = np.asarray(end)
+    fits = found.dtype.kind in "iuf" and found.ndim and np.size(found)
+    if not fits or np.any(np.isnan(found)):
+        raise TypeError(
+            f"`{name}` must be one number for all features, or an array of one "
+            "for each, shape (features,), infinite if there is no limit. "
+            f"Received: {name}={end!r}"
+        )
+    # One axis is that of features, never of examples.
+    return (found[np.newaxis] if found.ndim == 1 else found).astype(np.float32)
 
 
 def mask(given: TensorLike) -> np.ndarray:
@@ -76,7 +91,8 @@ def against(
         raise ValueError(
             "`epsilon` must be a number, one number for each example, of "
             f"shape {x.shape[:1]}, or one for each feature, of shape "
-            f"{[1, *x.shape[1:]]}. Received shape {given}."
+            f"{[1, *x.shape[1:]]}. Received shape {given}. For features pass "
+            "epsilon[np.newaxis], or tfr.threats.Box(epsilon)."
         )
     if mask is not None and not _broadcasts(mask.shape, x.shape):
         raise ValueError(

@@ -22,8 +22,8 @@ class Box(Linf):
         radius: Largest move of each feature, in the units of x: shape
             `[batch, ...]`, or the shape of one input, which holds for every
             example.
-        low: Smallest valid value of an input.
-        high: Largest valid value of an input.
+        low: Smallest valid value of an input; or an array, one a feature.
+        high: Largest valid value of an input, likewise.
         mask: 1 where an input may be perturbed, 0 elsewhere; None for all.
 
     Raises:
@@ -39,8 +39,8 @@ class Box(Linf):
     def __init__(
         self,
         radius: TensorLike,
-        low: float = 0.0,
-        high: float = 1.0,
+        low: Any = 0.0,
+        high: Any = 1.0,
         mask: TensorLike | None = None,
     ):
         if isinstance(radius, Schedule) or len(np.shape(radius)) == 0:

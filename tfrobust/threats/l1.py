@@ -1,6 +1,7 @@
 """The l1 threat."""
 
 import math
+from typing import Any
 
 import tensorflow as tf
 
@@ -33,8 +34,8 @@ class L1(Threat):
 
     Args:
         epsilon: Radius: a float, schedule or tensor, see `Threat`.
-        low: Smallest valid value of an input.
-        high: Largest valid value of an input.
+        low: Smallest valid value of an input; or an array, one a feature.
+        high: Largest valid value of an input, likewise.
         mask: 1 where an input may be perturbed, 0 elsewhere; None for all.
         features: How many features of an input may move, at least 1; None
             for any number.
@@ -54,8 +55,8 @@ class L1(Threat):
     def __init__(
         self,
         epsilon: TensorLike | Schedule,
-        low: float = 0.0,
-        high: float = 1.0,
+        low: Any = 0.0,
+        high: Any = 1.0,
         mask: TensorLike | None = None,
         features: int | None = None,
     ):

@@ -1,7 +1,6 @@
 """The l2 threat."""
 
-import math
-
+import numpy as np
 import tensorflow as tf
 
 from tfrobust import streams
@@ -29,8 +28,8 @@ class L2(Threat):
 
     Args:
         epsilon: Radius: a float, schedule or tensor, see `Threat`.
-        low: Smallest valid value of an input.
-        high: Largest valid value of an input.
+        low: Smallest valid value of an input; or an array, one a feature.
+        high: Largest valid value of an input, likewise.
         mask: 1 where an input may be perturbed, 0 elsewhere; None for all.
 
     Raises:
@@ -56,7 +55,7 @@ class L2(Threat):
     def _steepest(self, x, perturbed, gradient, radius):
         rows, _ = normalized(flat(gradient))
         lower, upper, scale = self._room(perturbed, perturbed, radius)
-        if self.low == -math.inf and self.high == math.inf:
+        if np.all(np.isinf(self.low)) and np.all(np.isinf(self.high)):
             t = _norm(rows * scale)
         else:
             t = _multiplier(rows, lower, upper, scale)

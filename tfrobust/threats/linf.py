@@ -1,11 +1,14 @@
 """The linf threat."""
 
 import math
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfrobust import streams
 from tfrobust.backend import Schedule, register
+from tfrobust.kinds import range_shown
 from tfrobust.threats.threat import Threat
 from tfrobust.threats.water_filling import grown, growth
 from tfrobust.types import TensorLike
@@ -17,8 +20,8 @@ class Linf(Threat):
 
     Args:
         epsilon: Radius: a float, schedule or tensor, see `Threat`.
-        low: Smallest valid value of an input.
-        high: Largest valid value of an input.
+        low: Smallest valid value of an input; or an array, one a feature.
+        high: Largest valid value of an input, likewise.
         mask: 1 where an input may be perturbed, 0 elsewhere; None for all.
 
     Raises:
@@ -34,15 +37,16 @@ class Linf(Threat):
     def __init__(
         self,
         epsilon: TensorLike | Schedule,
-        low: float = 0.0,
-        high: float = 1.0,
+        low: Any = 0.0,
+        high: Any = 1.0,
         mask: TensorLike | None = None,
     ):
         super().__init__(epsilon, low, high, mask)
-        if isinstance(self.epsilon, float) and self.epsilon >= high - low:
+        width = np.max(np.subtract(self.high, self.low))
+        if isinstance(self.epsilon, float) and self.epsilon >= width:
             raise ValueError(
                 "`epsilon` must be below the width of the valid range "
-                f"[{low}, {high}]. Received: epsilon={epsilon:g}. "
+                f"{range_shown(low, high)}. Received: epsilon={epsilon:g}. "
                 f"Did you mean {epsilon:g}/255?"
             )
 

@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from tfrobust import checks
 from tfrobust.configurable import Configurable
-from tfrobust.threats.arguments import check_range
 from tfrobust.threats.rows import flat
 from tfrobust.types import TensorLike
 
@@ -26,7 +25,9 @@ class Region(Configurable, abc.ABC):
 
     def _keep(self, low, high):
         """Checks the valid range, and keeps it."""
-        check_range(low, high)
+        for name, end in {"low": low, "high": high}.items():
+            checks.number(end, name)
+        checks.argument(low < high, "low", "be below high", (low, high))
         self.low, self.high = low, high
 
     @property

@@ -1,6 +1,6 @@
 """What every threat shares."""
 
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -30,8 +30,9 @@ class Threat(Configurable, Geometry):
             feature (the shape of one input with at least two axes, or any
             shape of x's rank that broadcasts): then the ball is the one of
             the norm of `(x' - x) / epsilon`.
-        low: Smallest valid value of an input.
-        high: Largest valid value of an input.
+        low: Smallest valid value of an input: a number, or an array of one
+            for each feature, shape `[features]` or what broadcasts against x.
+        high: Largest valid value of an input, likewise.
         mask: 1 where an input may be perturbed and 0 elsewhere, broadcast
             against x; None perturbs everything.
 
@@ -45,13 +46,12 @@ class Threat(Configurable, Geometry):
     def __init__(
         self,
         epsilon: TensorLike | Schedule,
-        low: float = 0.0,
-        high: float = 1.0,
+        low: Any = 0.0,
+        high: Any = 1.0,
         mask: TensorLike | None = None,
     ):
-        arguments.check_range(low, high)
         self.epsilon = arguments.epsilon(epsilon)
-        self.low, self.high = low, high
+        self.low, self.high = arguments.ends(low, high)
         self.mask = None if mask is None else arguments.mask(mask)
 
     @property

@@ -38,7 +38,7 @@ def save_map(
     if image.ndim == 3:
         image = image[..., 0] if image.shape[2] == 1 else image
         radii = radii.mean(axis=2)
-    low, high = boxes.threat.low, boxes.threat.high
+    low, high = np.min(boxes.threat.low), np.max(boxes.threat.high)
     figure = pictures.figure(6.4, 3.0)
     left, right = figure.subplots(1, 2)
     left.imshow((image - low) / (high - low), cmap="gray", vmin=0, vmax=1)

@@ -117,7 +117,7 @@ def coverage(model, verifier=None, shape=None):
         graph = margins.get_concrete_function().graph
         found.bytes_per_example = bytes_of(graph)
         found.bound_one = lambda: margins(
-            tf.fill([1, *shape], tf.cast(verifier.threat.low, tf.float32)),
+            tf.zeros([1, *shape]) + tf.cast(verifier.threat.low, tf.float32),
             tf.zeros([1], tf.int64),
         )
     return found

@@ -195,7 +195,7 @@ def _check(verifier, x, steps, slack):
             f"tfr.verifiers.CROWNIBP(threat). Received: {verifier!r}"
         )
     threat = verifier.threat
-    if not (threat.is_box and np.isfinite(threat.high - threat.low)):
+    if not (threat.is_box and np.all(np.isfinite(threat.high - threat.low))):
         raise ValueError(
             "`verifier` must be one of boxes in a finite range, such as "
             "tfr.verifiers.CROWNIBP(tfr.threats.Linf(0.1)). Received: "
