@@ -193,6 +193,15 @@ def test_certificates_on_disk_and_states_are_refused(tmp_path):
         )
 
 
+@pytest.mark.parametrize("run", [tfr.evaluate, tfr.certify])
+def test_probabilities_of_labels_are_refused(run):
+    # All of their ranges are above 0.
+    sigmoid = keras.layers.Dense(3, activation="sigmoid")
+    network = keras.Sequential([keras.Input((4,)), sigmoid])
+    with pytest.raises(ValueError, match="applies a sigmoid"):
+        run(network, (X, BITS), epsilon=0.05, loss=BINARY, verbose=0)
+
+
 def test_outputs_that_are_no_numbers_are_the_worst():
     network = linear(1)
     network.set_weights([np.nan * KERNEL[:, :1], BIAS[:1]])

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import checks, losses, metrics
+from tfrobust import backend, checks, losses, metrics
 from tfrobust.adversary import named
 from tfrobust.ascending import ascending, of_keras
 from tfrobust.attacks import PGD, severity
@@ -79,6 +79,7 @@ def evaluated(
         batch_size: Number of examples at a time.
         names: Of the model and of the dataset.
     """
+    _check_head(model, loss)
     adversaries = named(adversaries)
     check(adversaries)
     attacks = {n: ascending(a, loss) for n, a in adversaries.items()}
@@ -141,6 +142,13 @@ def ranged(
         found = np.where(y > 0.5, report.lower > 0, report.upper < 0)
         report.certified = found
     return report
+
+
+def _check_head(model, loss):
+    """Refuses probabilities of labels, which their ranges would certify."""
+    network = getattr(model, "network", model)
+    if metrics.targets(loss) == "bits" and getattr(network, "layers", None):
+        backend.refuse_head(network, "sigmoid")
 
 
 def _bound(report, loss, y):
