@@ -24,6 +24,7 @@ from tfrobust.evaluation import contents, page
 from tfrobust.evaluation.identity import identity
 from tfrobust.evaluation.provenance import Provenance
 from tfrobust.objectives.arguments import attack_of
+from tfrobust.progress import Progress
 from tfrobust.threats import Threat
 from tfrobust.types import Path, TensorLike
 
@@ -108,11 +109,11 @@ def report(
     }
     folder = pathlib.Path(path)
     _begin(folder, identity([subject.few, seed, attack, x, y]), info)
-    bar = keras.utils.Progbar(len(chosen)) if verbose else None
+    title = f"{source.name}: {', '.join(chosen)}"
+    bar = Progress(title, len(chosen), verbose)
     for section in chosen:
         _ensure(folder / section, section, subject)
-        if bar:
-            bar.add(1)
+        bar.step()
     found = {s: _read(folder / s) for s in chosen}
     with files.new_file(folder / "report.json") as file:
         file.write_text(json.dumps({"info": info, "sections": found}, indent=1))

@@ -6,8 +6,9 @@ import tensorflow as tf
 from tfrobust import checks, losses
 from tfrobust.attack import Attack
 from tfrobust.attacks.deepfool import DeepFool
-from tfrobust.backend import keras, register
+from tfrobust.backend import register
 from tfrobust.gradients import input_gradient
+from tfrobust.progress import Progress
 from tfrobust.threats import L2, Threat
 from tfrobust.tracing import compiled
 from tfrobust.types import Model, TensorLike
@@ -102,7 +103,7 @@ class Universal(Attack):
         else:
             step = compiled(best._uphill(model, step_size, cap))
         starts = range(0, len(x), batch_size)
-        bar = keras.utils.Progbar(epochs * len(starts), verbose=verbose)
+        bar = Progress("universal", epochs * len(starts), verbose)
         judged = compiled(best._judged(model))
         delta, rate = tf.zeros([1, *x.shape[1:]]), -1.0
         random = np.random.default_rng(seed)
@@ -111,7 +112,7 @@ class Universal(Attack):
             for start in starts:
                 some = order[start : start + batch_size]
                 delta = step(delta, x[some], y[some])
-                bar.add(1)
+                bar.step()
             now = float(np.mean(judged(delta, x, y)))
             if now > rate:
                 best, rate = cls(threat, delta[0]), now

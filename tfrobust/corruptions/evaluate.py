@@ -7,12 +7,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks
-from tfrobust.backend import keras
 from tfrobust.corruptions import blur, digital, light, noise
 from tfrobust.corruptions.images import SEVERITIES
 from tfrobust.corruptions.report import CorruptionReport
 from tfrobust.evaluation.batches import batches
 from tfrobust.evaluation.network import Network, callable_of
+from tfrobust.progress import Progress
 from tfrobust.types import Model, Path, TensorLike
 
 CORRUPTIONS: dict[str, Callable[..., Any]] = {
@@ -97,8 +97,10 @@ def evaluate(
                 network = Network(called, x.shape[1:])
                 if corruptions is None and x.shape[-1] != 3:
                     del named["saturate"]
-            bar = bar or keras.utils.Progbar(
-                total and total * (1 + len(named)), verbose=verbose
+            bar = bar or Progress(
+                f"clean, {', '.join(named)}",
+                total and total * (1 + len(named)),
+                verbose,
             )
             found = _right(network, x, y, named, severities, seed, bar)
             right = found if right is None else right + found
@@ -132,8 +134,8 @@ def _right(network, x, y, named, severities, seed, bar):
         return int(np.sum((np.argmax(logits, axis=1) == labels) & fine))
 
     rows = [[count(x)] * len(severities)]
-    bar.add(1)
+    bar.step()
     for function in named.values():
         rows.append([count(function(x, s, seed)) for s in severities])
-        bar.add(1)
+        bar.step()
     return np.array(rows)

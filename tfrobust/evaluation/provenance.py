@@ -26,7 +26,7 @@ class Provenance:
 
     def __init__(self, network, name, dataset):
         self._architecture = getattr(network, "name", type(network).__name__)
-        self._name, self._dataset = name or self._architecture, dataset
+        self.name, self._dataset = name or self._architecture, dataset
         self._network = network
         self._data, self._shape = hashlib.sha256(), None
         self._start = datetime.datetime.now(datetime.timezone.utc)
@@ -47,7 +47,7 @@ class Provenance:
     def info(self, examples):
         """Returns everything as a dictionary for JSON."""
         return {
-            "name": self._name,
+            "name": self.name,
             "architecture": self._architecture,
             "dataset": self._dataset,
             "examples": examples,

@@ -6,11 +6,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks, halves
-from tfrobust.backend import keras
 from tfrobust.evaluation.adversaries import surrogates
 from tfrobust.evaluation.network import Network
 from tfrobust.evaluation.runner import Runner
 from tfrobust.evaluation.stage import Stage
+from tfrobust.progress import Progress
 
 
 class Run:
@@ -68,8 +68,8 @@ class Run:
         bar = None
         for x, y in batches:
             x, y = self._begin(x, y)
-            bar = bar or keras.utils.Progbar(
-                total and total * len(self.stages), verbose=verbose
+            bar = bar or Progress(
+                self._title(), total and total * len(self.stages), verbose
             )
             self._add(x, y, bar)
         if not self.count:
@@ -95,6 +95,10 @@ class Run:
         x, y = zip(*self._first, strict=True)
         return np.concatenate(x), np.concatenate(y)
 
+    def _title(self):
+        stages = ", ".join(stage.name for stage in self.stages)
+        return f"{self.source.name}: {stages}"
+
     def _begin(self, x, y):
         """Checks a batch, and what it is to go through."""
         for adversary in self.adversaries.values():
@@ -118,7 +122,7 @@ class Run:
         for stage in self.stages:
             todo = np.flatnonzero(stage.needed(index))
             stage(x[todo], y[todo], index[todo])
-            bar.add(1)
+            bar.step()
         self.source.add(x, y)
         self._labels.append(y)
         room = max(0, self.kept - self.count)

@@ -7,8 +7,9 @@ import numpy as np
 
 from tfrobust import checks
 from tfrobust.averaging import network_of
-from tfrobust.backend import keras, register
+from tfrobust.backend import register
 from tfrobust.configurable import Configurable
+from tfrobust.progress import Progress
 from tfrobust.types import Model, TensorLike
 from tfrobust.verifiers.binomial import decided
 from tfrobust.verifiers.smoothed import ABSTAINED, Smoothed
@@ -115,7 +116,7 @@ class RandomizedSmoothing(Configurable):
             self._check(before, y, index)
         begin = 0 if before is None else before.draws
         chosen, counts = [], []
-        bar = keras.utils.Progbar(len(x)) if verbose else None
+        bar = Progress(f"smoothed, sigma {self.sigma:g}", len(x), verbose)
         with network_of(model) as network:
             votes = self._votes(network, x.shape[1:])
             for k, number in enumerate(index):
@@ -126,8 +127,7 @@ class RandomizedSmoothing(Configurable):
                 new = votes(x[k], number, _COUNT, begin, self.n)[found]
                 chosen.append(found)
                 counts.append(new if before is None else before.counts[k] + new)
-                if bar:
-                    bar.add(1)
+                bar.step()
         return Smoothed.of(
             y=y,
             index=index,
