@@ -176,9 +176,24 @@ def test_a_disjunction_may_hold_of_which_no_row_holds_everywhere():
     steps = ladder(threat, timeout=0.2)
     report = evaluation.certify(network, (x, tied), steps, verbose=0)
     assert report.certificates["verdict"] == ["unknown"]
-    own = Specification([rows], offsets, [[0, 1]])
-    with pytest.raises(ValueError, match="whose rows all examples share"):
-        evaluation.certify(network, (x, own), ladder(threat), verbose=0)
+
+
+def test_certify_takes_rows_of_each_example(net):
+    def network(x, training=False):
+        return net(x)
+
+    holds = np.array([True, False, True, False])
+    shift = np.where(holds, 0.02, -0.02)[:, np.newaxis]
+    x, spec, exact = drawn(net, 3, shift)
+    steps = [CROWN(THREAT), BranchAndBound(THREAT, LONG)]
+    report = evaluation.certify(network, (x, spec), steps, verbose=0)
+    found = np.array(report.certificates["verdict"])
+    expected = np.where(holds, "certified", "falsified")
+    np.testing.assert_array_equal(found, expected)
+    margin = np.array(report.certificates["margin"], float)[holds]
+    assert np.all((margin > 0) & (margin <= exact.min(axis=1)[holds] + 1e-5))
+    with pytest.raises(ValueError, match="all examples, or of each of 3"):
+        evaluation.certify(network, (x[:3], spec), steps, verbose=0)
 
 
 @pytest.mark.parametrize("sizes", [[1], [2, 1], [3, 1, 3], [5, 4, 2]])

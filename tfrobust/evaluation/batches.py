@@ -64,19 +64,16 @@ def specified(data):
     The labels are those of `Clauses`: the last class wins where it holds.
 
     Raises:
-        ValueError: If examples have rows of their own.
+        ValueError: If it has rows of their own for other examples.
     """
     pair = isinstance(data, (tuple, list)) and len(data) == 2
     if not pair or not isinstance(data[1], Specification):
         return data, None
     x, specification = data
-    if specification.rows.ndim == 3:
-        raise ValueError(
-            "`data` must hold a Specification whose rows all examples share, "
-            "[rows, outputs]. Received rows of the shape "
-            f"{specification.rows.shape}. Pass those of each example to the "
-            "verifier: verifier.decide(model, x, specification)."
-        )
+    rows = specification.rows
+    fits = rows.ndim == 2 or len(rows) == len(x)
+    expected = f"hold rows of all examples, or of each of {len(x)}"
+    checks.argument(fits, "data", expected, f"rows of the shape {rows.shape}")
     y = np.full(len(x), len(specification.clauses))
     return (x, y), specification
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfrobust.attack import Attack
 from tfrobust.decision import CERTIFIED, FALSIFIED, UNKNOWN
-from tfrobust.evaluation import by_loss, diagnostics
+from tfrobust.evaluation import by_loss, diagnostics, feeding
 from tfrobust.evaluation.adversaries import of_one_threat
 from tfrobust.evaluation.batches import batches, most, specified
 from tfrobust.evaluation.chosen import chosen
@@ -60,8 +60,8 @@ def certify(
             `logits`: then what is certified is the file on disk.
         data: A pair of arrays: inputs `[n, ...]` in the threat's valid range
             and integer labels `[n]`; or a batched `tf.data.Dataset` of them.
-            In place of labels a `Specification` of rows that all examples
-            share: then "correct" is where it holds.
+            In place of labels a `Specification`, of rows of its own of each
+            example if you like: then "correct" is where it holds.
         verifiers: A `Verifier`, or several of one threat from cheap to tight,
             a list or by name, such as `tfr.verifiers.ladder(threat)`,
             which `epsilon` runs in their place.
@@ -106,44 +106,30 @@ def certify(
         by_loss.refuse_state(state)
         names = name, dataset
         return by_loss.ranged(model, data, judged, verifiers, attack, names)
-    parts, total = batches(data, BATCH)
+    # What has rows of its own is decided by itself.
+    alone = specification is not None and specification.rows.ndim == 3
+    parts, total = batches(data, 1 if alone else BATCH)
     verifiers = chosen(verifiers, "verifiers", epsilon, norm, ladder, verbose)
     adversaries = of_one_threat(attack, verifiers)
     with callable_of(model) as network:
         source = Provenance(network, name, dataset)
-        parts = _of_a_function(network, parts)
+        parts = feeding.of_a_function(network, parts)
         held: list = []
         if specification is not None:
             network = Clauses(network, specification)
             held = [*vars(specification).values()]
+        if alone:
+            parts = feeding.shown(network, specification, parts)
         run = Run(
             network,
             adversaries,
             source,
             State(state, ["certify", source.weights(), adversaries, *held]),
             functools.partial(_stages, memory),
-            largest=most(data),
+            largest=1 if alone else most(data),
         )
         run.over(parts, total, verbose)
         return _report(run, specification is None)
-
-
-def _of_a_function(network, parts):
-    """The batches, once the network answers the same twice."""
-    for number, (x, y) in enumerate(parts):
-        if number == 0:
-            few = tf.cast(x[:2], tf.float32)
-            once, again = (
-                np.asarray(network(few, training=False)) for _ in range(2)
-            )
-            if not np.allclose(once, again, 1e-3, 1e-5, equal_nan=True):
-                raise ValueError(
-                    "A certificate needs a network that is a function of its "
-                    "input alone. Received one that answers the same inputs "
-                    "otherwise when it is called again. Are there layers with "
-                    "state in Python, or that are random without training=True?"
-                )
-        yield x, y
 
 
 def _stages(memory, run):
