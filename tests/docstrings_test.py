@@ -20,7 +20,14 @@ ROOT = pathlib.Path(tfr.__file__).parent
 SECTION = re.compile(r"^Example:\n((?: {4}.*(?:\n|\Z)|\n)+)", re.MULTILINE)
 NOT_RUN = {
     "scope": "loads a file of tf_keras",
-    "prune": "takes networks of tf_keras",
+    **dict.fromkeys(
+        ["prune", "cluster", "quantize", "calibrate", "strip"],
+        "takes networks of tf_keras; tests/compression runs it",
+    ),
+    **dict.fromkeys(
+        ["to_keras", "to_tf_keras"],
+        "needs both Kerases; tests/compression/conversion_test.py runs it",
+    ),
     "sharded": "needs Apache Beam; tests/evaluation/beam_test.py runs it",
 }
 
@@ -138,6 +145,36 @@ def test_the_examples_are_found():
     assert {"evaluate", "RobustModel", "PGD"} <= {
         name.split(":")[1] for name in EXAMPLES
     }
+
+
+def made_by_users(node):
+    """Whether a definition is a function, or a class that users make."""
+    if isinstance(node, ast.FunctionDef):
+        return True
+    abstract = "abstractmethod" in ast.unparse(node)
+    decorators = [ast.unparse(d) for d in node.decorator_list]
+    returned = any("dataclass" in d for d in decorators)
+    bases = {ast.unparse(base) for base in node.bases}
+    return not (abstract or returned or bases & {"NamedTuple", "ValueError"})
+
+
+def test_every_public_name_that_users_call_has_an_example():
+    pages = (ROOT.parent / "docs" / "reference").glob("*.md")
+    public = {
+        name.split(".")[-1]
+        for page in pages
+        for name in re.findall(r"^::: (\S+)", page.read_text(), re.MULTILINE)
+    }
+    shown = {name.split(":")[1] for name in EXAMPLES}
+    missing = [
+        node.name
+        for path in ROOT.rglob("*.py")
+        if path.parent.name != "graph"  # Which has a `Trace` of its own.
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef))
+        if node.name in public - shown and made_by_users(node)
+    ]
+    assert len(public) > 200 and missing == []
 
 
 @pytest.mark.parametrize(

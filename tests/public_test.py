@@ -13,7 +13,7 @@ from tfrobust.backend import keras
 
 ROOM = pathlib.Path(tfr.__file__).parent
 PACKAGES = sorted(path.parent.name for path in ROOM.glob("*/__init__.py"))
-NAMESPACES = ["tfrobust", "tfrobust.losses"]
+NAMESPACES = ["tfrobust"]
 NAMESPACES += [f"tfrobust.{name}" for name in PACKAGES]
 TYPED = (
     "analysis callbacks compression corruptions initializers instances layers "

@@ -24,7 +24,14 @@ _ORDERS: dict[str, Callable] = {
 
 
 class LossHessian:
-    """The Hessian of a mean loss by the trainable weights; see `hessian`."""
+    """The Hessian of a mean loss by the trainable weights; see `hessian`.
+
+    Example:
+        ```
+        curvature = tfr.analysis.hessian(model, (x, y))
+        print(curvature.trace(samples=4))
+        ```
+    """
 
     def __init__(
         self,

@@ -29,6 +29,9 @@ class AdAT(Attack):
         TypeError: If `threat` is none.
         ValueError: If a number is out of its range.
 
+    Example:
+        `AdAT(tfr.threats.Linf(8 / 255), parts=3).perturb(model, x, y)`
+
     Reference: Kim et al., 2021, arXiv 2010.01799, algorithm 2.
     """
 

@@ -27,6 +27,9 @@ class FGSM(OneStep):
         loss: What to ascend, as in `PGD`.
         seed: Integer that keys the random start.
 
+    Example:
+        `FGSM(tfr.threats.Linf(8 / 255)).perturb(model, x, y)`
+
     Reference: Goodfellow et al., 2015, arXiv 1412.6572, section 4; FGSM-RS:
     Wong et al., 2020, arXiv 2001.03994, algorithm 3.
     """

@@ -80,6 +80,15 @@ class Activation:
         optimizable: Whether there is such a choice.
         hinge: Whether the function is linear on either side of 0.
         curved: Whether it is computed approximately, as curves are.
+
+    Example:
+        ```
+        def ends(node, lower, upper, alpha=None):  # Of all that rises.
+            flat = tf.zeros_like(lower)
+            return Relaxation(flat, node.run(lower), flat, node.run(upper))
+
+        rule = Activation(ends, curved=True)  # See register_rule.
+        ```
     """
 
     linear = moves = False

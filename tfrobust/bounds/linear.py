@@ -35,6 +35,9 @@ class Linear:
         convolution: The `Convolution` that slides a window; None for none.
         summed: A function `(node, *sizes)`: the magnitudes of all that is
             summed up, where more is than the op's coefficients show.
+
+    Example:
+        `rule = Linear()  # Of an op that only moves values: see register_rule.`
     """
 
     linear = True

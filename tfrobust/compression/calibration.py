@@ -37,6 +37,9 @@ def calibrate(
     Raises:
         ValueError: If the model isn't quantised, an input lies outside of the
             range, or an example has no input gradient.
+
+    Example:
+        `tfr.compression.calibrate(quantized, x_train[:256])`
     """
     model = checked_network(model)
     checks.finite(low=low, high=high)

@@ -41,6 +41,9 @@ def cluster(
     Raises:
         NotImplementedError: If layers cannot be clustered; all are listed.
         ValueError: If the model or an argument isn't as described.
+
+    Example:
+        `clustered = tfr.compression.cluster(model, clusters=16)`
     """
     checks.count(clusters, "clusters", 3 if preserve_sparsity else 2)
     checks.kind(preserve_sparsity, bool, "preserve_sparsity", "True")

@@ -37,6 +37,9 @@ def compact(model: keras.Model, reset_means: bool = False) -> keras.Model:
         NotImplementedError: If operations in it are no layers; all are listed.
         ValueError: If the model isn't as described.
 
+    Example:
+        `smaller = tfr.compression.compact(network)`
+
     Reference: Liu et al., 2022, arXiv 2202.01341, on the channels that die.
     """
     checks.kind(reset_means, bool, "reset_means", "True")

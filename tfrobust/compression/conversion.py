@@ -25,6 +25,9 @@ def to_tf_keras(model: Any) -> Any:
         NotImplementedError: If layers have no counterpart; all are listed.
         TypeError: If the model isn't a Keras 3 model.
         ValueError: If the model isn't as described, or the outputs differ.
+
+    Example:
+        `legacy = tfr.compression.to_tf_keras(network)`
     """
     return _converted(model, "keras", "tf_keras")
 
@@ -34,6 +37,9 @@ def to_keras(model: Any) -> Any:
 
     Pass a pruned or clustered model through `strip` first. Arguments and
     errors are those of `to_tf_keras`, the other way round.
+
+    Example:
+        `network = tfr.compression.to_keras(tfr.compression.strip(pruned))`
     """
     return _converted(model, "tf_keras", "keras")
 

@@ -27,6 +27,9 @@ def layer_densities(
         ValueError: If an argument is out of its range, or the density is too
             small for one weight in each layer.
 
+    Example:
+        `tfr.compression.layer_densities([72, 1152, 2560], density=0.1)`
+
     Reference: Liu et al., 2022, arXiv 2202.01341.
     """
     checks.number(density, "density")

@@ -29,6 +29,9 @@ def fold(model: keras.Model) -> keras.Model:
     Raises:
         NotImplementedError: If operations in it are no layers; all are listed.
         ValueError: If the model isn't as described.
+
+    Example:
+        `folded = tfr.compression.fold(network)`
     """
     model = prepared(model)
     hosts = _hosts(model)

@@ -21,6 +21,12 @@ def plain(model: keras.Model) -> keras.Model:
 
     Raises:
         ValueError: If there is no such layer, or the model isn't as described.
+
+    Example:
+        ```
+        sparse = tfr.compression.subnetwork(network, density=0.5)
+        stock = tfr.compression.plain(sparse)
+        ```
     """
     check(model)
     if not any(hasattr(layer, "plain") for layer in leaves(model)):

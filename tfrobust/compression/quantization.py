@@ -53,6 +53,9 @@ def quantize(
         ValueError: If the model or an argument isn't as described, or an
             example of `calibration` has no input gradient.
 
+    Example:
+        `quantized = tfr.compression.quantize(model, x_train[:256])`
+
     Reference: Jacob et al., 2018, arXiv 1712.05877.
     """
     from tfrobust.compression.eight_bits import EightBits

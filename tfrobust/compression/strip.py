@@ -21,6 +21,9 @@ def strip(model: keras.Model) -> keras.Model:
 
     Raises:
         ValueError: If there is nothing to strip.
+
+    Example:
+        `network = tfr.compression.strip(pruned)`
     """
     tools = tfmot()
     layers = leaves(model)

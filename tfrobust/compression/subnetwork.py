@@ -47,6 +47,9 @@ def subnetwork(
         ValueError: If the model isn't as described, a layer that is copied
             computes something else, or an argument is out of its range.
 
+    Example:
+        `sparse = tfr.compression.subnetwork(network, density=0.5)`
+
     Reference: Liu et al., 2022, arXiv 2202.01341.
     """
     check(model)

@@ -51,7 +51,11 @@ class Augmentation(Configurable, abc.ABC):
 
 @register
 class Identity(Augmentation):
-    """Leaves inputs as they are."""
+    """Leaves inputs as they are.
+
+    Example:
+        `tfr.objectives.FGSMPGI(linf, tfr.instances.Identity())`
+    """
 
     def canvas(self, shape: tuple) -> tuple:
         return tuple(shape)

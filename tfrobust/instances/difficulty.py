@@ -25,6 +25,13 @@ def difficulty(model: Any, by: str = "loss") -> np.ndarray:
     Raises:
         ValueError: If nothing was recorded, or `by` is unknown.
 
+    Example:
+        ```
+        model.compile("sgd", objective=tfr.objectives.Recorded(objective))
+        model.fit(tfr.instances.Indexed(x, index), y, epochs=20)
+        print(tfr.instances.difficulty(model)[:5])
+        ```
+
     Reference: Liu et al., 2021, arXiv 2112.07324, equation 2.
     """
     expected = "be one of loss, entropy, correct, last"
@@ -54,6 +61,9 @@ def percentiles(losses: TensorLike) -> np.ndarray:
 
     Raises:
         ValueError: If they aren't numbers in a row.
+
+    Example:
+        `tfr.instances.percentiles([0.1, 2.0, 0.5])  # 1, 0 and 0.5.`
     """
     losses = _row(losses, "losses")
     values, place, counts = np.unique(
@@ -66,7 +76,11 @@ def percentiles(losses: TensorLike) -> np.ndarray:
 
 
 def groups(difficulty: TensorLike, count: int = 10) -> np.ndarray:
-    """The group of each instance: i of percentiles in `[i, i + 1) / count`."""
+    """The group of each instance: i of percentiles in `[i, i + 1) / count`.
+
+    Example:
+        `tfr.instances.groups([0.05, 0.95, 0.5])  # 0, 9 and 5.`
+    """
     checks.count(count, "count")
     found = np.floor(_row(difficulty, "difficulty") * count).astype(int)
     return np.minimum(found, count - 1)
@@ -87,6 +101,12 @@ def group_means(
 
     Raises:
         ValueError: If they aren't of the same instances.
+
+    Example:
+        ```
+        losses = [[2.0, 0.1, 0.7], [1.0, 0.1, 0.2]]  # Of two epochs.
+        means = tfr.instances.group_means(losses, [0.05, 0.95, 0.5])
+        ```
     """
     group = groups(difficulty, count)
     values = np.asarray(values, np.float64)
@@ -121,6 +141,12 @@ def subset(
 
     Raises:
         ValueError: If the classes haven't got as many instances.
+
+    Example:
+        ```
+        found = [0.1, 0.9, 0.4, 0.6]
+        hard = tfr.instances.subset(found, [0, 0, 1, 1], size=2)
+        ```
     """
     difficulty = _row(difficulty, "difficulty")
     labels = np.ravel(labels)
@@ -146,6 +172,9 @@ def rank_correlation(one: TensorLike, other: TensorLike) -> float:
 
     Raises:
         ValueError: If they are of different lengths, or all alike.
+
+    Example:
+        `tfr.instances.rank_correlation([0.1, 0.5, 0.9], [0.2, 0.3, 0.8])`
     """
     one, other = _row(one, "one"), _row(other, "other")
     ranks = [percentiles(values) - 0.5 for values in (one, other)]

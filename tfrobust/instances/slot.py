@@ -14,6 +14,9 @@ class Slot(NamedTuple):
         initial: What every entry is before it is written.
         unit: Whether values lie in [-1, 1], such as perturbations in units
             of epsilon; these alone may be stored in less than float32.
+
+    Example:
+        `tfr.instances.Slot(shape=(28, 28, 1), unit=True)`
     """
 
     shape: tuple[int, ...] = ()

@@ -31,6 +31,9 @@ class AWP(Objective):
         NotImplementedError: In a strategy of several replicas, which would
             have to move their copies of the weights together.
 
+    Example:
+        `model.compile("adam", objective=AWP(TRADES(pgd), gamma=0.005))`
+
     Reference: Wu et al., 2020, arXiv 2004.05884, equations 8 and 10.
     """
 

@@ -10,7 +10,11 @@ from tfrobust.types import Model, TensorLike
 
 @register
 class Clean(Objective):
-    """Standard training: the loss at the unperturbed inputs."""
+    """Standard training: the loss at the unperturbed inputs.
+
+    Example:
+        `model.compile("adam", objective=Clean())`
+    """
 
     def __init__(self):
         pass

@@ -43,6 +43,9 @@ class FGSMPGI(Continued):
         TypeError: If `attack` is no FGSM.
         ValueError: If a number is out of its range.
 
+    Example:
+        `model.compile("sgd", objective=FGSMPGI(linf))`
+
     Reference: Jia et al., 2022, Prior-guided adversarial initialization for
     fast adversarial training, ECCV, equations 6 to 9.
     """

@@ -36,6 +36,9 @@ class GradAlign(Objective):
         TypeError: If `attack` isn't an attack.
         ValueError: If `weight` is negative, or the attack targeted.
 
+    Example:
+        `model.compile("sgd", objective=GradAlign(FGSM(linf)))`
+
     Reference: Andriushchenko and Flammarion, 2020, arXiv 2007.02617,
     equation 5.
     """

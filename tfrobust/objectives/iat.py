@@ -41,6 +41,9 @@ class IAT(Objective):
         ValueError: If a number is out of its range, or epsilon isn't one
             number in `[low, high]`.
 
+    Example:
+        `model.compile("sgd", objective=IAT(pgd, high=0.06))`
+
     Reference: Balaji et al., 2019, arXiv 1910.08051, algorithm 2.
     """
 

@@ -27,6 +27,9 @@ class MART(Objective):
         TypeError: If `attack` isn't an attack.
         ValueError: If `beta` is negative, or the attack targeted.
 
+    Example:
+        `model.compile("sgd", objective=MART(pgd, beta=6.0))`
+
     Reference: Wang et al., 2020, Improving adversarial robustness requires
     revisiting misclassified examples, ICLR, equation 11.
     """

@@ -35,6 +35,9 @@ class NuAT(Objective):
         TypeError: If `attack` is no FGSM.
         ValueError: If `weight` is negative.
 
+    Example:
+        `model.compile("sgd", objective=NuAT(linf, weight=4.5))`
+
     Reference: Sriramanan et al., 2021, Towards efficient and effective
     adversarial training, NeurIPS, equation 3.
     """

@@ -32,6 +32,9 @@ class QUB(Objective):
         TypeError: If `attack` isn't an attack.
         ValueError: If `mix` is out of its range, or the attack targeted.
 
+    Example:
+        `model.compile("sgd", objective=QUB(FGSM(linf)))`
+
     Reference: Quadratic upper bound for boosting robustness, ICML 2025, arXiv
     2601.13645.
     """

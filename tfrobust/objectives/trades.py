@@ -29,6 +29,9 @@ class TRADES(Objective):
         ValueError: If `beta` is negative, or the attack is targeted, starts at
             x, or can't ascend the divergence, which has no labels.
 
+    Example:
+        `model.compile("sgd", objective=TRADES(pgd, beta=6.0))`
+
     Reference: Zhang et al., 2019, arXiv 1901.08573, equation 5.
     """
 

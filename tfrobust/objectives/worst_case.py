@@ -29,6 +29,9 @@ class WorstCase(Objective):
         ValueError: If `mix` is a number outside [0, 1], or it is a targeted
             attack.
 
+    Example:
+        `model.compile("adam", objective=WorstCase(pgd))`
+
     Reference: Madry et al., 2018, arXiv 1706.06083, equation 2.1; the
     mixture: Goodfellow et al., 2015, arXiv 1412.6572, section 6.
     """

@@ -69,6 +69,9 @@ class PeriodicLinear(_PeriodicRise):
         boundaries: Increasing steps; two of them make one period.
         low: Lower clip.
         high: Upper clip, the target; warns when it is never reached.
+
+    Example:
+        `Linf(tfr.schedules.PeriodicLinear(0.0, 0.3, [0, 500, 1000]))`
     """
 
     def value(self, r: tf.Tensor) -> tf.Tensor:
@@ -87,6 +90,9 @@ class PeriodicCosine(_PeriodicRise):
         boundaries: Increasing steps; two of them make one period.
         low: Lower clip.
         high: Upper clip, the target; warns when it is never reached.
+
+    Example:
+        `Linf(tfr.schedules.PeriodicCosine(0.0, 0.3, [0, 500, 1000]))`
     """
 
     def value(self, r: tf.Tensor) -> tf.Tensor:
@@ -104,6 +110,12 @@ class PeriodicExponential(_Periodic):
         boundaries: Increasing steps; two of them make one period.
         low: Lower clip.
         high: Upper clip.
+
+    Example:
+        ```
+        rate = tfr.schedules.PeriodicExponential(0.1, 0.01, [0, 500, 1000])
+        print(rate(250), rate(750))
+        ```
     """
 
     def __init__(
@@ -134,6 +146,12 @@ class PeriodicDrops(_Periodic):
         boundaries: Increasing steps; two of them make one period.
         low: Lower clip.
         high: Upper clip.
+
+    Example:
+        ```
+        rate = tfr.schedules.PeriodicDrops(0.1, 0.1, [0.5], [0, 500, 1000])
+        print(rate(100), rate(300), rate(600))
+        ```
     """
 
     def __init__(

@@ -22,6 +22,9 @@ class Ramp(Configurable, Schedule):
         final: Value from `end` on.
         begin: First step of the ramp.
         end: Last step of the ramp, after `begin`.
+
+    Example:
+        `linf = Linf(tfr.schedules.Ramp(0.0, 8 / 255, end=1000))`
     """
 
     def __init__(
@@ -52,6 +55,9 @@ class SmoothRamp(Configurable, Schedule):
         end: Last step of the ramp, after `begin`.
         bend: Fraction in (0, 1) of the ramp that is curved.
         exponent: Power of the curve, at least 1.
+
+    Example:
+        `linf = Linf(tfr.schedules.SmoothRamp(0.0, 8 / 255, end=1000))`
     """
 
     def __init__(
@@ -89,6 +95,9 @@ class PiecewiseLinear(Configurable, Schedule):
     Args:
         steps: Increasing steps of the knots, at least two.
         values: Values at the knots.
+
+    Example:
+        `tfr.schedules.PiecewiseLinear([0, 500, 1000], [0.0, 0.4, 0.0])(250)`
     """
 
     def __init__(self, steps: Sequence[int], values: Sequence[float]):

@@ -39,6 +39,9 @@ class Threat(Configurable, Geometry):
     Raises:
         ValueError: If epsilon is negative, infinite or NaN, or the range is
             empty.
+
+    Example:
+        `points = linf.scaled(0.5).sample(x, seed=0)`
     """
 
     per_example = ("epsilon", "mask")

@@ -22,6 +22,12 @@ def save_map(
     Raises:
         ImportError: If matplotlib is missing.
         ValueError: If the inputs are no images.
+
+    Example:
+        ```
+        boxes = maximize_box(model, x, y, tfr.verifiers.CROWNIBP(linf))
+        tfr.verifiers.save_map(boxes, "map.png")
+        ```
     """
     image, radii = boxes.x[example], boxes.radii[example]
     if image.ndim not in (2, 3) or image.shape[2:] not in (
@@ -59,6 +65,13 @@ def save_histogram(boxes: CertifiedBoxes, path: str | os.PathLike) -> None:
     Raises:
         ImportError: If matplotlib is missing.
         ValueError: If no example is certified.
+
+    Example:
+        ```
+        boxes = maximize_box(model, x, y, tfr.verifiers.CROWNIBP(linf))
+        if boxes.certified.any():
+            tfr.verifiers.save_histogram(boxes, "radii.png")
+        ```
     """
     if not np.any(boxes.certified):
         raise ValueError(

@@ -84,6 +84,9 @@ def coverage(model, verifier=None, shape=None):
 
     Raises:
         ValueError: If the shape isn't known.
+
+    Example:
+        `print(tfr.verifiers.coverage(network))`
     """
     shape = tuple(shape or (getattr(model, "input_shape", None) or ())[1:])
     if not shape or None in shape:

@@ -20,6 +20,9 @@ def ladder(threat: Threat, timeout: float = 10.0) -> list[Verifier]:
         threat: The `Threat` to bound over.
         timeout: Seconds that branch and bound may take for each example that
             the others leave open; 0 leaves it out.
+
+    Example:
+        `print([*ladder(linf, timeout=30.0)])`
     """
     last = [BranchAndBound(threat, timeout=timeout)] if timeout else []
     return [
