@@ -52,7 +52,7 @@ def code_of(text):
     elif text.startswith("`"):
         text = "\n".join(re.findall(r"`([^`]+)`", text))
     short = dict.fromkeys(("epochs", "searches", "stages"), 1)
-    short |= {"skip": 0, "steps": 2}
+    short["skip"] = 0
     for name, value in short.items():
         text = re.sub(rf"\b{name}=\d+", f"{name}={value}", text)
     return text

@@ -23,14 +23,14 @@ QUIET = {"diagnostic_examples": 0, "verbose": 0}
 
 
 class Counted(keras.layers.Layer):
-    """Passes its input on, and counts how often Python runs."""
+    """Passes its input on, and counts how often it is traced."""
 
     def __init__(self):
         super().__init__()
         self.calls = 0
 
     def call(self, x):
-        self.calls += 1
+        self.calls += not tf.executing_eagerly()
         return x
 
     def compute_output_shape(self, input_shape):

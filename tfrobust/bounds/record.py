@@ -160,9 +160,11 @@ def look_up(trace: Trace) -> None:
         NotImplementedError: If there is none; it names all such ops.
     """
     nodes = [n for n in (*trace.nodes[1:], *trace.measured) if not n.record]
-    missing = [why for node in nodes if (why := problem(node))]
+    missing = [node for node in nodes if _why(node)]
     if missing:
-        raise NotImplementedError(" ".join(dict.fromkeys(missing)))
+        whys = dict.fromkeys(f"{_why(node)}." for node in missing)
+        remedies = dict.fromkeys(_remedy(node) for node in missing)
+        raise NotImplementedError(" ".join([*whys, *remedies]))
     for node in nodes:
         node.record = RULES[node.type]
 
@@ -181,14 +183,19 @@ def record(node: Node) -> Record:
 
 def problem(node: Node) -> str | None:
     """Why a node has no bounds, in one sentence; None if it has."""
-    remedy = _REMEDIES.get(
+    why = _why(node)
+    return why and f"{why}. {_remedy(node)}"
+
+
+def _why(node):
+    if node.type not in RULES:
+        return f"There is no rule to bound the op {node.type} at {node.name!r}"
+    why = RULES[node.type].problem(node)
+    return why and f"The op {node.type} at {node.name!r} {why}"
+
+
+def _remedy(node):
+    return _REMEDIES.get(
         node.type,
         "Replace the layer, or add a rule: tfrobust.verifiers.register_rule.",
     )
-    if node.type not in RULES:
-        return (
-            f"There is no rule to bound the op {node.type} at {node.name!r}. "
-            f"{remedy}"
-        )
-    why = RULES[node.type].problem(node)
-    return why and f"The op {node.type} at {node.name!r} {why}. {remedy}"

@@ -118,10 +118,10 @@ def _refusal(name, error):
     text = str(error)
     if not _from_us(error):
         return _crash(name, error)
-    # It names an op, or whatever else it is about, in one sentence or two.
+    # It names each op, or whatever else it is about, in a sentence.
     if (
         "\n" in text
-        or len(text) > 500
+        or len(text) > 350 + 150 * text.lower().count("the op ")
         or not re.search("op |output|shape|`|'", text)
     ):
         return Verdict("violated", Violation("sentence", name, text))
