@@ -42,9 +42,7 @@ MODELS = {
         dense(15), keras.layers.Reshape((5, 3))
     ),
     r"answers with \(4,\)": lambda: network(dense(1), keras.layers.Reshape(())),
-    "Received 2 outputs": lambda: functional(
-        lambda h: [dense(3)(h)] * 2
-    ),
+    "Received 2 outputs": lambda: functional(lambda h: [dense(3)(h)] * 2),
     "answers with dict": lambda: functional(lambda h: {"y": dense(3)(h)}),
     "finite logits.*nan": lambda: with_bias([np.nan, 0, 0]),
     "finite logits.*inf": lambda: with_bias([np.inf, 0, 0]),
