@@ -231,7 +231,7 @@ def test_no_batch_outlives_its_turn(network, kept, monkeypatch):
         return found
 
     monkeypatch.setattr(run_module.Run, "_begin", noted)
-    source = type("Source", (), {"add": lambda *_: None})()
+    source = type("Source", (), {"name": "", "add": lambda *_: None})()
     run = run_module.Run(
         network, {}, source, State(None, []), lambda _: [], kept=kept
     )
