@@ -104,8 +104,7 @@ def inputs(
     mend = images + "a layer inside the model."
     if x.shape.rank == 2:
         mend = "Pass the range of your features, as tfr.threats.Box(radius, low"
-        mend += "=x.min(axis=0), high=x.max(axis=0)), or scale them to it: "
-        mend += "x / 255.0 for bytes."
+        mend += "=x.min(axis=0), high=x.max(axis=0)), or scale them to it."
     return _require(
         fine,
         f"`x` must lie in the threat's valid range [{low}, {high}] and hold no "

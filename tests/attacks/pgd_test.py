@@ -238,7 +238,7 @@ def test_a_network_without_gradient_is_refused(layer, wrap):
 
 
 BAD = {
-    "bytes": (255 * X, Y, r"valid range \[0.0, 1.0\].*x / 255"),
+    "bytes": (255 * X, Y, r"valid range \[0.0, 1.0\].*or scale them to it"),
     "nan": (np.where(X > 0.5, X, np.nan), Y, "hold no NaN"),
     "integers": ((255 * X).astype(np.uint8), Y, "floating point.*uint8"),
     "one-hot": (X, np.eye(3)[Y], "integer class labels.*argmax"),
