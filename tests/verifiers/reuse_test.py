@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tfrobust import threats
 from tfrobust.verifiers import BranchAndBound, Specification
+from tfrobust.verifiers.reuse import Compiled
 
 pytestmark = pytest.mark.keras_free
 
@@ -82,6 +83,27 @@ def test_a_threat_of_another_form_is_compiled_anew(other):
     assert network.traced > before
     alone = BranchAndBound(other, LONG).answer(Network(), X, y)
     np.testing.assert_allclose(found.margins, alone.margins, atol=1e-5)
+
+
+def test_what_a_threat_holds_beside_its_values_is_its_form():
+    class Weighed(threats.Linf):
+        def __init__(self, epsilon, radius):
+            super().__init__(epsilon)
+            self.radius, self.derived = radius, 2 * radius
+
+    made, compiled, network = [], Compiled(), Network()
+
+    def counted(threat):
+        made.append(threat)
+        return len(made)
+
+    for threat, count in [
+        (Weighed(0.1, radius=1.0), 1),
+        (Weighed(0.2, radius=1.0), 1),
+        (Weighed(0.2, radius=3.0), 2),
+    ]:
+        assert compiled.of(counted, network, threat, (3,)) == count
+    assert float(made[0].epsilon) == np.float32(0.2)
 
 
 def test_another_property_costs_no_trace():

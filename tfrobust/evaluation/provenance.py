@@ -34,11 +34,11 @@ class Provenance:
     def add(self, x, y):
         """Takes one batch into the hash of the data, example by example."""
         self._shape = list(np.shape(x)[1:])
+        whole = np.asarray(y).dtype.kind in "iub"
+        kept = np.int64 if whole else np.float64
         for one, label in zip(x, y, strict=True):
             self._data.update(np.float32(one).tobytes())
-            whole = np.asarray(label).dtype.kind in "iub"
-            kept = np.int64(label) if whole else np.float64(label)
-            self._data.update(kept.tobytes())
+            self._data.update(kept(label).tobytes())
 
     def weights(self):
         """The hash of all weights, or None if a bare function hides them."""

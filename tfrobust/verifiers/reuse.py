@@ -27,12 +27,6 @@ class Compiled:
         self._functions: Any = None
         self.clauses: Any = None
 
-    def serves(
-        self, model: Model, threat: Threat, shape: Sequence[int], *settings: Any
-    ) -> bool:
-        """Whether what was compiled last serves these, without a trace."""
-        return self._key == _key(model, threat, shape, settings)
-
     def of(
         self,
         make: Callable[[Threat], Any],
@@ -50,16 +44,16 @@ class Compiled:
             shape: Shape of one input.
             *settings: What else they are compiled for.
         """
-        key = _key(model, threat, shape, settings)
+        values = _values(threat)
+        key = model, *_form(threat, values), tuple(shape), settings
         if self._key != key:
-            self._threat = threat._replace(
-                **{
-                    name: tf.Variable(value, trainable=False)
-                    for name, value in _values(threat).items()
-                }
-            )
+            variables = {
+                name: tf.Variable(value, trainable=False)
+                for name, value in values.items()
+            }
+            self._threat = threat._replace(**variables)
             self._functions, self._key = make(self._threat), key
-        for name, value in _values(threat).items():
+        for name, value in values.items():
             getattr(self._threat, name).assign(value)
         return self._functions
 
@@ -75,15 +69,13 @@ def _values(threat):
     }
 
 
-def _key(model, threat, shape, settings):
-    values = _values(threat)
+def _form(threat, values):
+    """What threats must share, to serve one after the other."""
     shapes = tuple((name, tuple(v.shape)) for name, v in values.items())
-    # A box has its epsilon by the name of radius.
-    varied = {*values, "radius"}
     # The compiled threat keeps arrays, so that no other one has their number.
     same = tuple(
         (name, id(value) if hasattr(value, "shape") else value)
-        for name, value in threat._arguments().items()
-        if name not in varied
+        for name, value in vars(threat).items()
+        if name not in values
     )
-    return model, type(threat), shapes, same, tuple(shape), settings
+    return type(threat), shapes, same
