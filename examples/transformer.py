@@ -9,9 +9,9 @@ loosely: certificates are for a smaller epsilon (--certified). It takes Keras 3:
 tf_keras normalises layers by shapes that are open, which verifiers refuse.
 """
 
-import numpy as np
 from absl import app, flags
 
+import datasets
 import tfrobust as tfr
 from tfrobust.backend import keras
 
@@ -21,22 +21,6 @@ flags.DEFINE_float("certified", 0.001, "linf radius of the bounds.")
 flags.DEFINE_integer("epochs", 20, "Number of epochs.")
 flags.DEFINE_integer("width", 32, "Features of a patch.")
 flags.DEFINE_integer("examples", 100, "How many to attack.")
-
-
-def data():
-    """Training and test images `[n, 8, 8, 1]` in [0, 1], and labels."""
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise ImportError(
-            "The data needs scikit-learn: pip install scikit-learn."
-        ) from error
-
-    found = load_digits()
-    order = np.random.default_rng(0).permutation(len(found.images))
-    x = found.images[order, ..., np.newaxis].astype("float32") / 16
-    y = found.target[order]
-    return (x[:1400], y[:1400]), (x[1400:], y[1400:])
 
 
 def network(width):
@@ -60,7 +44,7 @@ def network(width):
 def main(argv):
     del argv
     keras.utils.set_random_seed(0)
-    train, (x, y) = data()
+    train, (x, y) = datasets.load("digits")
     linf = tfr.threats.Linf(FLAGS.epsilon)
     model = tfr.RobustModel(network(FLAGS.width))
     model.compile(

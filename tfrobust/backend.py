@@ -230,3 +230,17 @@ def of_all_replicas(*values: tf.Tensor) -> tuple[tf.Tensor, ...]:
     if context is None or context.num_replicas_in_sync == 1:
         return values
     return tuple(context.all_gather(value, axis=0) for value in values)
+
+
+def restored(
+    config: dict[str, Any], custom_objects: dict | None, *names: str
+) -> dict[str, Any]:
+    """A configuration whose parts of these names, if any, are objects again."""
+    parts = {
+        name: keras.saving.deserialize_keras_object(
+            config[name], custom_objects=custom_objects
+        )
+        for name in names
+        if name in config
+    }
+    return {**config, **parts}

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import backend, checks, columns, losses
-from tfrobust.backend import keras, register
+from tfrobust.backend import keras, register, restored
 from tfrobust.joined_loss import JoinedLoss
 from tfrobust.threats import Box, Threat
 
@@ -175,7 +175,4 @@ class Joined(keras.Model):
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict | None = None
     ) -> "Joined":
-        network = keras.saving.deserialize_keras_object(
-            config["network"], custom_objects=custom_objects
-        )
-        return cls(**{**config, "network": network})
+        return cls(**restored(config, custom_objects, "network"))

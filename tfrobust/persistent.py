@@ -52,14 +52,8 @@ class Persistent(Averaging):
         with contextlib.ExitStack() as stack:
             for scope in cls.load_scopes:
                 stack.enter_context(scope(config))
-            parts: dict[str, Any] = {
-                name: keras.saving.deserialize_keras_object(
-                    config[name], custom_objects=custom_objects
-                )
-                for name in ("network", "memory")
-                if name in config
-            }
-        arguments = {**config, **parts}
+            parts = "network", "memory"
+            arguments = backend.restored(config, custom_objects, *parts)
         arguments.pop("load", None)
         return cls(**arguments)
 

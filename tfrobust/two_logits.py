@@ -4,7 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfrobust.backend import keras, register
+from tfrobust.backend import keras, register, restored
 from tfrobust.types import TensorLike
 
 
@@ -60,7 +60,4 @@ class TwoLogits(keras.Model):
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict | None = None
     ) -> "TwoLogits":
-        network = keras.saving.deserialize_keras_object(
-            config["network"], custom_objects=custom_objects
-        )
-        return cls(**{**config, "network": network})
+        return cls(**restored(config, custom_objects, "network"))
