@@ -26,7 +26,7 @@ Of your network ask yourself: `print(tfr.verifiers.coverage(model))`.
 ROW, SEQUENCE = (8,), (6, 4)
 IMAGE, VOLUME, FILM = (8, 8, 3), (6, 6, 6, 2), (3, 6, 6, 2)
 FILTERS = {"filters": 2, "kernel_size": 3}
-UNROLLED = {"units": 2, "unroll": True}
+UNITS = {"units": 2}
 
 # What a layer needs to be made, and the shape of its input.
 MADE = {
@@ -36,16 +36,16 @@ MADE = {
     "GaussianNoise": (ROW, {"stddev": 0.1}),
     "EinsumDense": (ROW, {"equation": "ab,bc->ac", "output_shape": 2}),
     "Embedding": (ROW, {"input_dim": 4, "output_dim": 2}),
-    "GRU": (SEQUENCE, UNROLLED),
+    "GRU": (SEQUENCE, UNITS),
     "GroupNormalization": (IMAGE, {"groups": 3}),
-    "LSTM": (SEQUENCE, UNROLLED),
+    "LSTM": (SEQUENCE, UNITS),
     "Normalization": (ROW, {"mean": 0.5, "variance": 2.0}),
     "Permute": (SEQUENCE, {"dims": (2, 1)}),
     "RepeatVector": (ROW, {"n": 2}),
     "Rescaling": (ROW, {"scale": 2.0}),
     "Reshape": (ROW, {"target_shape": (2, 4)}),
     "Resizing": (IMAGE, {"height": 4, "width": 4}),
-    "SimpleRNN": (SEQUENCE, UNROLLED),
+    "SimpleRNN": (SEQUENCE, UNITS),
     "STFTSpectrogram": ((300, 1), {}),
     "Solarization": (IMAGE, {"addition_factor": 0.1, "value_range": (0, 1)}),
     "AutoContrast": (IMAGE, {"value_range": (0, 1)}),
@@ -127,7 +127,7 @@ def network(name, kind):
         outputs = layer([x, x]) if listed else layer(x, x)
         return inside(x, outputs), SEQUENCE
     if name == "Bidirectional":
-        shape, layer = SEQUENCE, kind(layers.SimpleRNN(2, unroll=True))
+        shape, layer = SEQUENCE, kind(layers.SimpleRNN(2))
     elif name == "TimeDistributed":
         shape, layer = SEQUENCE, kind(layers.Dense(2))
     elif name == "SpectralNormalization":

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests.bounds.sampled import slack
 from tfrobust import verifiers
-from tfrobust.backend import LEGACY, keras
+from tfrobust.backend import keras
 from tfrobust.graph import Trace
 
 layers = keras.layers
@@ -31,6 +31,17 @@ def root_mean_square(x):
 
 def by_hand(x):
     return tf.math.l2_normalize(x, -1)
+
+
+class Causal(layers.Layer):
+    """Attention to earlier steps."""
+
+    def __init__(self):
+        super().__init__()
+        self.heads = layers.MultiHeadAttention(2, 3)
+
+    def call(self, x):
+        return self.heads(x, x, use_causal_mask=True)
 
 
 def attention(x):
@@ -60,19 +71,17 @@ LAYERS = {
     "group": (lambda x: layers.GroupNormalization(2)(x), (2, 2, 4)),
     "unit": (lambda x: layers.UnitNormalization()(x), (4,)),
     "heads": (attention, (3, 4)),
+    "rows": (lambda x: layers.LayerNormalization()(x), (3, 4)),
+    "group of all": (lambda x: layers.GroupNormalization(-1)(x), (3, 4)),
     "attention": (lambda x: layers.Attention()([x, x]), (3, 4)),
+    "causal": (lambda x: Causal()(x), (3, 4)),
     "additive": (lambda x: layers.AdditiveAttention()([x, x]), (2, 3)),
     "root mean square": (root_mean_square, (5,)),
     "unit by hand": (by_hand, (4,)),
 }
 
 
-# tf_keras computes them by ops for batches, which are refused.
-FUSED = {"layer", "layer of images", "group"} if LEGACY else set()
-unfused = pytest.mark.skipif(LEGACY, reason="tf_keras has a fused op.")
-
-
-@pytest.mark.parametrize("name", sorted({*LAYERS} - FUSED))
+@pytest.mark.parametrize("name", list(LAYERS))
 def test_a_layer_is_bounded(name):
     build, shape = LAYERS[name]
     found = slack(built(build, shape), shape, -1.0, 1.0)
@@ -80,7 +89,6 @@ def test_a_layer_is_bounded(name):
     assert np.all(found < 200) and near[2] < near[0]
 
 
-@unfused
 def test_two_blocks_of_a_transformer_are_bounded():
     kinds, shape = (verifiers.IBP, verifiers.CROWN), (2, 3)
     model = built(transformer, shape)
@@ -88,9 +96,7 @@ def test_two_blocks_of_a_transformer_are_bounded():
     assert found[1] < 0.2 * found[0]
 
 
-@pytest.mark.parametrize(
-    "name", sorted({"layer", "unit", "root mean square"} - FUSED)
-)
+@pytest.mark.parametrize("name", ["layer", "unit", "root mean square"])
 def test_what_is_normalised_has_the_limit_of_its_norm(name):
     build, shape = LAYERS[name]
     trace = Trace(built(build, shape), tf.zeros([1, *shape]))
@@ -99,7 +105,6 @@ def test_what_is_normalised_has_the_limit_of_its_norm(name):
     np.testing.assert_allclose(node.op.detail.limit, limit)
 
 
-@unfused
 def test_a_common_offset_is_no_part_of_the_limit():
     # What x * g - mean * g loses to rounding is more than the limit's slack.
     layer = layers.LayerNormalization()

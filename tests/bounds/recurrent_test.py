@@ -1,4 +1,4 @@
-"""Recurrent layers are bounded step by step, if they are unrolled."""
+"""Recurrent layers, and layers of every step, are bounded step by step."""
 
 import numpy as np
 import pytest
@@ -22,34 +22,111 @@ def built(layer, shape=SHAPE):
     return model
 
 
-LAYERS = {
-    "simple": lambda: layers.SimpleRNN(2, unroll=True),
-    "simple, all steps": lambda: layers.SimpleRNN(
-        2, unroll=True, return_sequences=True, go_backwards=True
-    ),
-    "long": lambda: layers.LSTM(2, unroll=True),
-    "gated": lambda: layers.GRU(2, unroll=True),
-    "gated, first": lambda: layers.GRU(2, unroll=True, reset_after=False),
-    "both directions": lambda: layers.Bidirectional(
-        layers.SimpleRNN(2, unroll=True)
-    ),
+def recurrent(unroll):
+    """Layers by name, unrolled by Keras or loops."""
+    return {
+        "simple": lambda: layers.SimpleRNN(2, unroll=unroll),
+        "simple, all steps": lambda: layers.SimpleRNN(
+            2, unroll=unroll, return_sequences=True, go_backwards=True
+        ),
+        "long": lambda: layers.LSTM(2, unroll=unroll),
+        "gated": lambda: layers.GRU(2, unroll=unroll),
+        "gated, first": lambda: layers.GRU(2, unroll=unroll, reset_after=False),
+        "both directions": lambda: layers.Bidirectional(
+            layers.SimpleRNN(2, unroll=unroll, return_sequences=True)
+        ),
+    }
+
+
+KINDS = verifiers.IBP, verifiers.CROWN
+
+
+@pytest.mark.parametrize("name", list(recurrent(True)))
+def test_a_loop_is_bounded_as_its_steps_are(name):
+    unrolled, loop = (
+        slack(built(recurrent(u)[name]()), SHAPE, -1.0, 1.0, KINDS, widest=0.05)
+        for u in (True, False)
+    )
+    assert unrolled[1] < 0.7 * unrolled[0]
+    np.testing.assert_allclose(loop, unrolled, rtol=1e-3)
+
+
+FILM = 2, 4, 4, 2
+STEPS = {
+    "convolved in a loop": lambda: layers.ConvLSTM2D(1, 3),
+    "convolved, one axis": lambda: layers.TimeDistributed(layers.Conv1D(2, 2)),
+    "convolution": lambda: layers.TimeDistributed(layers.Conv2D(2, 3)),
+    "pooling": lambda: layers.TimeDistributed(layers.MaxPooling2D(2)),
+    "dense": lambda: layers.TimeDistributed(layers.Dense(2)),
+    "normalised": lambda: layers.TimeDistributed(layers.LayerNormalization()),
 }
 
 
-@pytest.mark.parametrize("name", list(LAYERS))
-def test_an_unrolled_layer_is_bounded(name):
-    kinds = verifiers.IBP, verifiers.CROWN
-    model = built(LAYERS[name]())
-    found = slack(model, SHAPE, -1.0, 1.0, kinds, widest=0.05)
-    assert found[1] < 0.7 * found[0]
+@pytest.mark.parametrize("name", list(STEPS))
+def test_steps_of_images_are_bounded(name):
+    shape = (2, 4, 2) if "one axis" in name else FILM
+    found = slack(built(STEPS[name](), shape), shape, -1.0, 1.0, widest=0.02)
+    assert np.all(found < 20)
 
 
-@pytest.mark.parametrize("kind", ["SimpleRNN", "LSTM", "GRU"])
-def test_a_loop_is_refused_in_one_sentence(kind):
-    model = built(getattr(layers, kind)(2))
-    verifier, x = verifiers.CROWN(threats.Linf(0.1)), tf.fill([2, *SHAPE], 0.5)
-    with pytest.raises(NotImplementedError, match="unroll=True"):
+def test_a_loop_of_a_savedmodel_is_bounded(tmp_path):
+    model = built(layers.LSTM(2, return_sequences=True))
+    tf.saved_model.save(model, str(tmp_path))
+    kept = tf.saved_model.load(str(tmp_path))
+    serve = kept.signatures["serving_default"]
+    (name,) = serve.structured_input_signature[1]
+    (answer,) = serve.structured_outputs
+
+    def loaded(x, training=False):
+        return serve(**{name: x})[answer]
+
+    expected = slack(model, SHAPE, -1.0, 1.0, KINDS, widest=0.05)
+    found = slack(loaded, SHAPE, -1.0, 1.0, KINDS, widest=0.05)
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+def test_a_loop_over_values_is_bounded():
+    def model(x, training=False):
+        def body(step, value):
+            return step + 1, 0.5 * tf.nn.relu(value) + 0.1 * x
+
+        return tf.while_loop(lambda step, value: step < 3, body, [0, x])[1]
+
+    assert np.all(slack(model, (4,), -1.0, 1.0) < 1.0)
+
+
+def test_a_loop_of_unknown_length_is_refused_in_one_sentence():
+    def model(x, training=False):
+        return tf.while_loop(
+            lambda value: tf.reduce_sum(value) < 3.0,
+            lambda value: (value + 1.0,),
+            [x],
+        )[0]
+
+    verifier, x = verifiers.CROWN(threats.Linf(0.1)), tf.fill([2, 3], 0.5)
+    with pytest.raises(NotImplementedError, match="number of steps isn't"):
         verifier.margins(model, x, [0, 1])
+
+
+@pytest.mark.parametrize("inside", ["function", "loop"])
+def test_what_a_body_makes_of_all_rows_is_no_constant(inside):
+    """Rows that it is given are as many as examples, not one."""
+
+    def added(x, rows):
+        return x + tf.reduce_sum(rows, 0, keepdims=True)
+
+    def model(x, training=False):
+        rows = tf.ones([tf.shape(x)[0], 3])
+        if inside == "function":
+            return tf.function(added, autograph=False)(x, rows)
+        return tf.while_loop(
+            lambda step, value: step < 2,
+            lambda step, value: (step + 1, added(value, rows)),
+            [0, x],
+        )[1]
+
+    problem, *_ = verifiers.coverage(model, shape=(3,)).problems
+    assert "mixes the examples" in problem
 
 
 def test_a_first_state_that_isnt_0_is_only_known_by_its_own_rounding():

@@ -89,6 +89,13 @@ def _padded_groups(node):
     return "has groups of channels and explicit padding, which has no gradient"
 
 
+def _chosen_by_input(node):
+    """Refuses a choice that isn't the same for every input."""
+    if 0 in node.positions:
+        return "chooses by a value that depends on the input"
+    return None
+
+
 def _one_example(value):
     """Whether a window lies within one example."""
     return value[0] == 1
@@ -202,6 +209,9 @@ RULES |= {
     "Reshape": _moving(apart.reshape, vjp=_reshape_vjp),
     "Rint": _STEP,
     "Round": _STEP,
+    "SelectV2": Record(
+        Linear(offset=True), apart.elementwise, caveat=_chosen_by_input
+    ),
     "Sigmoid": _elementwise(
         Activation(curves.sigmoid, optimizable=True, curved=True)
     ),

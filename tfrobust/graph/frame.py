@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from tfrobust.graph.counts import computed
+from tfrobust.graph.loops import LOOPS, on_lists, unroll
 from tfrobust.graph.node import Node, rerun
-from tfrobust.graph.pairs import READERS
+from tfrobust.graph.pairs import READERS, here, sized
 from tfrobust.graph.purity import refuse_random, writes
 from tfrobust.graph.sizes import Sizes
 
@@ -50,14 +52,14 @@ class Frame:
                     "its input alone and can't be bounded. Call its layer "
                     "with training=False, or replace it."
                 )
-            if op.type in READERS or not depends:
+            if on_lists(self, op) or op.type in READERS or not depends:
                 continue
             if op.type in _SAME:
                 for output, given in zip(op.outputs, tensors, strict=True):
                     self._alias(output, given)
             elif op.type in _CALLS:
                 self._enter(op)
-            else:
+            elif op.type not in LOOPS or not unroll(self, op):
                 # The shape of a reshape is its node's, whatever it is given.
                 moves = op.type == "Reshape" and tensors[0].ref() in self.nodes
                 given = tensors[:1] if moves else tensors
@@ -66,12 +68,17 @@ class Frame:
                     shape = _shape(output)
                     if shape is None or None in shape:
                         shape = self.sizes.shape(op, index)
-                    first = output.shape[0] if output.shape.rank else None
-                    batched = output.shape.rank != 0 and (
-                        first in (None, self.batch)
-                    )
-                    node = Node(op, index, inputs, shape, batched)
+                    node = self.node(output, inputs, output.shape)
+                    node.shape = shape
+                    node.target = self.sizes.pair(tensors[1]) if moves else None
                     self.nodes[output.ref()] = node
+
+    def node(self, tensor, inputs, shape):
+        """A node for a tensor, of this shape, batch included."""
+        first = shape[0] if shape.rank else None
+        batched = shape.rank != 0 and first in (None, self.batch)
+        rest = None if shape.rank is None else tuple(shape[1:])
+        return Node(tensor.op, tensor.value_index, inputs, rest, batched)
 
     def resolve(self, tensor):
         """The node of a tensor, or what it is outside of this body.
@@ -100,7 +107,10 @@ class Frame:
             refuse_random(op)
             inputs = [self.resolve(given) for given in op.inputs]
             opened = any(i is None for i in inputs)
-            outputs = [None] * len(op.outputs) if opened else rerun(op, inputs)
+            if opened:
+                outputs = [None] * len(op.outputs)
+            else:
+                outputs = computed(op, inputs) or rerun(op, inputs)
             for output, value in zip(op.outputs, outputs, strict=True):
                 self.outer[output.ref()] = value
         return self.outer[tensor.ref()]
@@ -114,24 +124,54 @@ class Frame:
     def _enter(self, op):
         """Sweeps the body of a function that is called."""
         body = op.graph._get_function(op.get_attr("f").name).graph
-        nodes: dict[Any, Node] = {}
-        outer: dict[Any, Any] = {}
-        for parameter, given in zip(body.inputs, op.inputs, strict=True):
-            value = self.resolve(given)
-            place = nodes if isinstance(value, Node) else outer
-            place[parameter.ref()] = value
-        sizes_of_batch = [
-            parameter.shape[0]
-            for parameter in body.inputs
-            if parameter.ref() in nodes and parameter.shape.rank
-        ]
-        frame = Frame(nodes, outer, self.measured, *sizes_of_batch[:1])
+        frame = self.inside(body, [self.passed(given) for given in op.inputs])
         frame.sweep(body.get_operations())
         # A body whose gradient was taken has intermediate outputs at its end.
         for output, inner in zip(op.outputs, body.outputs, strict=False):
-            value = frame.nodes.get(inner.ref())
-            if value is not None:
-                self.nodes[output.ref()] = value
+            self.give(output, frame.passed(inner))
+
+    def inside(self, body, values):
+        """The frame of a body, not yet swept.
+
+        Args:
+            body: The graph of a function.
+            values: What it is called with, as `passed` gives it.
+        """
+        sizes_of_batch = [
+            parameter.shape[0]
+            for parameter, value in zip(body.inputs, values, strict=True)
+            if isinstance(value, Node) and parameter.shape.rank
+        ]
+        frame = Frame({}, {}, self.measured, *sizes_of_batch[:1])
+        for parameter, value in zip(body.inputs, values, strict=True):
+            frame.give(parameter, value)
+        return frame
+
+    def passed(self, tensor):
+        """What another body is given in the place of a tensor.
+
+        Returns:
+            Its node, or list; or what it is for one example and for two, None
+            if that isn't known.
+        """
+        found = self.nodes.get(tensor.ref())
+        if found is not None:
+            return found
+        if self.sizes.takes_part(tensor):
+            return self.sizes.pair(tensor)
+        value = self.resolve(tensor)
+        return None if value is None else (value, value)
+
+    def give(self, tensor, value):
+        """Tells what a tensor is, as `passed` gives it."""
+        if value is None or isinstance(value, tuple) and sized(value):
+            self.sizes.give(tensor, value)
+        elif not isinstance(value, tuple):
+            self.nodes[tensor.ref()] = value
+        elif self.outer is None:
+            self.known[tensor.ref()] = here(value[0])
+        else:
+            self.outer[tensor.ref()] = here(value[0])
 
 
 def _shape(tensor):

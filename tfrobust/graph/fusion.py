@@ -8,28 +8,34 @@ from tfrobust.graph import (
     bilinear,
     dilations,
     inner,
+    merged_steps,
     normalizations,
     parts,
     products,
     rows,
     selections,
+    statistics,
     time_major,
 )
-from tfrobust.graph.node import Node
+from tfrobust.graph.node import Node, ancestors
 
 
-def fuse(nodes: list[Node], measured: set[Node]) -> None:
+def fuse(output: Node, measured: set[Node]) -> None:
     """Replaces what is known among the nodes of a trace, in place.
 
     Args:
-        nodes: Every node on a way to the output, each after those it reads.
-        measured: Nodes whose shapes were read, be they among them or not.
+        output: The node of the network's output.
+        measured: Nodes whose shapes were read.
     """
+    nodes = ancestors(output, *measured)
     for node in nodes:
         dilations.fuse(node)
         time_major.fuse(node)
         products.fuse(node)
-    rows.fuse(nodes, measured)
+        statistics.fuse(node)
+    rows.fuse(ancestors(output, *measured), measured)
+    merged_steps.fuse(ancestors(output, *measured), measured)
+    nodes = ancestors(output, *measured)
     selections.fuse(nodes)
     inner.fuse(nodes)
     for node in nodes:

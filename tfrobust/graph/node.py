@@ -26,6 +26,8 @@ class Node:
         positions: Which of the inputs are nodes.
         dependent: Those nodes.
         kept: What follows from this node alone, a `hoisting.Kept`.
+        target: Of a reshape, the whole shape that it makes of one example and
+            of two, as far as known; else None.
         record: What is known of its op, which whoever asks looks up once; None
             before.
     """
@@ -42,6 +44,7 @@ class Node:
         self.batched = batched
         self.reads(inputs)
         self.kept: Any = None
+        self.target: Any = None
         self.record: Any = None
 
     def reads(self, inputs: list) -> None:
@@ -113,6 +116,21 @@ class Node:
 
     def __repr__(self):
         return f"<{self.type} {self.name!r} {self.shape}>"
+
+
+def ancestors(*outputs: Node) -> list[Node]:
+    """All nodes on which they stand, each after those that it reads."""
+    done, order = set(), []
+    stack = [(output, False) for output in outputs]
+    while stack:
+        node, entered = stack.pop()
+        if entered:
+            order.append(node)
+        elif node not in done:
+            done.add(node)
+            stack.append((node, True))
+            stack += [(given, False) for given in reversed(node.dependent)]
+    return order
 
 
 def rerun(op: tf.Operation, inputs: list) -> list:

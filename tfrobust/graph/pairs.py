@@ -41,6 +41,9 @@ _ELEMENTWISE = {
     "AddV2",
     "BiasAdd",
     "Cast",
+    "LogicalAnd",
+    "LogicalNot",
+    "LogicalOr",
     "Maximum",
     "Minimum",
     "Mul",
@@ -50,6 +53,8 @@ _ELEMENTWISE = {
     "Square",
     "Sub",
 }
+# They sum within each row.
+_SUMS = {"Conv2D", "Conv3D", "MatMul", "Sum"}
 
 
 def may_read(op: tf.Operation, inputs: list[Pair]) -> bool:
@@ -64,8 +69,8 @@ def may_read(op: tf.Operation, inputs: list[Pair]) -> bool:
         return False
     if not lengths and op.type in _ELEMENTWISE:
         return True
-    if not lengths and op.type == "MatMul" and differing == [0]:
-        return _no_sum(op, inputs[0])
+    if not lengths and op.type in _SUMS and differing == [0]:
+        return _exact(op, inputs)
     if not lengths and op.type in _PARTED:
         return differing == [_PARTED[op.type]]
     if op.type == "Cast":
@@ -76,14 +81,28 @@ def may_read(op: tf.Operation, inputs: list[Pair]) -> bool:
     return op.type in _MOVES and differing == [0]
 
 
-def _no_sum(op: tf.Operation, rows: Pair) -> bool:
-    """Whether rows are all 0, as is then their product in whatever order.
+def _exact(op: tf.Operation, inputs: list[Pair]) -> bool:
+    """Whether a sum over the values of each row is exact in whatever order.
 
-    Such as the first state of a recurrent layer.
+    As that of rows which are all 0, such as the first state of a recurrent
+    layer, and that of whole numbers, such as counts.
     """
-    if op.get_attr("transpose_a") or not are_known(*rows):
+    rows, *others = inputs
+    if not are_known(*rows):
         return False
-    return not any(np.any(value) for value in rows)
+    if op.type == "Sum":
+        axes, rank = others[0][0], rows[0].shape.rank
+        if not are_known(axes) or np.any(axes.numpy() % rank == 0):
+            return False
+        return all(_whole(value.numpy()) for value in rows)
+    if any(np.any(value) for value in rows):
+        return False
+    return op.type != "MatMul" or not op.get_attr("transpose_a")
+
+
+def _whole(value):
+    """Whether float32 has all sums of these numbers."""
+    return np.all(np.round(value) == value) and np.sum(np.abs(value)) < 2**24
 
 
 def run(op: tf.Operation, inputs: list[Pair]) -> list[Pair]:

@@ -1,13 +1,16 @@
 """Constants whose shape follows from the size of the batch."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.graph.counts import settled
 from tfrobust.graph.node import rerun
 from tfrobust.graph.pairs import (
     READERS,
+    Pair,
     are_known,
     here,
     may_read,
@@ -43,6 +46,7 @@ class Sizes:
         self._measured = measured
         self._done: dict = {}
         self._made_from: dict = {}
+        self._given: dict = {}
 
     def constant(self, tensor: tf.Tensor) -> tf.Tensor | None:
         """What a tensor made from shapes is for a single example.
@@ -51,7 +55,7 @@ class Sizes:
             The tensor, with a first axis of 1 in place of the batch; None if
             it can't be told, or differs.
         """
-        pair = self._pair(tensor)
+        pair = self.pair(tensor)
         if pair is None or not pair[0].dtype.is_numpy_compatible:
             return None  # A list, as loops have them.
         one, two = pair
@@ -96,7 +100,7 @@ class Sizes:
                 )
             if tensor.dtype.is_floating and tensor.shape.is_fully_defined():
                 return (tf.zeros(tensor.shape, tensor.dtype),) * 2
-        pair = self._pair(tensor)
+        pair = self.pair(tensor)
         return pair if pair is not None and are_known(*pair) else None
 
     def takes_part(self, tensor: tf.Tensor) -> bool:
@@ -108,11 +112,18 @@ class Sizes:
             )
         return self._made_from[tensor.ref()]
 
-    def _pair(self, tensor):
+    def give(self, tensor: tf.Tensor, pair: Pair | None) -> None:
+        """Tells what a tensor that may differ with the batch's size is."""
+        self._made_from[tensor.ref()] = True
+        self._given[tensor.ref()] = pair
+
+    def pair(self, tensor: tf.Tensor) -> Pair | None:
         """A tensor for one example and for two, one object if they agree."""
+        if tensor.ref() in self._given:
+            return self._given[tensor.ref()]
         op = tensor.op
         if not self.takes_part(tensor):
-            known = tf.get_static_value(tensor)
+            known = settled(tensor)
             if known is None:
                 value = self._outside(tensor)
             else:
@@ -130,7 +141,10 @@ class Sizes:
             return self._read(op, [self._nodes[i.ref()] for i in op.inputs])
         if any(given.ref() in self._nodes for given in op.inputs):
             return None
-        inputs = [self._pair(given) for given in op.inputs]
+        length = self._static_length(op)
+        if length is not None:
+            return [(length, length)]
+        inputs: Any = [self.pair(given) for given in op.inputs]
         if None in inputs or not may_read(op, inputs):
             return None
         refuse_random(op)
@@ -140,6 +154,26 @@ class Sizes:
             return None
         differs = any(uniform(*pair) for pair in inputs if sized(pair))
         return [self._agreed(op, pair, differs) for pair in pairs]
+
+    def _static_length(self, op):
+        """What a slice takes of a shape, if tracing knows that part of it.
+
+        Such as the number of steps, where they are the first axis.
+        """
+        if op.type != "StridedSlice" or op.inputs[0].op.type != "Shape":
+            return None
+        measured = op.inputs[0].op.inputs[0]
+        node, shape = self._nodes.get(measured.ref()), measured.shape
+        places = [tf.get_static_value(given) for given in op.inputs[1:]]
+        if node is None or not shape.rank or any(p is None for p in places):
+            return None
+        lengths = [-1 if length is None else length for length in shape]
+        lengths[0] = -1 if node.batched else lengths[0]
+        with tf.init_scope():
+            (taken,) = rerun(
+                op, [tf.constant(lengths, op.inputs[0].dtype), *places]
+            )
+        return taken if np.all(taken.numpy() >= 0) else None
 
     def _agreed(self, op, pair, rows):
         """The pair of an output, or None if it may differ otherwise.

@@ -1,4 +1,7 @@
-"""Steps of a sequence, for which Keras puts the time first."""
+"""Steps of a sequence, for which Keras puts the time first.
+
+Unrolled by Keras they are slices and packs; of a loop, items of a list.
+"""
 
 import tensorflow as tf
 
@@ -10,16 +13,21 @@ def fuse(node: Node) -> None:
     """Recognises a step of `Transpose(x)`, and `Transpose(Pack(steps))`."""
     if node.type == "Transpose" and _swaps(node):
         _stacked(node)
-    elif node.type in ("StridedSlice", "Unpack") and node.positions == [0]:
+    elif node.type in _PLACES and node.positions == [0]:
         _picked(node)
 
 
 def _picked(node):
     """Step k of a sequence whose time was put first: `x[:, k]`."""
-    given = node.inputs[0]
+    given, step = node.inputs[0], _PLACES[node.type](node)
+    if given.type == "ListStack" and step is not None:
+        become(node, "Same", [given.inputs[step]], tf.identity)
+        return
+    backwards = _reverses(given)
+    if backwards:
+        given = given.inputs[0]
     if given.type != "Transpose" or not _swaps(given):
         return
-    step = _unpacked(node) if node.type == "Unpack" else _sliced(node)
     source = given.inputs[0]
     if step is None or source.shape is None or node.shape is None:
         return
@@ -27,13 +35,17 @@ def _picked(node):
         return
     if not -source.shape[0] <= step < source.shape[0]:
         return
+    if backwards:
+        step = -1 - step
     become(node, "Step", [source], lambda x: x[:, step])
 
 
 def _stacked(node):
     """Steps that are stacked, and then put behind the batch."""
     steps = node.inputs[0]
-    if steps.type != "Pack" or steps.op.get_attr("axis") != 0:
+    if steps.type != "ListStack" and (
+        steps.type != "Pack" or steps.op.get_attr("axis") != 0
+    ):
         return
     if len(steps.dependent) < len(steps.inputs):
         return
@@ -55,6 +67,14 @@ def _swaps(node):
     return order.tolist() == [1, 0, *range(2, len(order))]
 
 
+def _reverses(node):
+    """Whether it turns the order of steps round, and no other."""
+    if node.type != "ReverseV2" or node.positions != [0]:
+        return False
+    axes = node.constant(1)
+    return axes is not None and axes.tolist() == [0]
+
+
 def _unpacked(node):
     return node.index if node.op.get_attr("axis") == 0 else None
 
@@ -69,3 +89,11 @@ def _sliced(node):
         for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
     ]
     return int(begin[0]) if masks == [0, 0, 0, 0, 1] else None
+
+
+# By the type of op, which step it takes.
+_PLACES = {
+    "ListItem": lambda node: node.op.detail,
+    "StridedSlice": _sliced,
+    "Unpack": _unpacked,
+}

@@ -4,12 +4,11 @@ import tensorflow as tf
 
 from tfrobust.graph.frame import Frame
 from tfrobust.graph.fusion import fuse
-from tfrobust.graph.node import Node, dynamic
+from tfrobust.graph.loops import LOOPS
+from tfrobust.graph.node import Node, ancestors, dynamic
 from tfrobust.graph.purity import refuse_random_before
 from tfrobust.hoisting import Kept
 from tfrobust.types import Model
-
-_LOOPS = {"While", "StatelessWhile"}
 
 
 class Trace:
@@ -102,34 +101,22 @@ class Trace:
                 "nothing to bound. Does it call NumPy (tf.numpy_function)?"
             )
         refuse_random_before(self.value, operations)
-        fuse(_ancestors(self.output, *measured), measured)
-        self.nodes = _ancestors(self.output)
+        fuse(self.output, measured)
+        self.nodes = ancestors(self.output)
         for node in self.nodes:
-            if node.type in _LOOPS:
+            if node.type in LOOPS:
                 raise NotImplementedError(
-                    f"There is no rule to bound the loop {node.name!r}. Build "
-                    "its layer, if it is a recurrent one, with unroll=True."
+                    f"There is no rule to bound the loop {node.name!r}, whose "
+                    "number of steps isn't known before it runs. Give its "
+                    "input a fixed length; build a recurrent layer with "
+                    "unroll=True."
                 )
         for node in self.nodes:
             if node.shape is None or None in node.shape:
                 raise NotImplementedError(dynamic(node))
         self.measured = [
             node
-            for node in _ancestors(*measured)
+            for node in ancestors(*measured)
             if node.op and node not in self.nodes
         ]
         self.value.set_shape([None, *self.output.shape])
-
-
-def _ancestors(*outputs):
-    """All nodes on which they stand, each after those that it reads."""
-    done, order, stack = set(), [], [(output, False) for output in outputs]
-    while stack:
-        node, entered = stack.pop()
-        if entered:
-            order.append(node)
-        elif node not in done:
-            done.add(node)
-            stack.append((node, True))
-            stack += [(given, False) for given in reversed(node.dependent)]
-    return order

@@ -121,6 +121,21 @@ _PLAIN = {
         None,
         lambda dtype: keras.layers.LayerNormalization(dtype=dtype),
     ),
+    "group normalization": (
+        4,
+        lambda dtype: keras.layers.GroupNormalization(1, dtype=dtype),
+    ),
+    "recurrent": (3, lambda dtype: keras.layers.SimpleRNN(3, dtype=dtype)),
+    "gated": (
+        3,
+        lambda dtype: keras.layers.GRU(2, return_sequences=True, dtype=dtype),
+    ),
+    "steps": (
+        4,
+        lambda dtype: keras.layers.TimeDistributed(
+            keras.layers.Conv1D(2, 2, padding="same", dtype=dtype), dtype=dtype
+        ),
+    ),
     "dropout": (None, lambda dtype: keras.layers.Dropout(0.5, dtype=dtype)),
     "repeat": (2, lambda dtype: keras.layers.RepeatVector(2, dtype=dtype)),
 }
