@@ -148,7 +148,7 @@ def test_no_point_of_a_subdomain_is_below_its_bound(norm):
     network = plane(layers.ReLU(), layers.ReLU())
     draw(network, rng)
     threat = norm(0.4)
-    subproblems = Subproblems(network, threat, (2,), 10, 0.25)
+    subproblems = Subproblems(network, threat, (2,), 10, 0.25, 2)
     x = rng.uniform(size=(count, 2)).astype(np.float32)
     ends, room, box, _ = (np.array(p) for p in subproblems.prepare(x))
     row = np.tile(np.array([1.0, -1.0, 0.0], np.float32), (count, 1))
@@ -266,7 +266,7 @@ def test_a_sign_that_costs_nothing_is_split_before_all_is_given_up():
         hidden = tf.nn.relu(x @ weights - [0.0, 0.8])
         return tf.matmul(hidden, tf.zeros([2, 2]))
 
-    subproblems = Subproblems(network, threats.Linf(0.2), (2,), 2, 0.25)
+    subproblems = Subproblems(network, threats.Linf(0.2), (2,), 2, 0.25, 2)
     x = np.full((1, 2), 0.5, np.float32)
     ends, room, box, signs = (p.numpy() for p in subproblems.prepare(x))
     row, state = np.array([[1, -1]], np.float32), np.zeros((1, 0), np.float32)

@@ -71,6 +71,9 @@ class BranchAndBound(Verifier):
         learning_rate: Length of the first step, in units of a slope that is
             between 0 and 1.
         restarts: Number of runs of the attack.
+        candidates: Number of costly signs that are tried before one is decided,
+            the one that brings a half of the subdomain nearest to a proof.
+            More take fewer subdomains, and longer for each.
 
     Call arguments:
         model: Any callable `model(x, training=False) -> logits`. It is traced
@@ -100,6 +103,7 @@ class BranchAndBound(Verifier):
         steps: int = 10,
         learning_rate: float = 0.25,
         restarts: int = 5,
+        candidates: int = 6,
     ) -> None:
         checks.kind(threat, Threat, "threat", "tfr.threats.Linf(0.1)")
         checks.argument(timeout >= 0, "timeout", "not be negative", timeout)
@@ -109,9 +113,10 @@ class BranchAndBound(Verifier):
             learning_rate > 0, "learning_rate", "be positive", learning_rate
         )
         checks.count(restarts, "restarts")
+        checks.count(candidates, "candidates")
         self.threat, self.timeout, self.batch_size = threat, timeout, batch_size
         self.steps, self.learning_rate = steps, learning_rate
-        self.restarts = restarts
+        self.restarts, self.candidates = restarts, candidates
         self._compiled = Compiled()
 
     def replace(self, **attributes: Any) -> "BranchAndBound":
@@ -134,12 +139,8 @@ class BranchAndBound(Verifier):
         margin = tf.reduce_min(answer.margins, axis=1)
         if not isinstance(y, Specification):
             margin = from_margins(answer.margins, y).margin
-        return Decision(
-            answer.verdict == CERTIFIED,
-            answer.verdict == FALSIFIED,
-            margin,
-            answer.counterexample,
-        )
+        proven, wrong = (answer.verdict == v for v in (CERTIFIED, FALSIFIED))
+        return Decision(proven, wrong, margin, answer.counterexample)
 
     def cost(self, model: Model, shape: Sequence[int]) -> int | None:
         # A part of a threat is bounded as this bounds an example.
@@ -215,7 +216,7 @@ class BranchAndBound(Verifier):
 
     def _functions(self, model, shape):
         """The compiled attack and bounds."""
-        ascent = self.steps, self.learning_rate
+        ascent = self.steps, self.learning_rate, self.candidates
 
         def make(threat):
             attack = PGD(

@@ -82,9 +82,7 @@ def maximize(
             total = tf.reduce_sum(reached)
         gradient = tape.gradient(total, point, unconnected_gradients="zero")
         better = reached > best
-        kept = [
-            _select(better, *pair) for pair in zip(point, kept, strict=True)
-        ]
+        kept = [select(better, *pair) for pair in zip(point, kept, strict=True)]
         best = tf.where(better, reached, best)
         rate = learning_rate * (1 - adam.count / steps)
         moves, adam = adam.step(gradient)
@@ -114,7 +112,7 @@ def _any_batch(value):
     return tf.TensorShape([None, *shape[1:]]) if shape.rank else shape
 
 
-def _select(chosen, value, other):
+def select(chosen: tf.Tensor, value: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
     """Picks whole forms: `chosen` is `[batch, forms]`."""
     shape = tf.shape(chosen)
     ones = tf.ones([value.shape.rank - 2], tf.int32)

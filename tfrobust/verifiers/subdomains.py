@@ -14,11 +14,11 @@ from tfrobust.graph import Node, Trace
 from tfrobust.threats import Threat
 from tfrobust.threats.rows import column, flat
 from tfrobust.verifiers.default_alpha import default_alpha
-from tfrobust.verifiers.optimization import Watched, optimizable
-
-# What a gap below an activation counts against one above when signs are chosen:
-# the slope below adapts to the rest, the one above doesn't.
-_BELOW = 0.1
+from tfrobust.verifiers.optimization import (
+    Watched,
+    optimizable,
+    select,
+)
 
 
 class Subdomains:
@@ -84,27 +84,38 @@ class Subdomains:
     def start(self, state: tf.Tensor) -> list:
         """The alphas of all lines and the betas, multipliers, of all signs.
 
+        Of what a wider subdomain ended with and of the default lines without
+        multipliers, which are sometimes better, what bounds a subdomain better.
+
         Args:
-            state: Those to begin from, `[batch, values]`; negative or missing
-                where there are none.
+            state: What a wider subdomain ended with, `[batch, values]`;
+                negative or missing where there is none.
 
         Returns:
             A list of tensors `[batch, 1, ...]`.
         """
-        sizes = sum(node.size for node in self.optimizable + self.signed)
-        missing = sizes - tf.shape(state)[1]
-        state = tf.pad(state, [[0, 0], [0, missing]], constant_values=-1.0)
         nodes = self.optimizable + self.signed
+        missing = sum(node.size for node in nodes) - tf.shape(state)[1]
+        state = tf.pad(state, [[0, 0], [0, missing]], constant_values=-1.0)
         values = [value for _, value in by_node(state[:, tf.newaxis], nodes)]
         watched = {node: Watched(self.lines[node]) for node in self.optimizable}
         self._forms(watched)
-        count = len(self.optimizable)
-        for k, node in enumerate(self.optimizable):
-            default = default_alpha(
-                node, self.drifts, watched[node].coefficients
-            )
-            values[k] = tf.where(values[k] < 0, default, values[k])
-        return values[:count] + [tf.maximum(v, 0.0) for v in values[count:]]
+        default = [
+            default_alpha(node, self.drifts, watched[node].coefficients)
+            for node in self.optimizable
+        ]
+        default += [tf.zeros_like(value) for value in values[len(default) :]]
+        inherited = [
+            tf.where(value < 0, other, value)
+            for value, other in zip(values, default, strict=True)
+        ]
+        if not nodes:
+            return []
+        better = self.lower(inherited)[0] >= self.lower(default)[0]
+        return [
+            select(better, *pair)
+            for pair in zip(inherited, default, strict=True)
+        ]
 
     def limits(self) -> list:
         """The largest that each may be: betas have no limit."""
@@ -158,50 +169,6 @@ class Subdomains:
         size = column(self.threat.norm(flat(step / scale)), step)
         point = self.x + step / tf.maximum(size, 1.0)
         return tf.clip_by_value(point, self.threat.low, self.threat.high)
-
-    def next_sign(self) -> tf.Tensor:
-        """The undecided sign whose lines cost the bound most, or -1.
-
-        Where none costs anything, as behind a layer that is switched off, the
-        one that is furthest from being decided.
-        """
-        none = tf.zeros([tf.shape(self.x)[0], 1])
-        costs, rooms = [none], [none]
-        for node in self.signed:
-            lines = self.watched[node].lines
-            coefficients = self.watched[node].coefficients[:, 0]
-            lower, upper = self._read(node)
-            slope = lines.lower_slope[:, 0]
-            # How far the lines are from the activation, where furthest.
-            above = lines.upper_intercept[:, 0]
-            below = tf.maximum(
-                node.run(lower) - slope * lower, node.run(upper) - slope * upper
-            )
-            gap = tf.where(coefficients > 0, _BELOW * below, -above)
-            cost = gap * coefficients
-            unstable = (lower < 0) & (upper > 0)
-            known = unstable & tf.math.is_finite(cost)
-            costs.append(flat(tf.where(known, cost, 0.0)))
-            room = tf.minimum(-lower, upper)
-            rooms.append(flat(tf.where(unstable, room, 0.0)))
-        costs, rooms = tf.concat(costs, axis=1), tf.concat(rooms, axis=1)
-        costly = tf.reduce_any(costs > 0, axis=1, keepdims=True)
-        return tf.argmax(tf.where(costly, costs, rooms), axis=1) - 1
-
-    def next_feature(self, forms: Dense) -> tf.Tensor:
-        """The feature of which the bound depends most on the box, or -1."""
-        width = flat(self.box[1] - self.box[0])
-        fine = width > 1e-6 * (1 + tf.abs(flat(self.box[0])))
-        slope = tf.abs(flat(forms.tensor[:, 0]))
-        slope = tf.where(tf.math.is_finite(slope), slope, 0.0)
-        gain = width * (1e-6 + slope)
-        gain = tf.where(fine, gain, 0.0)
-        gain = tf.concat([tf.zeros_like(gain[:, :1]), gain], axis=1)
-        return tf.argmax(gain, axis=1) - 1
-
-    def _read(self, node):
-        """Bounds of what a node that isn't linear reads."""
-        return self.intervals[node.dependent[0]]
 
     def _cut(self, node, lower, upper):
         """Intersects a node's interval with another and with its signs."""

@@ -12,6 +12,7 @@ from tfrobust.graph import Trace
 from tfrobust.threats import Linf, Threat
 from tfrobust.threats.rows import flat
 from tfrobust.types import Model
+from tfrobust.verifiers import branching
 from tfrobust.verifiers.optimization import maximize
 from tfrobust.verifiers.subdomains import (
     Subdomains,
@@ -37,6 +38,7 @@ class Subproblems:
         shape: Shape of one input.
         steps: Number of gradient steps.
         learning_rate: Length of the first step.
+        candidates: How many signs are tried before one is decided.
 
     Attributes:
         refine: Compiled bounds, on boxes, of all that activations read; None
@@ -50,9 +52,11 @@ class Subproblems:
         shape: Sequence[int],
         steps: int,
         learning_rate: float,
+        candidates: int,
     ) -> None:
         self._model, self._threat = model, threat
         self._steps, self._learning_rate = steps, learning_rate
+        self._candidates = candidates
         some, values = [None, None], [None, 2, None]
         x, box, room = [None, *shape], [None, 2, *shape], [None, 3, *shape]
         self.prepare = compiled(self._prepare, x)
@@ -145,14 +149,37 @@ class Subproblems:
         point = domains.minimizer(forms)
         label = tf.argmax(form, axis=1, output_type=tf.int32)
         wrong = errs(self._model(point, training=False), label)
+        given = x, form, ends, room, box, signs
         return (
             lower[:, 0],
-            domains.next_sign(),
-            domains.next_feature(forms),
+            self._next_sign(domains, values, given),
+            branching.next_feature(domains, forms),
             point,
             wrong,
             tf.concat([tf.zeros_like(lower[:, :0]), *map(flat, values)], 1),
         )
+
+    def _next_sign(self, domains, values, given):
+        """Of a few signs that cost much, the one whose halves are best."""
+        count = self._candidates
+        candidates = branching.undecided(domains, count)
+        if count == 1 or not domains.signed:
+            return candidates[:, 0]
+        *shared, signs = given
+        x, form, ends, room, box = (
+            tf.repeat(value, 2 * count, axis=0) for value in shared
+        )
+        halves = Subdomains(
+            Trace(self._model, x),
+            self._threat,
+            x,
+            Dense(form[:, tf.newaxis]),
+            room,
+        )
+        decided = branching.halves(signs, candidates)
+        halves.narrow(tf.unstack(box, axis=1), ends, decided)
+        kept = [tf.repeat(value, 2 * count, axis=0) for value in values]
+        return branching.best(candidates, halves.lower(kept)[0])
 
 
 def errs(logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
