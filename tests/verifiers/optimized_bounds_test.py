@@ -32,7 +32,6 @@ def deep():
     [
         ("deep", LINF, True),
         ("deep", threats.L2(0.6), False),
-        ("residual", LINF, True),
         ("strides that differ", threats.L1(0.9), True),
         ("shifted shortcut", LINF, True),
         ("overlapping max pooling", threats.Linf(0.05), True),

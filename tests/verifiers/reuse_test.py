@@ -18,6 +18,11 @@ X = RNG.uniform(0.3, 0.7, (4, 3)).astype(np.float32)
 LONG = 600.0
 
 
+def searching(threat):
+    """Branch and bound that is quickly compiled."""
+    return BranchAndBound(threat, LONG, steps=3, candidates=1)
+
+
 class Network:
     """Counts how often it is traced."""
 
@@ -50,7 +55,7 @@ PAIRS = {
 def test_a_threat_of_other_values_costs_no_trace(kind):
     first, second = PAIRS[kind]
     network, y = Network(), np.argmax(Network()(X), axis=1)
-    search = BranchAndBound(first, LONG)
+    search = searching(first)
     search.answer(network, X, y)
     before = network.traced
     assert before > 0
@@ -60,7 +65,7 @@ def test_a_threat_of_other_values_costs_no_trace(kind):
     assert network.traced == before
     again = search.answer(network, X, y)
     for threat, answer in ((first, again), (second, found)):
-        alone = BranchAndBound(threat, LONG).answer(Network(), X, y)
+        alone = searching(threat).answer(Network(), X, y)
         np.testing.assert_array_equal(answer.verdict, alone.verdict)
         np.testing.assert_allclose(answer.margins, alone.margins, atol=1e-5)
     assert set(again.verdict) | set(found.verdict) == {"certified", "falsified"}
@@ -76,12 +81,12 @@ def test_a_threat_of_other_values_costs_no_trace(kind):
 )
 def test_a_threat_of_another_form_is_compiled_anew(other):
     network, y = Network(), np.argmax(Network()(X), axis=1)
-    search = BranchAndBound(threats.Linf(0.1), LONG)
+    search = searching(threats.Linf(0.1))
     search.answer(network, X, y)
     before = network.traced
     found = search.replace(threat=other).answer(network, X, y)
     assert network.traced > before
-    alone = BranchAndBound(other, LONG).answer(Network(), X, y)
+    alone = searching(other).answer(Network(), X, y)
     np.testing.assert_allclose(found.margins, alone.margins, atol=1e-5)
 
 
@@ -109,7 +114,7 @@ def test_what_a_threat_holds_beside_its_values_is_its_form():
 def test_another_property_costs_no_trace():
     network = Network()
     x, box = threats.Box.between(X - 0.05, X + 0.05)
-    search = BranchAndBound(box, LONG)
+    search = searching(box)
     rows = RNG.normal(size=(2, 4, 3, 3)).astype(np.float32)
     clauses = [[0, 1], [2]]
     search.answer(network, x, Specification(rows[0], clauses=clauses))
@@ -118,6 +123,6 @@ def test_another_property_costs_no_trace():
     spec = Specification(rows[1], clauses=clauses)
     found = search.replace(threat=box).answer(network, x, spec)
     assert network.traced == before
-    alone = BranchAndBound(box, LONG).answer(network, x, spec)
+    alone = searching(box).answer(network, x, spec)
     np.testing.assert_array_equal(found.verdict, alone.verdict)
     np.testing.assert_allclose(found.margins, alone.margins, atol=1e-5)
