@@ -5,9 +5,12 @@ Usage:
 
 Those that remember the perturbation of each instance move it along with the
 augmentation; the others leave that to the dataset. Numbers are each paper's.
+`Counted()` is a layer that counts passes.
 """
 
 import tfrobust as tfr
+from tfrobust.backend import keras
+from tfrobust.evaluation.counter import Counter
 
 attacks, objectives = tfr.attacks, tfr.objectives
 
@@ -49,3 +52,14 @@ METHODS = {
     "free": remembering(objectives.Free),
     "fgsm_pgi": remembering(objectives.FGSMPGI),
 }
+
+
+class Counted(keras.layers.Layer):
+    """Passes logits on, and counts the examples that they are of."""
+
+    def __init__(self):
+        super().__init__()
+        self.counter = Counter(lambda x, training: x)
+
+    def call(self, x):
+        return self.counter(x)

@@ -21,10 +21,11 @@ SMALL = (
 
 @pytest.fixture(scope="module")
 def rows(script, tmp_path_factory):
-    """The table of two runs, and what the second one printed."""
+    """The table of three runs, and what the last one printed."""
     table = tmp_path_factory.mktemp("fast") / "new" / "table.csv"
     for arguments in (
         ["--method=adat", "--ramp=0.5"],
+        ["--method=free", "--visits=2"],
         ["--method=atas", "--augment"],
     ):
         code, output = script(SCRIPT, *SMALL, *arguments, f"--table={table}")
@@ -34,9 +35,9 @@ def rows(script, tmp_path_factory):
 
 
 def test_each_run_adds_a_row_with_its_flags(rows):
-    first, second = rows[0]
-    assert (first["method"], second["method"]) == ("adat", "atas")
-    assert (first["augment"], second["augment"]) == ("False", "True")
+    methods = [row["method"] for row in rows[0]]
+    assert methods == ["adat", "free", "atas"]
+    assert [row["augment"] for row in rows[0]] == ["False", "False", "True"]
     for row in rows[0]:
         assert row["width"] == "2"
         assert row["learning_rate"] == "0.01"
@@ -47,7 +48,7 @@ def test_each_run_adds_a_row_with_its_flags(rows):
 
 def test_passes_are_counted_for_each_example_and_step(rows):
     passes = [(row["forward"], row["backward"]) for row in rows[0]]
-    assert passes == [("5.0", "2.0"), ("2.0", "2.0")]
+    assert passes == [("5.0", "2.0"), ("1.0", "1.0"), ("2.0", "2.0")]
 
 
 def test_the_row_is_printed_under_its_names(rows):
@@ -88,6 +89,7 @@ def test_the_weight_of_nuat_grows_to_that_of_the_paper():
         ("--method=magic", "value should be one of"),
         ("--method=fast_egl1", "threat=Linf("),
         ("--aa_examples=0", "--aa_examples=0"),
+        ("--visits=3", "are no FLAGS.visits=3 in a row"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(script, argument, sentence):
