@@ -421,3 +421,12 @@ def test_a_report_that_contradicts_itself_is_refused(report, tmp_path, change):
     report.save(tmp_path / "changed")
     with pytest.raises(ValueError, match="no report has this|contradicts"):
         Report.load(tmp_path / "changed")
+
+
+@pytest.mark.parametrize(
+    ("norm", "proven", "shown"),
+    [(0.0, True, ""), (0.05, True, "0.05"), (0.0, False, "0")],
+)
+def test_a_verifier_that_moved_nothing_shows_no_norm(norm, proven, shown):
+    row = Row("a", np.ones(2, bool), "A()", largest_norm=norm, proven=proven)
+    assert row.cells()["largest norm"] == shown

@@ -66,6 +66,8 @@ class Row:
         """The row as texts, by column."""
         low, high = self.interval
         ran, moved = bool(self.forwards), bool(self.adversary)
+        # A verifier moves nothing, unless it found what is wrong.
+        moved = moved and not (self.proven and self.largest_norm == 0)
         return {
             "adversary": self.name,
             "epsilon": "" if self.epsilon is None else f"{self.epsilon:.4g}",
