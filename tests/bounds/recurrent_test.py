@@ -140,3 +140,29 @@ def test_a_first_state_that_isnt_0_is_only_known_by_its_own_rounding():
 
     trace = Trace(model, tf.zeros([2, 2]))
     assert trace.nodes[1].inputs[1] is None
+
+
+def test_what_a_function_returns_and_nobody_reads_is_no_matter():
+    @tf.function(autograph=False)
+    def twice(x):
+        one = tf.cond(tf.constant(True), lambda: 1.0, lambda: 2.0)
+        return 2.0 * x, one
+
+    @tf.function(autograph=False)
+    def outer(x):
+        return twice(x)[0] + 1.0
+
+    found = verifiers.coverage(lambda x, training: outer(x), shape=(3,))
+    assert found.complete
+
+
+def test_a_loop_that_ends_by_a_flag_is_refused():
+    def model(x, training=False):
+        return tf.while_loop(
+            lambda on, value: on,
+            lambda on, value: (tf.reduce_sum(value) < 3.0, value + 1.0),
+            [True, x],
+        )[1]
+
+    with pytest.raises(NotImplementedError, match="number of steps isn't"):
+        verifiers.coverage(model, shape=(3,))

@@ -8,12 +8,15 @@ from tfrobust.graph.node import BODIES, rerun
 from tfrobust.graph.purity import refuse_random
 
 
-def computed(op: tf.Operation, inputs: list) -> list | None:
+def computed(
+    op: tf.Operation, inputs: list, seen: dict | None = None
+) -> list | None:
     """What an op counts, compares or only moves, at once.
 
     Args:
         op: An op.
         inputs: What it reads.
+        seen: What was found of other ops, which grows.
 
     Returns:
         Its outputs, constants; None if it works on other numbers, or an input
@@ -22,7 +25,7 @@ def computed(op: tf.Operation, inputs: list) -> list | None:
     calls = any(attribute.type in BODIES for attribute in op.op_def.attr)
     if calls or not inputs or not all(map(_told, op.outputs)):
         return None
-    known = [settled(given) for given in inputs]
+    known = [settled(given, seen) for given in inputs]
     if any(value is None for value in known):
         return None
     refuse_random(op)
@@ -31,13 +34,15 @@ def computed(op: tf.Operation, inputs: list) -> list | None:
     return [tf.constant(output.numpy()) for output in outputs]
 
 
-def settled(tensor: tf.Tensor) -> Any:
+def settled(tensor: tf.Tensor, seen: dict | None = None) -> Any:
     """The value of a tensor as far as constants tell it, else None."""
     value = tf.get_static_value(tensor)
     if value is not None or not _told(tensor):
         return value
-    outputs = computed(tensor.op, list(tensor.op.inputs))
-    return outputs and tf.get_static_value(outputs[tensor.value_index])
+    op, seen = tensor.op, {} if seen is None else seen
+    if op not in seen:
+        seen[op] = computed(op, list(op.inputs), seen)
+    return seen[op] and tf.get_static_value(seen[op][tensor.value_index])
 
 
 def _told(tensor):

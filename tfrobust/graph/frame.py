@@ -152,14 +152,17 @@ class Frame:
 
         Returns:
             Its node, or list; or what it is for one example and for two, None
-            if that isn't known.
+            if that isn't known: whoever reads it is then refused.
         """
         found = self.nodes.get(tensor.ref())
         if found is not None:
             return found
-        if self.sizes.takes_part(tensor):
-            return self.sizes.pair(tensor)
-        value = self.resolve(tensor)
+        try:
+            if self.sizes.takes_part(tensor):
+                return self.sizes.pair(tensor)
+            value = self.resolve(tensor)
+        except (NotImplementedError, ValueError):
+            return None
         return None if value is None else (value, value)
 
     def give(self, tensor, value):

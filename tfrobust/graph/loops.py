@@ -47,7 +47,7 @@ def unroll(frame: Any, op: tf.Operation) -> bool:
     state = [frame.passed(tensor) for tensor in op.inputs]
     while True:
         question = frame.inside(condition, state).resolve(condition.outputs[0])
-        goes_on = None if question is None else settled(question)
+        goes_on = settled(question) if tf.is_tensor(question) else None
         if goes_on is None:
             return False
         if not goes_on:
@@ -103,7 +103,7 @@ def _picked(frame, op):
     given, place = frame.passed(op.inputs[0]), _number(frame, op.inputs[1])
     if not isinstance(given, Elements) or place is None:
         return False
-    if place >= len(given.items) or given.items[place] is None:
+    if not 0 <= place < len(given.items) or given.items[place] is None:
         return False
     frame.give(op.outputs[0], given.items[place])
     return True
@@ -112,6 +112,8 @@ def _picked(frame, op):
 def _written(frame, op):
     given, place = frame.passed(op.inputs[0]), _number(frame, op.inputs[1])
     if not isinstance(given, Elements) or place is None:
+        return False
+    if not 0 <= place < len(given.items):
         return False
     items = list(given.items)
     items[place] = frame.passed(op.inputs[2])
@@ -134,9 +136,7 @@ def _stacked(frame, op):
 def _number(frame, tensor):
     """An integer that is known; else None."""
     value = frame.resolve(tensor)
-    if value is None or not tf.is_tensor(value):
-        return None
-    known = settled(value)
+    known = settled(value) if tf.is_tensor(value) else None
     return None if known is None or known.size != 1 else int(known)
 
 

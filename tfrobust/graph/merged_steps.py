@@ -71,7 +71,9 @@ def _take_apart(merged, inside, ends):
                 copies[given] if isinstance(given, Node) else given
                 for given in node.inputs
             ]
-            copies[node] = Node(node.op, node.index, inputs, node.shape)
+            copies[node] = Node(
+                node.op, node.index, inputs, node.shape, node.batched
+            )
         for end in ends:
             results[end].append(copies[end.inputs[0]])
     for end in ends:
