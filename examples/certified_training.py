@@ -25,9 +25,9 @@ import runs
 import tfrobust as tfr
 from certified_methods import METHODS
 from tfrobust.backend import keras
+from tfrobust.threats.norms import NORMS
 
 FREE = "data_dir model_dir table limit timeout validate".split()
-THREATS = {"linf": tfr.threats.Linf, "l2": tfr.threats.L2}
 
 FLAGS = flags.FLAGS
 flags.DEFINE_bool("resume", False, "Go on with a killed run.")
@@ -40,7 +40,7 @@ flags.DEFINE_enum("dataset", "digits", list(datasets.SHAPES), "Images.")
 flags.DEFINE_string("data_dir", None, "Folder of <dataset>.npz; else download.")
 flags.DEFINE_enum("network", "digits_cnn", list(networks.NETWORKS), "Network.")
 flags.DEFINE_integer("width", None, "The network's width; else its default.")
-flags.DEFINE_enum("norm", "linf", list(THREATS), "Norm of the threat.")
+flags.DEFINE_enum("norm", "linf", list(NORMS), "Norm of the threat.")
 flags.DEFINE_float("epsilon", 0.05, "Radius to certify; pixels in [0, 1].", 0)
 flags.DEFINE_float("train_epsilon", None, "Radius to train at; else the same.")
 flags.DEFINE_float("ramp", 0.35, "Share of the steps that it grows in.", 0, 1)
@@ -67,7 +67,7 @@ class Recipe:
         self.epsilon = FLAGS.train_epsilon or FLAGS.epsilon
         end = max(1, int(FLAGS.ramp * total))
         ramp = tfr.schedules.SmoothRamp(0.0, self.epsilon, end=end)
-        self.threat = THREATS[FLAGS.norm](ramp if FLAGS.ramp else self.epsilon)
+        self.threat = NORMS[FLAGS.norm](ramp if FLAGS.ramp else self.epsilon)
         self.weight, self.steps = FLAGS.weight, FLAGS.steps
         self.regularizer = FLAGS.regularizer
 
@@ -121,7 +121,7 @@ def main(argv):
         raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
     keras.utils.set_random_seed(FLAGS.seed)
     folder = pathlib.Path(FLAGS.model_dir)
-    threat = THREATS[FLAGS.norm](FLAGS.epsilon)
+    threat = NORMS[FLAGS.norm](FLAGS.epsilon)
     (x, y), test = datasets.load(FLAGS.dataset, FLAGS.data_dir)
     held = x[-FLAGS.held_out :], y[-FLAGS.held_out :]
     data = (part[: -FLAGS.held_out][: FLAGS.train_examples] for part in (x, y))
