@@ -143,7 +143,9 @@ VERIFIERS = {
     "crown-ibp": verifiers.CROWNIBP,
     "crown": verifiers.CROWN,
     "fast-lin": verifiers.FastLin,
-    "alpha-crown": functools.partial(verifiers.AlphaCROWN, steps=2),
+    "alpha-crown": functools.partial(
+        verifiers.AlphaCROWN, steps=2, intermediate=False
+    ),
     "polyhedral": verifiers.PolyhedralEnvelope,
 }
 LINF, L1 = threats.Linf(0.4, LOW, HIGH), threats.L1(0.4, LOW, HIGH)

@@ -23,7 +23,9 @@ VERIFIERS = {
     "fast-lin": verifiers.FastLin,
     "alpha-crown": lambda threat: verifiers.AlphaCROWN(threat, steps=3),
     "envelope": verifiers.PolyhedralEnvelope,
-    "branch and bound": lambda t: verifiers.BranchAndBound(t, timeout=0.5),
+    "branch and bound": lambda t: verifiers.BranchAndBound(
+        t, timeout=0.5, steps=3, candidates=1
+    ),
 }
 every_verifier = pytest.mark.parametrize("verifier", list(VERIFIERS))
 

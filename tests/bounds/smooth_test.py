@@ -186,7 +186,9 @@ def test_the_lines_are_the_closest_in_the_middle(name):
         assert steeper * middle + above <= most + off
 
 
-@pytest.mark.parametrize("name", CURVES)
+@pytest.mark.parametrize(
+    "name", ["Gelu", "HardSilu", "Log", "ScaledSilu of 0.5"]
+)
 def test_the_lines_are_the_same_in_a_graph(name):
     curve = CURVES[name]
     lower, upper = tf.constant([0.5, 1.0]), tf.constant([0.75, 4.0])
@@ -218,7 +220,7 @@ def test_bends_and_turns_are_where_derivatives_vanish():
             assert (at - before) * (after - at) < 0, name
 
 
-@pytest.mark.parametrize("name", ["Gelu", "HardSilu", "Log", "Square"])
+@pytest.mark.parametrize("name", ["Gelu", "Log", "Square"])
 def test_what_an_op_computes_is_bounded(name):
     ends = (0.2, 5.0) if CURVES[name].positive else (-4.0, 4.0)
     check_rule(OPS[name], (3,), *ends, samples=4)
