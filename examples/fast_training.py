@@ -39,7 +39,7 @@ flags.DEFINE_float("epsilon", 0.15, "Radius, for pixels in [0, 1].")
 flags.DEFINE_float("ramp", 0.0, "Share of training that it grows in.", 0, 1)
 flags.DEFINE_integer("epochs", 20, "Epochs.", lower_bound=1)
 flags.DEFINE_integer(
-    "visits", 1, "Of the epochs, how many in a row a batch has."
+    "visits", 1, "Of the epochs, those a batch has in a row.", 1
 )
 flags.DEFINE_integer("batch_size", 128, "Batch size.", lower_bound=1)
 flags.DEFINE_enum("optimizer", "sgd", list(runs.OPTIMIZERS), "Optimizer.")

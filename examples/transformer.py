@@ -5,8 +5,7 @@
 
 Scikit-learn's digits, 8 x 8 pixels, in 16 patches of 2 x 2, through two blocks
 of attention. Softmax and layer normalisation are bounded by rules of their own,
-loosely: certificates are for a smaller epsilon (--certified). It takes Keras 3:
-tf_keras normalises layers by shapes that are open, which verifiers refuse.
+loosely: certificates are for a smaller epsilon (--certified).
 """
 
 from absl import app, flags

@@ -16,7 +16,7 @@ def test_a_time_series_ends_in_bounds_of_its_error(script):
     assert "| adversarial | " in output
 
 
-@pytest.mark.one_keras  # Verifiers refuse the normalisation of tf_keras.
+@pytest.mark.one_keras  # Minutes; its layers are tested under both.
 def test_a_transformer_is_attacked_and_bounded(script):
     few = "--epochs=1", "--examples=4", "--width=8"
     code, output = script("transformer.py", *few)

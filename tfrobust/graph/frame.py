@@ -65,12 +65,11 @@ class Frame:
                 given = tensors[:1] if moves else tensors
                 inputs = [self.resolve(tensor) for tensor in given]
                 for index, output in enumerate(op.outputs):
-                    shape = _shape(output)
-                    if shape is None or None in shape:
-                        shape = self.sizes.shape(op, index)
                     node = self.node(output, inputs, output.shape)
-                    node.shape = shape
-                    node.target = self.sizes.pair(tensors[1]) if moves else None
+                    if node.shape is None or None in node.shape:
+                        node.shape = self.sizes.shape(op, index)
+                    if moves and node.shape is None:
+                        node.target = self.passed(tensors[1])
                     self.nodes[output.ref()] = node
 
     def node(self, tensor, inputs, shape):
@@ -175,9 +174,3 @@ class Frame:
             self.known[tensor.ref()] = here(value[0])
         else:
             self.outer[tensor.ref()] = here(value[0])
-
-
-def _shape(tensor):
-    """The static shape but for the batch; None if even its rank is open."""
-    known = tensor.shape.rank is not None
-    return tuple(tensor.shape[1:]) if known else None

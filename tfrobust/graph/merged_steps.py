@@ -1,12 +1,11 @@
 """A layer of every step of a sequence, steps of all examples in one batch."""
 
-import functools
-
-import tensorflow as tf
+from functools import partial
 
 from tfrobust.graph.composite import become
-from tfrobust.graph.node import Node
+from tfrobust.graph.node import Node, readers_of
 from tfrobust.graph.parts import part
+from tfrobust.graph.time_major import stack, step
 
 
 def fuse(nodes: list[Node], measured: set[Node]) -> None:
@@ -21,10 +20,7 @@ def fuse(nodes: list[Node], measured: set[Node]) -> None:
             batch of any size, so of one step's examples as of all; what is
             taken apart leaves the set.
     """
-    readers: dict[Node, list[Node]] = {node: [] for node in nodes}
-    for node in nodes:
-        for given in node.dependent:
-            readers[given].append(node)
+    readers = readers_of(nodes)
     for node in nodes:
         if _merges(node):
             region, ends = _region(node, readers)
@@ -64,8 +60,7 @@ def _take_apart(merged, inside, ends):
     whole = merged.inputs[0]
     results: dict[Node, list[Node]] = {end: [] for end in ends}
     for k in range(whole.shape[0]):
-        step = functools.partial(_step, k)
-        copies = {merged: part(merged, "Step", [whole], step)}
+        copies = {merged: part(merged, "Step", [whole], partial(step, k))}
         for node in inside:
             inputs = [
                 copies[given] if isinstance(given, Node) else given
@@ -77,12 +72,4 @@ def _take_apart(merged, inside, ends):
         for end in ends:
             results[end].append(copies[end.inputs[0]])
     for end in ends:
-        become(end, "Steps", results[end], _stack)
-
-
-def _step(place, value):
-    return value[:, place]
-
-
-def _stack(*values):
-    return tf.stack(values, 1)
+        become(end, "Steps", results[end], stack)

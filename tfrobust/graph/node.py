@@ -26,8 +26,8 @@ class Node:
         positions: Which of the inputs are nodes.
         dependent: Those nodes.
         kept: What follows from this node alone, a `hoisting.Kept`.
-        target: Of a reshape, the whole shape that it makes of one example and
-            of two, as far as known; else None.
+        target: Of a reshape whose shape isn't known, what it was asked for, as
+            `Frame.passed` gives it; else None.
         record: What is known of its op, which whoever asks looks up once; None
             before.
     """
@@ -131,6 +131,15 @@ def ancestors(*outputs: Node) -> list[Node]:
             stack.append((node, True))
             stack += [(given, False) for given in reversed(node.dependent)]
     return order
+
+
+def readers_of(nodes: list[Node]) -> dict[Node, list[Node]]:
+    """For each of some nodes, which of them read it."""
+    readers: dict[Node, list[Node]] = {node: [] for node in nodes}
+    for node in nodes:
+        for given in node.dependent:
+            readers[given].append(node)
+    return readers
 
 
 def rerun(op: tf.Operation, inputs: list) -> list:

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from tfrobust.graph.composite import become
-from tfrobust.graph.node import Node
+from tfrobust.graph.node import Node, readers_of
 
 # They work on each value by itself and have no attribute but their type.
 _ELEMENTWISE = {"Elu", "Relu", "Relu6", "Sigmoid", "Softplus", "Tanh"}
@@ -22,10 +22,7 @@ def fuse(nodes: list[Node], measured: set[Node]) -> None:
         measured: Nodes whose shapes were read: rows of several examples have
             other first axes than was then said.
     """
-    readers: dict[Node, list[Node]] = {node: [] for node in nodes}
-    for node in nodes:
-        for given in node.dependent:
-            readers[given].append(node)
+    readers = readers_of(nodes)
     for node in nodes:
         if _merges(node) and node not in measured and readers[node]:
             region = _region(node, readers, measured) or {}

@@ -83,7 +83,7 @@ def _width(whole, target):
     """The last axes of a value whose values lie in one row; None if none do."""
     if not whole.shape or None in whole.shape:
         return None
-    if target is None or not are_known(*target):
+    if not isinstance(target, tuple) or not are_known(*target):
         return None
     one, two = (value.numpy().tolist() for value in target)
     if len(one) != 4 or two != [1, 2 * one[1], one[2], 1] or one[::3] != [1, 1]:

@@ -3,6 +3,8 @@
 Unrolled by Keras they are slices and packs; of a loop, items of a list.
 """
 
+from functools import partial
+
 import tensorflow as tf
 
 from tfrobust.graph.composite import become
@@ -19,9 +21,9 @@ def fuse(node: Node) -> None:
 
 def _picked(node):
     """Step k of a sequence whose time was put first: `x[:, k]`."""
-    given, step = node.inputs[0], _PLACES[node.type](node)
-    if given.type == "ListStack" and step is not None:
-        become(node, "Same", [given.inputs[step]], tf.identity)
+    given, place = node.inputs[0], _PLACES[node.type](node)
+    if given.type == "ListStack" and place is not None:
+        become(node, "Same", [given.inputs[place]], tf.identity)
         return
     backwards = _reverses(given)
     if backwards:
@@ -29,15 +31,15 @@ def _picked(node):
     if given.type != "Transpose" or not _swaps(given):
         return
     source = given.inputs[0]
-    if step is None or source.shape is None or node.shape is None:
+    if place is None or source.shape is None or node.shape is None:
         return
     if node.shape != source.shape[1:] or not source.batched:
         return
-    if not -source.shape[0] <= step < source.shape[0]:
+    if not -source.shape[0] <= place < source.shape[0]:
         return
     if backwards:
-        step = -1 - step
-    become(node, "Step", [source], lambda x: x[:, step])
+        place = -1 - place
+    become(node, "Step", [source], partial(step, place))
 
 
 def _stacked(node):
@@ -52,10 +54,16 @@ def _stacked(node):
     shapes = {(step.shape, step.batched) for step in steps.inputs}
     if shapes != {(node.shape and node.shape[1:], True)}:
         return
-    become(node, "Steps", steps.inputs, _stack)
+    become(node, "Steps", steps.inputs, stack)
 
 
-def _stack(*values):
+def step(place: int, value: tf.Tensor) -> tf.Tensor:
+    """A step of sequences `[batch, steps, ...]`."""
+    return value[:, place]
+
+
+def stack(*values: tf.Tensor) -> tf.Tensor:
+    """Sequences of steps, each `[batch, ...]`."""
     return tf.stack(values, 1)
 
 

@@ -72,8 +72,8 @@ class BranchAndBound(Verifier):
             between 0 and 1.
         restarts: Number of runs of the attack.
         candidates: Number of costly signs that are tried before one is decided,
-            the one that brings a half of the subdomain nearest to a proof.
-            More take fewer subdomains, and longer for each.
+            the one that brings a half of the subdomain nearest to a proof;
+            one where features are first. More take longer for each.
 
     Call arguments:
         model: Any callable `model(x, training=False) -> logits`. It is traced

@@ -97,10 +97,8 @@ def best(candidates: tf.Tensor, bounds: tf.Tensor) -> tf.Tensor:
     pairs = tf.reshape(bounds, [-1, candidates.shape[1], 2])
     # What is proven needs no more.
     pairs = tf.minimum(pairs, 0.0)
-    worse, better = tf.reduce_min(pairs, 2), tf.reduce_max(pairs, 2)
-    worse = tf.where(tf.math.is_finite(worse), worse, -1e30)
-    better = tf.where(tf.math.is_finite(better), better, -1e30)
-    score = better + 1e-3 * worse
+    pairs = tf.where(tf.math.is_finite(pairs), pairs, -1e30)
+    score = tf.reduce_max(pairs, 2) + 1e-3 * tf.reduce_min(pairs, 2)
     score = tf.where(candidates >= 0, score, -float("inf"))
     place = tf.argmax(score, axis=1)
     return tf.gather(candidates, place, axis=1, batch_dims=1)

@@ -14,11 +14,7 @@ from tfrobust.graph import Node, Trace
 from tfrobust.threats import Threat
 from tfrobust.threats.rows import column, flat
 from tfrobust.verifiers.default_alpha import default_alpha
-from tfrobust.verifiers.optimization import (
-    Watched,
-    optimizable,
-    select,
-)
+from tfrobust.verifiers.optimization import Watched, optimizable, select
 
 
 class Subdomains:
@@ -95,6 +91,8 @@ class Subdomains:
             A list of tensors `[batch, 1, ...]`.
         """
         nodes = self.optimizable + self.signed
+        if not nodes:
+            return []
         missing = sum(node.size for node in nodes) - tf.shape(state)[1]
         state = tf.pad(state, [[0, 0], [0, missing]], constant_values=-1.0)
         values = [value for _, value in by_node(state[:, tf.newaxis], nodes)]
@@ -109,8 +107,6 @@ class Subdomains:
             tf.where(value < 0, other, value)
             for value, other in zip(values, default, strict=True)
         ]
-        if not nodes:
-            return []
         better = self.lower(inherited)[0] >= self.lower(default)[0]
         return [
             select(better, *pair)

@@ -56,14 +56,15 @@ class Subproblems:
     ) -> None:
         self._model, self._threat = model, threat
         self._steps, self._learning_rate = steps, learning_rate
-        self._candidates = candidates
+        few = math.prod(shape) <= FEW_FEATURES
+        # Where features are halved first, a sign is hardly ever decided.
+        self._candidates = 1 if few else candidates
         some, values = [None, None], [None, 2, None]
         x, box, room = [None, *shape], [None, 2, *shape], [None, 3, *shape]
         self.prepare = compiled(self._prepare, x)
         self.bound = compiled(
             self._bound, x, some, values, room, box, some, some
         )
-        few = math.prod(shape) <= FEW_FEATURES
         self.refine = compiled(self._refined, values, box) if few else None
 
     def _prepare(self, x):
