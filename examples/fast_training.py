@@ -48,7 +48,7 @@ flags.DEFINE_bool("augment", False, "Random crops and flips.")
 flags.DEFINE_integer("train_examples", None, "Use only the first ones.", 1)
 flags.DEFINE_integer("test_examples", None, "Evaluate only the first ones.", 1)
 flags.DEFINE_bool("validate", False, "Test the last tenth of what would train.")
-flags.DEFINE_integer("aa_examples", 100, "AutoAttack only the first ones.", 1)
+flags.DEFINE_integer("aa_examples", 100, "AutoAttack the first; 0: none.", 0)
 flags.DEFINE_integer("seed", 0, "Seed of weights and data order.")
 flags.DEFINE_string("table", None, "CSV file to append the row to.")
 
@@ -105,14 +105,14 @@ def accuracies(network, threat, x, y):
     fgsm, pgd = tfr.attacks.FGSM(threat), tfr.attacks.PGD(threat, 50, 0.1)
     weak = {"fgsm": fgsm, "pgd50": pgd}
     report = tfr.evaluate(network, (x, y), weak, diagnostic_examples=0)
-    part = x[: FLAGS.aa_examples], y[: FLAGS.aa_examples]
-    strong = {"aa": tfr.attacks.AutoAttack(threat)}
-    hard = tfr.evaluate(network, part, strong, diagnostic_examples=0)
-    for rows in (report, hard):
-        if np.any(rows["worst case"].correct & ~rows["clean"].correct):
-            raise RuntimeError("An attack improved on the clean accuracy.")
-    found = {name: report[name].accuracy for name in ("clean", *weak)}
-    return {**found, "aa": hard["worst case"].accuracy}
+    found = {name: report[name] for name in ("clean", *weak)}
+    if FLAGS.aa_examples:
+        part = x[: FLAGS.aa_examples], y[: FLAGS.aa_examples]
+        strong = {"aa": tfr.attacks.AutoAttack(threat)}
+        report = tfr.evaluate(network, part, strong, diagnostic_examples=0)
+        found["aa"] = report["worst case"]
+    accuracies = {name: row.accuracy for name, row in found.items()}
+    return accuracies | {"aa": accuracies.get("aa", np.nan)}
 
 
 def main(argv):

@@ -88,7 +88,7 @@ def test_the_weight_of_nuat_grows_to_that_of_the_paper():
         ("extra", "Unexpected arguments: ['extra']"),
         ("--method=magic", "value should be one of"),
         ("--method=fast_egl1", "threat=Linf("),
-        ("--aa_examples=0", "--aa_examples=0"),
+        ("--aa_examples=-1", "--aa_examples=-1"),
         ("--visits=0", "--visits=0"),
         ("--visits=3", "are no FLAGS.visits=3 in a row"),
     ],
