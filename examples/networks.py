@@ -16,6 +16,7 @@ initial kernels. Parameter counts are PyTorch's, of trainable weights: the
 scale and offset of batch normalisation count, its moving statistics do not.
 """
 
+import tfrobust as tfr
 from tfrobust.backend import keras
 
 layers = keras.layers
@@ -169,10 +170,35 @@ def wide_resnet(widen_factor=10, depth=34, input_shape=(32, 32, 3), classes=10):
     return keras.Model(image, outputs, name="wide_resnet")
 
 
+def sorting(name, build):
+    """The same network of sorted pairs (`MinMax`) in the place of ReLUs.
+
+    Args:
+        name: Its name.
+        build: Builds a chain of layers, whose widths are even.
+    """
+
+    def made(*width, **arguments):
+        network = build(*width, **arguments)
+        image, *steps = network.layers
+        x = image.output
+        for layer in steps:
+            config = layer.get_config()
+            active = config.get("activation") == "relu"
+            config |= {"activation": "linear"} if active else {}
+            x = type(layer).from_config(config)(x)
+            x = tfr.layers.MinMax()(x) if active else x
+        return keras.Model(image.output, x, name=name)
+
+    return made
+
+
 NETWORKS = {
     "digits_cnn": digits_cnn,
     "small_cnn": small_cnn,
+    "sorting_cnn": sorting("sorting_cnn", small_cnn),
     "fc1": fc1,
+    "sorting_fc1": sorting("sorting_fc1", fc1),
     "lenet": lenet,
     "cifar_lenet": cifar_lenet,
     "vgg16": vgg16,

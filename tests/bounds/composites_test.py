@@ -10,6 +10,8 @@ from tfrobust import verifiers
 from tfrobust.backend import keras
 from tfrobust.bounds.record import look_up, problem
 from tfrobust.graph import Trace
+from tfrobust.graph.sorting import in_pairs
+from tfrobust.threats import Box
 from tfrobust.verifiers import check_rule
 
 layers = keras.layers
@@ -17,6 +19,7 @@ RNG = np.random.default_rng(0)
 SERIES, IMAGE, VOLUME = (5, 3), (6, 5, 2), (4, 4, 4, 2)
 MATRIX = RNG.normal(size=(3, 4)).astype(np.float32)
 BIAS = RNG.normal(size=4).astype(np.float32)
+PAIRS = RNG.normal(size=(6, 6)).astype(np.float32)
 KERNEL = RNG.normal(size=(2, 2, 2, 3)).astype(np.float32)
 LONG = RNG.normal(size=(2, 3, 2)).astype(np.float32)
 CUBE = RNG.normal(size=(2, 2, 2, 2, 2)).astype(np.float32)
@@ -81,6 +84,11 @@ BOUNDED = {
     ),
     "cropped": (lambda x: in_blocks(x, crops=[[1, 0], [0, 1]]), IMAGE),
     "time first": (time_first, SERIES),
+    "sorted pairs": (lambda x: in_pairs(tf.tanh(3 * x), 2), (3, 4)),
+    "sorted twice": (
+        lambda x: in_pairs(in_pairs(tf.matmul(x, PAIRS), -1)[:, ::-1], 1),
+        (6,),
+    ),
     "some steps": (lambda x: time_first(x, pick=[1, -1, 1]), SERIES),
 }
 
@@ -123,6 +131,63 @@ def test_what_is_recognised_is_pulled_back_as_it_is_computed(name):
     np.testing.assert_allclose(
         pulled.T, np.reshape(forward, [size, -1]), atol=1e-6
     )
+
+
+def halves(x):
+    return tf.split(x, 2, axis=-1)
+
+
+def pairs(a, b, c=None, d=None):
+    c, d = (a, b) if c is None else (c, d)
+    return tf.concat([tf.maximum(a, b), tf.minimum(c, d)], -1)
+
+
+SORTED = {
+    "pairs": (lambda x: pairs(*halves(x)), True),
+    "the other way round": (lambda x: pairs(*halves(x)[::-1]), False),
+    "least of the other order": (
+        lambda x: pairs(*halves(x), *halves(x)[::-1]),
+        False,
+    ),
+    "of two values": (lambda x: pairs(halves(x)[0], halves(-x)[1]), False),
+    "of thirds": (lambda x: pairs(*tf.split(x, 3, -1)[:2]), False),
+    "of a constant": (lambda x: pairs(halves(x)[0], PAIRS[:3, 0]), False),
+    "the larger alone": (lambda x: tf.maximum(*halves(x)), False),
+    "of another axis": (
+        lambda x: tf.concat(
+            [
+                tf.maximum(*tf.split(tf.reshape(x, [-1, 2, 3]), 2, 1)),
+                tf.minimum(*tf.split(tf.reshape(x, [-1, 2, 3]), 2, 1)),
+            ],
+            2,
+        ),
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(SORTED))
+def test_only_sorted_halves_of_one_value_are_sorted_pairs(name):
+    function, expected = SORTED[name]
+    x = tf.constant(RNG.uniform(-1, 1, (3, 6)), tf.float32)
+    trace = Trace(lambda x, training: function(x), x)
+    assert ("MinMax" in [n.type for n in trace.nodes]) == expected
+    check_rule(function, (6,), samples=5)
+
+
+def test_intervals_of_sorted_pairs_are_exact():
+    lower = tf.constant([[0.0, 1.0, -1.0, 0.5]])
+    threat = Box(tf.constant([[0.1, 2.0, 3.0, 0.0]]), -9.0, 9.0)
+    found = []
+    verifiers.IBP(threat).traced(
+        lambda x, training: in_pairs(x, 1),
+        lower,
+        None,
+        lambda bounds, _: found.append(bounds.intervals[bounds.trace.output]),
+    )
+    low, high = (np.asarray(end)[0] for end in found[0])
+    np.testing.assert_allclose(low, [-0.1, 0.5, -4.0, -1.0], atol=1e-5)
+    np.testing.assert_allclose(high, [2.0, 3.0, 0.1, 0.5], atol=1e-5)
 
 
 MIXES = "mixes the examples|first axis isn't that of the batch"

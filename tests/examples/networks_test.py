@@ -9,7 +9,9 @@ from tfrobust.backend import keras
 SMALL = {
     "digits_cnn": ((8, 8, 1), 4),
     "small_cnn": ((28, 28, 1), 4),
+    "sorting_cnn": ((28, 28, 1), 4),
     "fc1": ((28, 28, 1), 8),
+    "sorting_fc1": ((28, 28, 1), 8),
     "lenet": ((28, 28, 1), 1),
     "cifar_lenet": ((32, 32, 3), 1),
     "vgg16": ((32, 32, 3), 1),
@@ -35,6 +37,7 @@ def trainable_count(model):
     [
         ("digits_cnn", {}, 41_866),
         ("small_cnn", {}, 166_406),
+        ("sorting_cnn", {}, 166_406),
         ("fc1", {}, 814_090),
         ("lenet", {}, 3_274_634),
         ("cifar_lenet", {}, 3_882_858),

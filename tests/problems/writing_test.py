@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tfrobust import problems, threats
+from tfrobust.graph.sorting import in_pairs
 from tfrobust.problems import onnx_graph, writing, writing_rules
 from tfrobust.problems.extra import session
 from tfrobust.problems.onnx_writer import difference, to_onnx
@@ -78,6 +79,8 @@ IMAGES = {
     "padded": lambda x: tf.pad(
         x, [[0, 0], [1, 0], [0, 2], [0, 0]], constant_values=0.5
     ),
+    "sorted": lambda x: in_pairs(convolved(x, 3, 4), -1),
+    "parts": lambda x: tf.nn.relu(tf.split(convolved(x, 3, 3), 3, -1)[1]),
     "joined": lambda x: tf.concat(
         [convolved(x, 3, 2), x, tf.nn.relu6(4 * x)], -1
     ),

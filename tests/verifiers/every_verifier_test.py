@@ -36,7 +36,21 @@ def of_ten_classes():
     )
 
 
-TABLE = {"permuted": permuted, "ten classes": of_ten_classes} | {
+def sorting():
+    return chain(
+        (6, 6, 1),
+        layers.Conv2D(6, 3, strides=2),
+        tfr.layers.MinMax(),
+        layers.Conv2D(4, 2),
+        tfr.layers.MinMax(),
+    )
+
+
+TABLE = {
+    "permuted": permuted,
+    "sorting": sorting,
+    "ten classes": of_ten_classes,
+} | {
     name: NETWORKS[name]
     for name in ("residual", "max pooling", "joined", "moves", "sigmoid")
 }

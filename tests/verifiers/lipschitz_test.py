@@ -7,6 +7,7 @@ import tensorflow as tf
 import tfrobust as tfr
 from tests.verifiers.conftest import NETWORKS, layers, randomize
 from tfrobust.backend import keras
+from tfrobust.objectives.glo_ro import pair_constants
 from tfrobust.verifiers import segments
 
 pytestmark = pytest.mark.one_keras
@@ -68,6 +69,38 @@ def test_layers_between_activations_are_one_matrix():
     np.testing.assert_allclose(found, expected, rtol=5e-4)
 
 
+def sorting():
+    return chain(
+        (5,),
+        layers.Dense(8),
+        tfr.layers.MinMax(),
+        layers.Dense(6),
+        tfr.layers.MinMax(),
+        layers.Dense(3),
+    )
+
+
+def test_sorted_pairs_lengthen_nothing():
+    network = sorting()
+    x, y = drawn(network)
+    first, second, last = (
+        w.astype(np.float64) for w in network.get_weights()[::2]
+    )
+    product = np.linalg.norm(first, 2) * np.linalg.norm(second, 2)
+    rows = last.T
+    lengths = np.linalg.norm(rows[y][:, np.newaxis] - rows, axis=2)
+    verifier = tfr.verifiers.Lipschitz(tfr.threats.L2(0.01, **BOUNDLESS))
+    found = verifier.traced(network, x, y, lambda b, forms: b.constant(forms))
+    np.testing.assert_allclose(found, product * lengths, rtol=1e-5)
+    margins = verifier.margins(network, x, y)
+    expected = differences(network(x), y) - 0.01 * product * lengths
+    assert np.all(margins <= expected + 1e-5)
+    np.testing.assert_allclose(margins, expected, rtol=2e-3)
+    constants = pair_constants(network, x, iterations=50)
+    expected = product * np.linalg.norm(rows[:, np.newaxis] - rows, axis=2)
+    np.testing.assert_allclose(constants, expected, rtol=1e-4, atol=1e-4)
+
+
 CASES = {
     name: NETWORKS[name] for name in ("residual", "max pooling", "sigmoid")
 }
@@ -84,7 +117,7 @@ def overlapping():
     )
 
 
-@pytest.mark.parametrize("make", [*CASES.values(), overlapping])
+@pytest.mark.parametrize("make", [*CASES.values(), overlapping, sorting])
 @pytest.mark.parametrize("epsilon", [1e-3, 0.3])
 def test_no_point_of_the_ball_goes_below(make, epsilon):
     network = make()

@@ -10,6 +10,7 @@ from tfrobust.bounds import rearranging as rearranging
 from tfrobust.bounds import rules as rules
 from tfrobust.bounds import smooth_curves as smooth_curves
 from tfrobust.bounds import softmax as softmax
+from tfrobust.bounds import sorting as sorting
 from tfrobust.bounds.bounds import Bounds
 
 __all__ = ["Bounds"]

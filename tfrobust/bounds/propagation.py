@@ -1,6 +1,7 @@
 """Carrying intervals forward and linear forms backward."""
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import tensorflow as tf
@@ -68,19 +69,27 @@ def linear_part(trace: Trace, node: Node, forms: Forms) -> tuple[dict, Any]:
     return pending, rounding.total(constants)
 
 
-def sources(trace: Trace, node: Node, forms: Forms) -> dict[Node, Forms]:
+def sources(
+    trace: Trace, node: Node, forms: Forms, stops: Collection[Node]
+) -> dict[Node, Forms]:
     """Carries forms of a node back through all that is linear.
 
+    Args:
+        trace: The `Trace`.
+        node: The node.
+        forms: Forms of it.
+        stops: Nodes at which to stop, among them all that aren't linear.
+
     Returns:
-        The forms of the input and of every node that isn't linear, as far as
-        they are reached; their sum differs from `forms` by a constant.
+        The forms of the input and of every stop, as far as they are reached;
+        their sum differs from `forms` by a constant.
     """
     pending, found = {node: forms}, {}
     for current in reversed(trace.nodes):
         reached = pending.pop(current, None)
         if reached is None:
             continue
-        if current.op is None or not current.rule.linear:
+        if current.op is None or current in stops:
             found[current] = reached
         else:
             _pull(current, reached, pending)

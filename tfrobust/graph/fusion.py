@@ -14,6 +14,7 @@ from tfrobust.graph import (
     products,
     rows,
     selections,
+    sorting,
     statistics,
     time_major,
 )
@@ -40,6 +41,7 @@ def fuse(output: Node, measured: set[Node]) -> None:
     inner.fuse(nodes)
     for node in nodes:
         normalizations.fuse(node)
+        sorting.fuse(node)
     for node in nodes:
         parts.fuse(node)
         bilinear.fuse(node)

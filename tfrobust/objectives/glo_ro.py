@@ -15,7 +15,7 @@ from tfrobust.objectives.objective import Objective, Outcome
 from tfrobust.threats import L2
 from tfrobust.threats.rows import flat
 from tfrobust.types import Amount, Model, TensorLike
-from tfrobust.verifiers.segments import estimated, slope_of
+from tfrobust.verifiers.segments import activations, estimated, slope_of
 
 
 @register
@@ -93,15 +93,16 @@ def pair_constants(model: Model, x: tf.Tensor, iterations: int) -> tf.Tensor:
     trace = Trace(model, x)
     look_up(trace)
     constants: dict = {trace.input: 1.0}
+    stops = activations(trace)
     for node in trace.nodes[1:]:
-        if not node.rule.linear:
-            norms = estimated(trace, node, iterations)
+        if node in stops:
+            norms = estimated(trace, node, stops, iterations)
             terms = [norm * constants[given] for given, norm in norms.items()]
             constants[node] = slope_of(node) * tf.add_n(terms)
     output = trace.output
     eye = Dense(tf.reshape(tf.eye(output.size), [1, -1, *output.shape]))
     total = tf.zeros([output.size, output.size])
-    for source, forms in sources(trace, output, eye).items():
+    for source, forms in sources(trace, output, eye, stops).items():
         matrix = tf.reshape(forms.tensor, [output.size, source.size])
         apart = matrix[:, tf.newaxis] - matrix
         square = tf.reduce_sum(apart**2, axis=2)

@@ -43,7 +43,7 @@ def to_onnx(model: Model, shape: Sequence[int]) -> Any:
 
 
 # What has no attributes, and is the op of its name whatever it is made of.
-_PLAIN = {"AddV2", "Mul", "Neg", "Relu", "Square", "Sub"}
+_PLAIN = {"AddV2", "MinMax", "Mul", "Neg", "Relu", "Square", "Sub"}
 
 
 def _unwritten(node):

@@ -7,13 +7,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.graph import Node
+from tfrobust.problems import writing_moves as moves
 from tfrobust.problems.onnx_graph import Graph, Value
+from tfrobust.problems.writing_moves import constant
 
 Rule = Callable[[Graph, Node], Value]
-
-
-def _constant(node, position):
-    return np.asarray(node.inputs[position])
 
 
 def _attribute(node, name):
@@ -45,7 +43,7 @@ def _binary(name: str) -> Rule:
             if isinstance(given, Node):
                 names.append(graph.read(given, first))
                 continue
-            value = _constant(node, position)
+            value = constant(node, position)
             if first and value.ndim:
                 value = value.reshape(
                     [1] * (rank - value.ndim) + [*value.shape]
@@ -59,7 +57,7 @@ def _binary(name: str) -> Rule:
 
 def _bias(graph, node):
     value = graph.values[node.dependent[0]]
-    bias = _constant(node, 1)
+    bias = constant(node, 1)
     if value.first:
         bias = bias.reshape([1, -1] + [1] * (len(node.shape) - 1))
     return Value(
@@ -96,7 +94,7 @@ def _padding(node, kernel, strides, dilations):
 
 
 def _convolution(graph, node):
-    kernel = _constant(node, 1)
+    kernel = constant(node, 1)
     size, group = [*kernel.shape[:-2]], 1
     if node.type == "DepthwiseConv2dNative":
         group = kernel.shape[2]
@@ -153,7 +151,7 @@ def _normalization(graph, node):
 
 
 def _matmul(graph, node):
-    kernel = _constant(node, 1)
+    kernel = constant(node, 1)
     if node.type == "MatMul":
         kernel = kernel.T if _attribute(node, "transpose_b") else kernel
     elif _attribute(node, "adj_y"):
@@ -162,21 +160,10 @@ def _matmul(graph, node):
     return Value(graph.add("MatMul", read, graph.constant(kernel)))
 
 
-def _reshape(graph, node):
-    shape = graph.constant(np.array([1, *node.shape]))
-    return Value(graph.add("Reshape", graph.read(node.dependent[0]), shape))
-
-
-def _transpose(graph, node):
-    order = [int(axis) for axis in _constant(node, 1)]
-    read = graph.read(node.dependent[0])
-    return Value(graph.add("Transpose", read, perm=order))
-
-
 def _reduction(name: str) -> Rule:
     def rule(graph, node):
         rank = len(node.dependent[0].shape) + 1
-        axes = sorted({int(a) % rank for a in np.ravel(_constant(node, 1))})
+        axes = sorted({int(a) % rank for a in np.ravel(constant(node, 1))})
         keep, read = int(_attribute(node, "keep_dims")), node.dependent[0]
         if name == "ReduceSum":
             given = graph.read(read), graph.constant(np.array(axes))
@@ -185,24 +172,6 @@ def _reduction(name: str) -> Rule:
         return Value(made)
 
     return rule
-
-
-def _concat(graph, node):
-    axis = int(_constant(node, len(node.inputs) - 1)) % (len(node.shape) + 1)
-    names = []
-    for position, given in enumerate(node.inputs[:-1]):
-        if isinstance(given, Node):
-            names.append(graph.read(given))
-        else:
-            names.append(graph.constant(_constant(node, position)))
-    return Value(graph.add("Concat", *names, axis=axis))
-
-
-def _pad(graph, node):
-    pads = graph.constant(_constant(node, 1).T.ravel().astype(np.int64))
-    value = _constant(node, 2) if node.type == "PadV2" else np.float32(0)
-    given = graph.read(node.dependent[0]), pads, graph.constant(value)
-    return Value(graph.add("Pad", *given))
 
 
 def _leaky(graph, node):
@@ -216,34 +185,36 @@ RULES: dict[str, Any] = {
     "AvgPool": _pooling("AveragePool", count_include_pad=0),
     "BatchMatMulV2": _matmul,
     "BiasAdd": _bias,
-    "ConcatV2": _concat,
+    "ConcatV2": moves.concat,
     "Conv2D": _convolution,
     "DepthwiseConv2dNative": _convolution,
     "Elu": _unary("Elu"),
     "Exp": _unary("Exp"),
-    "ExpandDims": _reshape,
+    "ExpandDims": moves.reshape,
     "FusedBatchNormV3": _normalization,
     "LeakyRelu": _leaky,
     "MatMul": _matmul,
     "MaxPool": _pooling("MaxPool"),
     "Maximum": _binary("Max"),
     "Mean": _reduction("ReduceMean"),
+    "MinMax": moves.sorted_pairs,
     "Minimum": _binary("Min"),
     "Mul": _binary("Mul"),
     "Neg": _unary("Neg"),
-    "Pad": _pad,
-    "PadV2": _pad,
+    "Pad": moves.pad,
+    "PadV2": moves.pad,
     "RealDiv": _binary("Div"),
     "Relu": _unary("Relu"),
     "Relu6": _clip,
-    "Reshape": _reshape,
+    "Reshape": moves.reshape,
     "Sigmoid": _unary("Sigmoid"),
     "Softplus": _unary("Softplus"),
+    "Split": moves.split,
     "Sqrt": _unary("Sqrt"),
     "Square": _square,
-    "Squeeze": _reshape,
+    "Squeeze": moves.reshape,
     "Sub": _binary("Sub"),
     "Sum": _reduction("ReduceSum"),
     "Tanh": _unary("Tanh"),
-    "Transpose": _transpose,
+    "Transpose": moves.transpose,
 }

@@ -12,10 +12,15 @@ from tfrobust.bounds.record import look_up
 from tfrobust.graph import Node, Trace
 from tfrobust.threats import Threat
 from tfrobust.threats.rows import column, flat
-from tfrobust.verifiers.segments import largest, segment, slope_of
+from tfrobust.verifiers.segments import (
+    activations,
+    largest,
+    segment,
+    slope_of,
+)
 
 # Whose values are computed without rounding.
-EXACT = {"Abs", "MaxPool", "Maximum", "Minimum", "Relu", "Relu6"}
+EXACT = {"Abs", "MaxPool", "Maximum", "MinMax", "Minimum", "Relu", "Relu6"}
 
 
 class LipschitzBounds:
@@ -28,8 +33,8 @@ class LipschitzBounds:
 
     Attributes:
         intervals: Maps every node to its lower and upper bounds.
-        constants: Maps the input, and every node that isn't linear, to its
-            Lipschitz constant, but for rounding.
+        constants: Maps the input, and all `activations`, to their Lipschitz
+            constants, but for rounding.
         moves: Maps them to how far they move at most, rounding included,
             shape `[batch]`.
     """
@@ -48,14 +53,15 @@ class LipschitzBounds:
         self._magnitudes = rounding.Magnitudes()
         self._magnitudes.add(trace.input, box)
         self._values = {trace.input: x}
+        self._activations = activations(trace)
         for node in trace.nodes[1:]:
-            if not node.rule.linear:
+            if node in self._activations:
                 self._enter(node)
             self.intervals[node] = interval(node, self.intervals)
             self._magnitudes.add(node, self.intervals[node])
             given = (self._values[other] for other in node.dependent)
             self._values[node] = node.run(*given)
-            if not node.rule.linear:
+            if node in self._activations:
                 self._leave(node)
 
     def lower(self, forms: Dense) -> tf.Tensor:
@@ -66,7 +72,7 @@ class LipschitzBounds:
         off += 4 * self._drift(output)
         fall = sum(
             _rows(part) * self.moves[source][:, tf.newaxis]
-            for source, part in sources(self.trace, output, forms).items()
+            for source, part in self._sources(forms).items()
         )
         lower = forms.dot(value) - fall - forms.magnitude(off)
         lower -= self._magnitudes.hidden[:, tf.newaxis]
@@ -80,18 +86,22 @@ class LipschitzBounds:
         Returns:
             Shape `[batch, forms]`, or `[1, forms]`.
         """
-        parts = sources(self.trace, self.trace.output, forms)
         return sum(
             _rows(part) * self.constants[source]
-            for source, part in parts.items()
+            for source, part in self._sources(forms).items()
         )
+
+    def _sources(self, forms):
+        """Forms of the output as those of the input and of activations."""
+        return sources(self.trace, self.trace.output, forms, self._activations)
 
     def _enter(self, node):
         """How far moves what an activation reads, as a whole and each value."""
         given = node.dependent[0]
         drift = 4 * self._drift(given)
         constant, move, each = 0.0, _length(drift), drift
-        for source, forms in segment(self.trace, node).items():
+        found = segment(self.trace, node, self._activations)
+        for source, forms in found.items():
             norm = largest(tf.reshape(forms.tensor, [given.size, source.size]))
             constant += norm * self.constants[source]
             move += norm * self.moves[source]

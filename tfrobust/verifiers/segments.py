@@ -1,6 +1,10 @@
-"""What a network does between two activations: a matrix, and its norm."""
+"""What a network does between two activations: a matrix, and its norm.
+
+An activation is what isn't linear, and what only sorts: see `activations`.
+"""
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import tensorflow as tf
@@ -8,6 +12,7 @@ import tensorflow as tf
 from tfrobust.bounds.dense import Dense
 from tfrobust.bounds.forms import Forms
 from tfrobust.bounds.propagation import sources
+from tfrobust.bounds.sorting import moves_as_a_whole
 from tfrobust.graph import Node, Trace
 
 # The largest slopes, rounded up.
@@ -18,6 +23,7 @@ SLOPES = {
     "Erf": 1.1284,
     "Gelu": 1.1291,
     "Maximum": 1.0,
+    "MinMax": 1.0,
     "Minimum": 1.0,
     "Relu": 1.0,
     "Relu6": 1.0,
@@ -30,6 +36,22 @@ SLOPES = {
 }
 # How many coefficients a matrix may have: half a GiB of them.
 LARGEST = 2**27
+
+
+def activations(trace: Trace) -> set[Node]:
+    """What isn't linear, or moves values as a whole, below the output.
+
+    What the latter is computed from beside those values isn't among them.
+    """
+    below, found = {trace.output}, set()
+    for node in reversed(trace.nodes[1:]):
+        if node not in below:
+            continue
+        whole = moves_as_a_whole(node)
+        if whole or not node.rule.linear:
+            found.add(node)
+        below.update(node.dependent[:1] if whole else node.dependent)
+    return found
 
 
 def slope_of(node: Node) -> float:
@@ -46,7 +68,8 @@ def slope_of(node: Node) -> float:
         # In so many windows may the largest value be that of one input.
         windows = (-(-size // step) for size, step in zip(*sizes, strict=True))
         known = math.sqrt(math.prod(windows))
-    if known is None or len(node.dependent) != 1:
+    alone = len(node.dependent) == 1 or moves_as_a_whole(node)
+    if known is None or not alone:
         raise NotImplementedError(
             f"The largest slope of the op {node.type} at {node.name!r} isn't "
             f"known. Known are those of {', '.join(SLOPES)}, LeakyRelu and "
@@ -55,15 +78,18 @@ def slope_of(node: Node) -> float:
     return known
 
 
-def segment(trace: Trace, node: Node) -> dict[Node, Forms]:
+def segment(
+    trace: Trace, node: Node, stops: Collection[Node]
+) -> dict[Node, Forms]:
     """The matrices between an activation and those before it.
 
     Args:
         trace: The `Trace`.
-        node: What isn't linear.
+        node: The activation.
+        stops: All `activations`.
 
     Returns:
-        For the input, and each node that isn't linear, on which `node` stands
+        For the input, and each activation, on which `node` stands
         by linear ops alone: the coefficients of all that it reads, shape
         `[1, values, ...]`.
 
@@ -80,7 +106,7 @@ def segment(trace: Trace, node: Node) -> dict[Node, Forms]:
             "another verifier."
         )
     eye = tf.reshape(tf.eye(given.size), [1, -1, *given.shape])
-    return sources(trace, given, Dense(eye))
+    return sources(trace, given, Dense(eye), stops)
 
 
 def largest(matrix: tf.Tensor) -> tf.Tensor:
@@ -92,7 +118,9 @@ def largest(matrix: tf.Tensor) -> tf.Tensor:
     return tf.cast(1.000001 * tf.sqrt(found), tf.float32)
 
 
-def estimated(trace: Trace, node: Node, iterations: int) -> dict[Node, Any]:
+def estimated(
+    trace: Trace, node: Node, stops: Collection[Node], iterations: int
+) -> dict[Node, Any]:
     """The largest singular values between an activation and those before it.
 
     By power iteration, from below, without ever forming the matrices: for
@@ -100,7 +128,8 @@ def estimated(trace: Trace, node: Node, iterations: int) -> dict[Node, Any]:
 
     Args:
         trace: The `Trace`.
-        node: What isn't linear.
+        node: The activation.
+        stops: All `activations`.
         iterations: How often the matrix and its transpose are applied.
 
     Returns:
@@ -109,7 +138,7 @@ def estimated(trace: Trace, node: Node, iterations: int) -> dict[Node, Any]:
     given = node.dependent[0]
 
     def pulled(rows):
-        found = sources(trace, given, Dense(rows))
+        found = sources(trace, given, Dense(rows), stops)
         return {source: forms.tensor for source, forms in found.items()}
 
     shape = [1, 1, *given.shape]

@@ -91,3 +91,20 @@ def residual(draw, x):
         return getattr(tf.raw_ops, op)(x=x, y=y)
 
     return run
+
+
+@step("join")
+def sorted_pairs(draw, x):
+    """As `tfrobust.layers.MinMax`, along any axis, or nearly so."""
+    axis = axis_of(draw, x)
+    need(x.shape[axis] % 2 == 0)
+    order = draw.pick("order", [(0, 1), (1, 0)])
+    turned = draw.chance("turned", 0.2)
+
+    def run(x):
+        halves = tf.split(x, 2, axis)
+        a, b = halves[order[0]], halves[order[1]]
+        pair = [tf.maximum(a, b), tf.minimum(b, a)]
+        return tf.concat(pair[::-1] if turned else pair, axis)
+
+    return run
