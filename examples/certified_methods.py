@@ -1,7 +1,7 @@
 """The objectives that certified_training.py compares, by name.
 
 Usage:
-    objective = METHODS["mtl"](recipe)
+    objective = made("mtl", recipe, network)
 
 `recipe` has attributes `threat`, whose epsilon may be a schedule, `weight`,
 what the method calls its own (below), `steps`, those of the attack, and
@@ -15,6 +15,7 @@ what the method calls its own (below), `steps`, those of the attack, and
 """
 
 import tfrobust as tfr
+from tfrobust.backend import keras
 
 objectives, verifiers = tfr.objectives, tfr.verifiers
 
@@ -56,7 +57,7 @@ def per(recipe):
 def warmed_up(make):
     """Builds the same with the regularisers of a growing epsilon, if any."""
 
-    def made(recipe):
+    def regularized(recipe):
         objective = make(recipe)
         if not recipe.regularizer:
             return objective
@@ -67,7 +68,27 @@ def warmed_up(make):
             recipe.regularizer,
         )
 
-    return made
+    return regularized
+
+
+def normalizes(network):
+    """Whether it has batch normalisation."""
+    kind = keras.layers.BatchNormalization
+    return any(isinstance(layer, kind) for layer in network.layers)
+
+
+def made(method, recipe, network):
+    """The objective, by the clean batch's statistics if there are any."""
+    objective = METHODS[method](recipe)
+    if normalizes(network):
+        objective = objectives.BatchStatistics(objective)
+    return objective
+
+
+def reestimated(network, data):
+    """A callback for the moving statistics, if there are any, in a list."""
+    estimate = tfr.callbacks.ReestimateBatchNorm
+    return [estimate(data)] if normalizes(network) else []
 
 
 METHODS = {

@@ -170,12 +170,13 @@ def wide_resnet(widen_factor=10, depth=34, input_shape=(32, 32, 3), classes=10):
     return keras.Model(image, outputs, name="wide_resnet")
 
 
-def sorting(name, build):
-    """The same network of sorted pairs (`MinMax`) in the place of ReLUs.
+def instead_of_relu(name, build, make):
+    """The same network with other layers in the place of ReLUs.
 
     Args:
         name: Its name.
-        build: Builds a chain of layers, whose widths are even.
+        build: Builds a chain of layers.
+        make: Makes a list of those layers, for each ReLU anew.
     """
 
     def made(*width, **arguments):
@@ -187,18 +188,30 @@ def sorting(name, build):
             active = config.get("activation") == "relu"
             config |= {"activation": "linear"} if active else {}
             x = type(layer).from_config(config)(x)
-            x = tfr.layers.MinMax()(x) if active else x
+            for other in make() if active else []:
+                x = other(x)
         return keras.Model(image.output, x, name=name)
 
     return made
 
 
+def sorted_pairs():
+    """`MinMax`: the network's widths must be even."""
+    return [tfr.layers.MinMax()]
+
+
+def normalized():
+    """A ReLU of what batch normalisation gives."""
+    return [layers.BatchNormalization(), layers.ReLU()]
+
+
 NETWORKS = {
     "digits_cnn": digits_cnn,
     "small_cnn": small_cnn,
-    "sorting_cnn": sorting("sorting_cnn", small_cnn),
+    "sorting_cnn": instead_of_relu("sorting_cnn", small_cnn, sorted_pairs),
+    "normalized_cnn": instead_of_relu("normalized_cnn", small_cnn, normalized),
     "fc1": fc1,
-    "sorting_fc1": sorting("sorting_fc1", fc1),
+    "sorting_fc1": instead_of_relu("sorting_fc1", fc1, sorted_pairs),
     "lenet": lenet,
     "cifar_lenet": cifar_lenet,
     "vgg16": vgg16,

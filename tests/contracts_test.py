@@ -166,6 +166,7 @@ OBJECTIVES = {
     ),
     "trades": objectives.TRADES(PGD, beta=schedules.Ramp(0, 1, end=9)),
     "mart": objectives.MART(PGD),
+    "batch-statistics": objectives.BatchStatistics(objectives.WorstCase(PGD)),
     "awp": objectives.AWP(objectives.WorstCase(PGD), gamma=0.1),
     "atta": objectives.ATTA(PGD),
     "atas": objectives.ATAS(LINF),

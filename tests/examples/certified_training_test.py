@@ -2,9 +2,12 @@ import csv
 import json
 import types
 
+import numpy as np
 import pytest
 
 import tfrobust as tfr
+from examples import certified_methods as methods
+from examples import networks
 from examples.certified_methods import METHODS
 
 pytestmark = pytest.mark.one_keras
@@ -45,3 +48,22 @@ def test_a_run_ends_in_certificates_a_card_and_a_row(script, tmp_path):
     assert errors == sorted(errors) and float(row["training"]) > 0
     code, output = script(SCRIPT, *small, *more, *names)
     assert code == 1 and "holds a run" in output
+
+
+def test_batch_normalisation_is_by_the_clean_batch():
+    recipe = types.SimpleNamespace(
+        threat=tfr.threats.Linf(0.1), weight=0.5, steps=1, regularizer=0.0
+    )
+    shape = (28, 28, 1)
+    plain, normalized = (
+        networks.build(name, shape, 10) for name in ("fc1", "normalized_cnn")
+    )
+    for network, kind in (
+        (plain, tfr.objectives.Expressive),
+        (normalized, tfr.objectives.BatchStatistics),
+    ):
+        assert isinstance(methods.made("mtl", recipe, network), kind)
+    x = np.zeros((2, *shape), np.float32), np.zeros(2, int)
+    assert methods.reestimated(plain, x) == []
+    (callback,) = methods.reestimated(normalized, x)
+    assert isinstance(callback, tfr.callbacks.ReestimateBatchNorm)

@@ -1,9 +1,10 @@
 """Networks as lists of ops: tracing them and running their ops again."""
 
+from tfrobust.graph.frozen import Frozen
 from tfrobust.graph.node import Node
 from tfrobust.graph.trace import Trace
 
-__all__ = ["Node", "Trace"]
+__all__ = ["Frozen", "Node", "Trace"]
 
 
 def __dir__() -> list[str]:

@@ -5,6 +5,7 @@ from typing import Any
 from tfrobust.graph.counts import computed
 from tfrobust.graph.loops import LOOPS, on_lists, unroll
 from tfrobust.graph.node import Node, rerun
+from tfrobust.graph.of_batch import taken
 from tfrobust.graph.pairs import READERS, here, sized
 from tfrobust.graph.purity import refuse_random, writes
 from tfrobust.graph.sizes import Sizes
@@ -32,10 +33,13 @@ class Frame:
             which the trace is used. None if the body is that graph itself.
         measured: A set to which nodes are added whose shape is read.
         batch: The size of the batch, if the body is made for one.
+        in_training: Whether statistics of the batch are constants, see
+            `of_batch`.
     """
 
-    def __init__(self, nodes, outer, measured, batch=None):
+    def __init__(self, nodes, outer, measured, batch=None, in_training=False):
         self.nodes, self.outer, self.batch = nodes, outer, batch
+        self.in_training = in_training
         self.sizes = Sizes(nodes, self._outside, measured)
         self.measured = measured
         self.known: dict[Any, Any] = {}
@@ -45,6 +49,8 @@ class Frame:
         for op in operations:
             tensors = list(op.inputs)
             depends = any(tensor.ref() in self.nodes for tensor in tensors)
+            if depends and self.in_training and taken(self, op):
+                continue
             if depends and writes(op):
                 raise NotImplementedError(
                     f"The op {op.type} at {op.name!r} changes a state, or "

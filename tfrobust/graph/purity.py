@@ -21,7 +21,12 @@ _RANDOM = re.compile(
 )
 
 
-def refuse_random_before(output: tf.Tensor, operations: list) -> None:
+CURE = "Let its layer be random only when training=True."
+
+
+def refuse_random_before(
+    output: tf.Tensor, operations: list, cure: str
+) -> None:
     """Refuses a random op among those that an output is made of.
 
     Also inside of the functions that it calls.
@@ -29,6 +34,7 @@ def refuse_random_before(output: tf.Tensor, operations: list) -> None:
     Args:
         output: A tensor.
         operations: The ops of the network.
+        cure: A sentence that says how to mend it.
     """
     inside = set(operations)
     seen, stack = set(), [output.op]
@@ -36,20 +42,19 @@ def refuse_random_before(output: tf.Tensor, operations: list) -> None:
         op = stack.pop()
         if op in inside and op not in seen:
             seen.add(op)
-            refuse_random(op)
+            refuse_random(op, cure)
             for body in _bodies(op):
                 for inner in body.outputs:
-                    refuse_random_before(inner, body.get_operations())
+                    refuse_random_before(inner, body.get_operations(), cure)
             stack += [tensor.op for tensor in op.inputs]
 
 
-def refuse_random(op: tf.Operation) -> None:
-    """Refuses an op if it is random."""
+def refuse_random(op: tf.Operation, cure: str = CURE) -> None:
+    """Refuses an op if it is random; see `refuse_random_before`."""
     if _RANDOM.search(op.type):
         raise ValueError(
             "Bounds need a network whose outputs are a function of its input. "
-            f"Received one with the random op {op.type} at {op.name!r}. Let "
-            "its layer be random only when training=True."
+            f"Received one with the random op {op.type} at {op.name!r}. {cure}"
         )
 
 

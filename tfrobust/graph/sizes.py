@@ -112,6 +112,10 @@ class Sizes:
             )
         return self._made_from[tensor.ref()]
 
+    def settle(self, tensor: tf.Tensor) -> None:
+        """Tells that a tensor is made of no shape, though of a node."""
+        self._made_from[tensor.ref()] = False
+
     def give(self, tensor: tf.Tensor, pair: Pair | None) -> None:
         """Tells what a tensor that may differ with the batch's size is."""
         self._made_from[tensor.ref()] = True

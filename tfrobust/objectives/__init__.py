@@ -3,6 +3,7 @@
 from tfrobust.objectives.atas import ATAS
 from tfrobust.objectives.atta import ATTA
 from tfrobust.objectives.awp import AWP
+from tfrobust.objectives.batch_statistics import BatchStatistics
 from tfrobust.objectives.clean import Clean
 from tfrobust.objectives.distillation import Distillation
 from tfrobust.objectives.expressive import Expressive
@@ -39,6 +40,7 @@ __all__ = [
     "QUB",
     "SABR",
     "TRADES",
+    "BatchStatistics",
     "Clean",
     "Consistency",
     "Distillation",

@@ -29,7 +29,7 @@ class Expressive(Objective):
 
     A small weight is enough for networks that are then verified by branch and
     bound. A verifier reads batch normalisation in inference mode, the attacked
-    point moves its statistics.
+    point moves its statistics, but for `BatchStatistics` around this.
 
     Args:
         attack: An `Attack`; its threat may be larger than the verifier's.

@@ -28,7 +28,7 @@ class SABR(Objective):
         share: Side length of the small box, in (0, 1], or a schedule of it.
         mix: Weight of that loss against the clean one, in [0, 1], or a schedule
             of it. At the number 1 the clean loss is not computed; a network
-            with batch normalisation needs less, as in `WorstCase`.
+            with batch normalisation needs less, or `BatchStatistics`.
         shrink: What upper bounds of ReLUs that may be on or off are multiplied
             by, in (0, 1]; 0.8 eases training at small radii.
 

@@ -16,8 +16,9 @@ class WorstCase(Objective):
 
     `(1 - mix) * loss(clean) + mix * loss(worst)`. With an attack it is
     adversarial training, with a verifier certified training. A verifier reads
-    batch normalisation in inference mode, so a network that has any needs a
-    `mix` below 1: only the clean loss then moves its statistics.
+    batch normalisation in inference mode, so a network that has any needs
+    `BatchStatistics` around this, or a `mix` below 1: only the clean loss then
+    moves its statistics.
 
     Args:
         adversary: Gives the worst logits, an `Adversary`.
