@@ -1,23 +1,40 @@
 """The objectives that certified_training.py compares, by name.
 
 Usage:
-    objective = made("mtl", recipe, network)
+    objective = made(FLAGS, total, network)
 
-`recipe` has attributes `threat`, whose epsilon may be a schedule, `weight`,
-what the method calls its own (below), `steps`, those of the attack, and
-`regularizer`, the weight of the warm-up's regularisers.
+What `--weight` is depends on the method:
 
 - ibp, crown_ibp, kw, fusion: the share of the bound against the clean loss;
 - mtl, cc, exp: the share of the bound against the attack;
 - sabr: the side of the small box, as a share of the threat's;
+- taps, staps: the factor of the gradient of attacked points inside;
 - per: the weight of the hyperplanes that are too near;
 - gloro: the weight of the certificate.
 """
 
 import tfrobust as tfr
 from tfrobust.backend import keras
+from tfrobust.threats.norms import NORMS
 
 objectives, verifiers = tfr.objectives, tfr.verifiers
+
+
+class Recipe:
+    """What a method is built from.
+
+    Args:
+        flags: Those of certified_training.py.
+        total: Number of training steps.
+    """
+
+    def __init__(self, flags, total):
+        self.epsilon = flags.train_epsilon or flags.epsilon
+        self.end = max(1, int(flags.ramp * total)) if flags.ramp else 0
+        grown = tfr.schedules.SmoothRamp(0.0, self.epsilon, end=self.end or 1)
+        self.threat = NORMS[flags.norm](grown if flags.ramp else self.epsilon)
+        self.weight, self.steps = flags.weight, flags.steps
+        self.split, self.regularizer = flags.split, flags.regularizer
 
 
 def bounded(verifier):
@@ -45,6 +62,21 @@ def fusion(recipe):
     """CROWN-IBP by one row of coefficients."""
     verifier = verifiers.CROWNIBP(recipe.threat)
     return objectives.LossFusion(verifier, mix=recipe.weight)
+
+
+def taps(share):
+    """Builds TAPS, or STAPS, that attacks inside once epsilon has grown."""
+
+    def built(recipe):
+        return objectives.TAPS(
+            attack_of(recipe),
+            recipe.split,
+            share,
+            recipe.weight,
+            begin=recipe.end,
+        )
+
+    return built
 
 
 def per(recipe):
@@ -77,9 +109,9 @@ def normalizes(network):
     return any(isinstance(layer, kind) for layer in network.layers)
 
 
-def made(method, recipe, network):
+def made(flags, total, network):
     """The objective, by the clean batch's statistics if there are any."""
-    objective = METHODS[method](recipe)
+    objective = METHODS[flags.method](Recipe(flags, total))
     if normalizes(network):
         objective = objectives.BatchStatistics(objective)
     return objective
@@ -104,6 +136,8 @@ METHODS = {
     "sabr": lambda recipe: objectives.SABR(
         attack_of(recipe), share=recipe.weight
     ),
+    "taps": taps(1.0),
+    "staps": taps(0.4),
     "per": per,
     "gloro": lambda recipe: objectives.GloRo(recipe.threat, recipe.weight),
 }

@@ -37,6 +37,7 @@ flags.DEFINE_string("table", None, "CSV file to append the row to.")
 flags.DEFINE_enum("method", "mtl", list(methods.METHODS), "Training method.")
 flags.DEFINE_float("weight", 0.5, "The method's own, see certified_methods.py.")
 flags.DEFINE_integer("steps", 1, "Steps of the attack in training.", 1)
+flags.DEFINE_integer("split", 1, "taps: the activation that it attacks.", 1)
 flags.DEFINE_enum("dataset", "digits", list(datasets.SHAPES), "Images.")
 flags.DEFINE_string("data_dir", None, "Folder of <dataset>.npz; else download.")
 flags.DEFINE_enum("network", "digits_cnn", list(networks.NETWORKS), "Network.")
@@ -61,18 +62,6 @@ flags.DEFINE_float("timeout", 3.0, "Seconds of branch and bound an image.", 0)
 flags.DEFINE_integer("seed", 0, "Seed of weights, data order and attacks.")
 
 
-class Recipe:
-    """What a method is built from."""
-
-    def __init__(self, total):
-        self.epsilon = FLAGS.train_epsilon or FLAGS.epsilon
-        end = max(1, int(FLAGS.ramp * total))
-        ramp = tfr.schedules.SmoothRamp(0.0, self.epsilon, end=end)
-        self.threat = NORMS[FLAGS.norm](ramp if FLAGS.ramp else self.epsilon)
-        self.weight, self.steps = FLAGS.weight, FLAGS.steps
-        self.regularizer = FLAGS.regularizer
-
-
 def make_model(shape, total, threat):
     """A compiled model for so many steps."""
     network = networks.build(FLAGS.network, shape, 10, FLAGS.width)
@@ -89,7 +78,7 @@ def make_model(shape, total, threat):
     model = tfr.RobustModel(network)
     model.compile(
         keras.optimizers.Adam(rate, global_clipnorm=10.0, **options),
-        objective=methods.made(FLAGS.method, Recipe(total), network),
+        objective=methods.made(FLAGS, total, network),
         adversaries={"pgd": tfr.attacks.PGD(threat, steps=20)},
     )
     return model

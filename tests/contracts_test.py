@@ -155,6 +155,7 @@ OBJECTIVES = {
     "worst-case": objectives.WorstCase(PGD),
     "expressive": objectives.Expressive(PGD, verifiers.IBP(LINF), 0.5, "cc"),
     "sabr": objectives.SABR(PGD, schedules.Ramp(0.1, 1, end=9), shrink=0.9),
+    "taps": objectives.TAPS(PGD, 1, 0.5, steps=2, begin=3),
     "mixture": objectives.WorstCase(PGD, mix=schedules.Ramp(0, 1, end=9)),
     "relu-stability": objectives.ReLUStability(
         objectives.WorstCase(PGD), verifiers.IBP(LINF)

@@ -15,18 +15,26 @@ pytestmark = pytest.mark.one_keras
 SCRIPT = "certified_training.py"
 
 
+def flags(**given):
+    """Flags of certified_training.py that a method is built from."""
+    default = {"train_epsilon": None, "epsilon": 0.1, "ramp": 0.5}
+    default |= {"norm": "linf", "weight": 0.5, "steps": 1, "split": 1}
+    return types.SimpleNamespace(**default | {"regularizer": 0.0} | given)
+
+
 @pytest.mark.parametrize("name", list(METHODS))
 def test_every_method_is_an_objective_at_a_growing_epsilon(name):
-    norm = tfr.threats.L2 if name == "gloro" else tfr.threats.Linf
-    ramp = tfr.schedules.SmoothRamp(0.0, 0.1, end=10)
+    network = networks.build("fc1", (28, 28, 1), 10, width=8)
+    norm = "l2" if name == "gloro" else "linf"
     for steps in (1, 4):
-        recipe = types.SimpleNamespace(
-            threat=norm(ramp), epsilon=0.1, weight=0.5, steps=steps
-        )
-        recipe.regularizer = 0.5
-        objective = METHODS[name](recipe)
+        given = flags(method=name, norm=norm, steps=steps, regularizer=0.5)
+        objective = methods.made(given, 20, network)
         assert isinstance(objective, tfr.objectives.Objective)
         assert "SmoothRamp" in repr(objective) or name == "clean"
+        assert "begin=10" in repr(objective) or "taps" not in name
+        fixed = methods.made(flags(**vars(given) | {"ramp": 0}), 20, network)
+        assert "SmoothRamp" not in repr(fixed)
+        assert "begin=0" in repr(fixed) or "taps" not in name
 
 
 def test_a_run_ends_in_certificates_a_card_and_a_row(script, tmp_path):
@@ -51,9 +59,6 @@ def test_a_run_ends_in_certificates_a_card_and_a_row(script, tmp_path):
 
 
 def test_batch_normalisation_is_by_the_clean_batch():
-    recipe = types.SimpleNamespace(
-        threat=tfr.threats.Linf(0.1), weight=0.5, steps=1, regularizer=0.0
-    )
     shape = (28, 28, 1)
     plain, normalized = (
         networks.build(name, shape, 10) for name in ("fc1", "normalized_cnn")
@@ -62,7 +67,7 @@ def test_batch_normalisation_is_by_the_clean_batch():
         (plain, tfr.objectives.Expressive),
         (normalized, tfr.objectives.BatchStatistics),
     ):
-        assert isinstance(methods.made("mtl", recipe, network), kind)
+        assert isinstance(methods.made(flags(method="mtl"), 9, network), kind)
     x = np.zeros((2, *shape), np.float32), np.zeros(2, int)
     assert methods.reestimated(plain, x) == []
     (callback,) = methods.reestimated(normalized, x)

@@ -25,6 +25,7 @@ from tfrobust.objectives.reweighted import Reweighted
 from tfrobust.objectives.sabr import SABR
 from tfrobust.objectives.self_adaptive import SelfAdaptive
 from tfrobust.objectives.single_step import SingleStep
+from tfrobust.objectives.taps import TAPS
 from tfrobust.objectives.trades import TRADES
 from tfrobust.objectives.warm_up_regularized import WarmUpRegularized
 from tfrobust.objectives.worst_case import WorstCase
@@ -39,6 +40,7 @@ __all__ = [
     "PER",
     "QUB",
     "SABR",
+    "TAPS",
     "TRADES",
     "BatchStatistics",
     "Clean",

@@ -74,7 +74,8 @@ class SABR(Objective):
         x = threat.checked(x)
         lower, upper = threat.box(x)
         radius = self.share * (upper - lower) / 2
-        point = self.attack.perturb(model, x, y)
+        whole = isinstance(self.share, (int, float)) and self.share == 1
+        point = x if whole else self.attack.perturb(model, x, y)
         # Rounding may cross the ends of a box without a width.
         centre = tf.maximum(tf.minimum(point, upper - radius), lower + radius)
         return x, tf.clip_by_value(centre, threat.low, threat.high), radius
@@ -84,10 +85,15 @@ class SABR(Objective):
     ) -> Outcome:
         x, centre, radius = found
         small = self.attack.threat._replace(epsilon=radius, mask=None)
-        bounded = _Shrunk(small, self.shrink).logits(model, centre, y)
-        values = losses.per_example(self.loss, y, bounded)
+        verifier = _Shrunk(small, self.shrink)
+        bounded, values = self._bounded(verifier, model, centre, y)
         named = self.by_name(bounded)
         return self.beside_clean(model, x, y, values, named, self.mix)
+
+    def _bounded(self, verifier, model, centre, y):
+        """Logits that bound the small box, and the losses of it."""
+        bounded = verifier.logits(model, centre, y)
+        return bounded, losses.per_example(self.loss, y, bounded)
 
 
 class _Shrunk(IBP):
