@@ -27,7 +27,7 @@ from benchmarks.fast_training import (
     show,
 )
 from examples import networks
-from examples.certified_methods import METHODS
+from examples.certified_methods import METHODS, Recipe
 
 flags.DEFINE_bool("memory", True, "Measure memory, in processes of its own.")
 FLAGS = flags.FLAGS
@@ -53,13 +53,14 @@ def main(argv):
 
 def robust(name):
     """A model compiled for a method, with no metrics."""
-    norm = tfr.threats.L2 if name == "gloro" else tfr.threats.Linf
-    ramp = tfr.schedules.SmoothRamp(0.0, 0.1, end=10**6)
-    recipe = types.SimpleNamespace(
-        threat=norm(ramp), epsilon=0.1, weight=0.5, steps=1, regularizer=0.0
+    given = types.SimpleNamespace(
+        norm="l2" if name == "gloro" else "linf",
+        steps=10 if name == "pgd" else 1,
+        **{"epsilon": 0.1, "train_epsilon": None, "ramp": 1.0, "weight": 0.5},
+        **{"split": 2, "regularizer": 0.0},
     )
-    if name == "pgd":
-        recipe.steps = 10
+    recipe = Recipe(given, total=10**6)
+    recipe.end = 0  # Attacks inside begin at once.
     model = Counted(networks.small_cnn())
     model.compile("sgd", objective=METHODS[name](recipe), metrics=[])
     return model
