@@ -17,7 +17,6 @@ import types
 
 from absl import app, flags
 
-import tfrobust as tfr
 from benchmarks.fast_training import (
     Counted,
     begun,

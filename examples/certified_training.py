@@ -28,12 +28,13 @@ import tfrobust as tfr
 from tfrobust.backend import keras
 from tfrobust.threats.norms import NORMS
 
-FREE = "data_dir model_dir table limit timeout validate".split()
+FREE = "data_dir model_dir table zoo limit timeout validate".split()
 
 FLAGS = flags.FLAGS
 flags.DEFINE_bool("resume", False, "Go on with a killed run.")
 flags.DEFINE_string("model_dir", None, "Folder of the run.", required=True)
 flags.DEFINE_string("table", None, "CSV file to append the row to.")
+flags.DEFINE_string("zoo", None, "Write NAME.npz too, as the zoo holds it.")
 flags.DEFINE_enum("method", "mtl", list(methods.METHODS), "Training method.")
 flags.DEFINE_float("weight", 0.5, "The method's own, see certified_methods.py.")
 flags.DEFINE_integer("steps", 1, "Steps of the attack in training.", 1)
@@ -128,6 +129,9 @@ def main(argv):
     print(report)
     report.save(runs.unused(folder / "report"))
     print("Exported to", tfr.export(model, folder / "served", report=report))
+    if FLAGS.zoo:
+        path, command = folder / f"{FLAGS.zoo}.npz", runs.command(__file__)
+        print("Wrote", tfr.zoo.write(path, model, report, command))
     if FLAGS.table:
         row = {row.name: 1 - row.accuracy for row in report.rows}
         row |= {"training": seconds, "proving": time.perf_counter() - begin}

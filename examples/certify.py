@@ -3,8 +3,9 @@ r"""Certifies a saved model, or the SavedModel that is served.
     python examples/certify.py --model=runs/mnist/best.keras --dataset=mnist \
         --epsilon=0.1 --limit=1000 --report=report
 
-`--model` is a .keras file or the folder of a SavedModel whose signature
-`serving_default` returns `logits`, such as served/1. Without `--model` a small
+`--model` is a .keras file, a network of the zoo (`zoo:mnist_cnn_linf_0.1`) or
+the folder of a SavedModel whose signature `serving_default` returns `logits`,
+such as served/1. Without `--model` a small
 network is first trained for a certificate on the bundled digits. A run that is
 stopped goes on where it was, if it is given the same `--state`.
 """
@@ -21,7 +22,7 @@ from tfrobust.commands.certify import chosen
 from tfrobust.commands.choices import VERIFIERS
 from tfrobust.threats.norms import NORMS, threat_of
 
-flags.DEFINE_string("model", None, "A .keras file or a SavedModel's folder.")
+flags.DEFINE_string("model", None, "A .keras file, zoo:NAME, or a SavedModel.")
 flags.DEFINE_enum(
     "dataset",
     "digits",

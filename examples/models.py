@@ -17,7 +17,8 @@ def check(flag, path):
 
     Args:
         flag: The flag's name.
-        path: A .keras or .tflite file, or a SavedModel's folder; None passes.
+        path: A .keras or .tflite file, a SavedModel's folder, or zoo:NAME; None
+            passes.
 
     Raises:
         app.UsageError: If there is no model.
@@ -32,7 +33,7 @@ def load_or_train(path, train, threat):
     """What is at `path`, or, if that is None, a network trained on `train`.
 
     Args:
-        path: A .keras or .tflite file, or a SavedModel's folder, or None.
+        path: A .keras or .tflite file, a SavedModel's folder, zoo:NAME or None.
         train: Pair of images, `[n, height, width, channels]`, and labels.
         threat: What the network is trained against.
     """

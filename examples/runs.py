@@ -9,6 +9,7 @@ Usage:
 import csv
 import functools
 import itertools
+import pathlib
 
 from absl import app, flags
 
@@ -55,6 +56,28 @@ def begin(folder, resume, free):
             )
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{flag.serialize()}\n" for flag in own))
+
+
+def command(script):
+    """The command that runs a script with the flags of this process.
+
+    Those at their defaults are left out, and so are those that say only where
+    files lie.
+
+    Args:
+        script: The path of the script, in the folder of examples.
+    """
+    given = {
+        flag.name: flag.serialize()
+        for flag in flags.FLAGS.get_flags_for_module("__main__")
+        if flag.value != flag.default
+        and flag.name not in ("mode", "resume", "table", "zoo")
+    }
+    for name in given.keys() & {"data_dir", "model_dir"}:
+        last = pathlib.Path(flags.FLAGS[name].value).name
+        given[name] = f"--{name}={'data' if name == 'data_dir' else last}"
+    script = f"python examples/{pathlib.Path(script).name}"
+    return " ".join([script, *given.values()])
 
 
 def callbacks(folder, monitor):

@@ -36,7 +36,12 @@ def test_the_wheel_holds_every_file_of_the_package_and_no_other(wheel):
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "tfrobust").rglob("*.py")
     }
-    assert held == package | {"tfrobust/py.typed"}
+    zoo = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "tfrobust" / "zoo" / "models").iterdir()
+    }
+    assert held == package | zoo | {"tfrobust/py.typed"}
+    assert f"tfrobust/zoo/models/{tfrobust.zoo.list()[0]}.npz" in zoo
 
 
 def test_the_wheel_carries_its_licence(wheel):

@@ -17,7 +17,7 @@ NAMESPACES = ["tfrobust"]
 NAMESPACES += [f"tfrobust.{name}" for name in PACKAGES]
 TYPED = (
     "analysis callbacks compression corruptions initializers instances layers "
-    "losses objectives problems schedules"
+    "losses objectives problems schedules zoo"
 ).split()
 
 

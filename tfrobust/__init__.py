@@ -18,6 +18,7 @@ from tfrobust import (
     schedules,
     threats,
     verifiers,
+    zoo,
 )
 from tfrobust.adversary import Adversary
 from tfrobust.attack import Attack
@@ -70,6 +71,7 @@ __all__ = [
     "schedules",
     "threats",
     "verifiers",
+    "zoo",
 ]
 
 

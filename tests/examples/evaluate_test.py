@@ -127,7 +127,7 @@ def test_a_file_without_gradients_is_attacked_through_its_surrogate(
             ("--model={}/linear.tflite",),
             "Pass a --surrogate, or --attack=square.",
         ),
-        (("--model={}",), "--model must be a .keras or .tflite file or a"),
+        (("--model={}",), "--model must be a .keras or .tflite file, a"),
         (("--surrogate={}/linear.tflite",), "must be a .keras file."),
         (("--report={}",), "exists. Name a new one."),
         (

@@ -14,7 +14,7 @@ def define(values: flags.FlagValues) -> None:
     shared = ("model", "data", "norm", "epsilon", "report", "limit")
     options.define(values, *shared, "output_dir", needed="model output_dir")
     for name, text in {
-        "model": "The .keras file.",
+        "model": "The .keras file, or zoo:NAME.",
         "data": f"What is written is attacked on it. {values['data'].help}",
         "epsilon": "Radius of the signatures that certify; none without it.",
         "report": "Folder of a report on the model, for the card.",

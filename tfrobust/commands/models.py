@@ -3,7 +3,10 @@
 import pathlib
 from typing import Any
 
+from tfrobust import zoo
 from tfrobust.backend import keras
+
+_ZOO = "zoo:"  # What begins so names a network of the zoo.
 
 
 def check(name: str, path: str | None) -> None:
@@ -11,19 +14,27 @@ def check(name: str, path: str | None) -> None:
 
     Args:
         name: The flag's name.
-        path: A .keras or .tflite file, or a SavedModel's folder; None passes.
+        path: A .keras or .tflite file, a SavedModel's folder, or zoo:NAME; None
+            passes.
 
     Raises:
         ValueError: If there is no model.
     """
     if path is None:
         return
+    if path.startswith(_ZOO):
+        if path[len(_ZOO) :] not in zoo.list():
+            raise ValueError(
+                f"--{name}: the zoo holds {', '.join(zoo.list())}. Received: "
+                f"{path}"
+            )
+        return
     if not pathlib.Path(path).exists():
         raise ValueError(f"--{name}: there is nothing at {path}.")
     if not (_stands_as_it_is(path) or path.endswith(".keras")):
         raise ValueError(
-            f"--{name} must be a .keras or .tflite file or a SavedModel's "
-            f"folder. Received: {path}"
+            f"--{name} must be a .keras or .tflite file, a SavedModel's folder "
+            f"or zoo:NAME. Received: {path}"
         )
 
 
@@ -32,15 +43,17 @@ def load(name: str, path: str) -> Any:
     check(name, path)
     if _stands_as_it_is(path):
         return path
-    return keras.models.load_model(path)
+    return _keras(path)
 
 
 def load_keras(name: str, path: str) -> Any:
     """A Keras model, and nothing else."""
     check(name, path)
-    if not path.endswith(".keras"):
-        raise ValueError(f"--{name} must be a .keras file. Received: {path}")
-    return keras.models.load_model(path)
+    if not path.endswith(".keras") and not path.startswith(_ZOO):
+        raise ValueError(
+            f"--{name} must be a .keras file or zoo:NAME. Received: {path}"
+        )
+    return _keras(path)
 
 
 def small_network(shape: tuple[int, ...], classes: int) -> Any:
@@ -57,6 +70,12 @@ def small_network(shape: tuple[int, ...], classes: int) -> Any:
             keras.layers.Dense(classes),
         ]
     )
+
+
+def _keras(path):
+    if path.startswith(_ZOO):
+        return zoo.load(path[len(_ZOO) :])
+    return keras.models.load_model(path)
 
 
 def _stands_as_it_is(path):

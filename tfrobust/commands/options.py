@@ -7,7 +7,7 @@ from absl import flags
 from tfrobust.threats.norms import NORMS
 
 _TEXTS = {
-    "model": "A .keras file, the folder of a SavedModel, or a .tflite file.",
+    "model": "A .keras or .tflite file, a SavedModel's folder, or zoo:NAME.",
     "data": "An .npz file of x and y, or of x_train, y_train, x_test and "
     "y_test; bytes become [0, 1]. Or digits, those of scikit-learn.",
     "state": "What a run that is stopped goes on from.",

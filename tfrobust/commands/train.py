@@ -20,7 +20,7 @@ def define(values: flags.FlagValues) -> None:
     options.define(values, *shared, needed="data epsilon output_dir")
     values[
         "model"
-    ].help = "A .keras file of the network to train; without it a small one."
+    ].help = "A .keras file or zoo:NAME to train; without it a small network."
     for name, usual, text in (
         ("epochs", 30, "Passes over the data."),
         ("batch_size", 64, "Examples of a step."),

@@ -1,0 +1,40 @@
+"""What a run writes down of itself."""
+
+import sys
+
+import pytest
+from absl import flags
+
+from examples import runs
+
+pytestmark = pytest.mark.keras_free
+
+
+@pytest.fixture
+def own_flags(monkeypatch):
+    """Flags of a program that was called with some of them."""
+    made = flags.FlagValues()
+    monkeypatch.setattr(flags, "FLAGS", made)
+    for name, default in (("data_dir", None), ("model_dir", None), ("zoo", "")):
+        flags.DEFINE_string(name, default, "", flag_values=made)
+    flags.DEFINE_integer("epochs", 30, "", flag_values=made)
+    flags.DEFINE_float("epsilon", 0.1, "", flag_values=made)
+    flags.DEFINE_bool("augment", False, "", flag_values=made)
+    for flag in made._flags().values():
+        made.register_flag_by_module(sys.argv[0], flag)
+    return made
+
+
+def test_a_command_has_what_differs_and_no_path_of_this_machine(own_flags):
+    own_flags(
+        "script --epochs=2 --epsilon=0.1 --augment --zoo=x "
+        "--data_dir=/somewhere/else --model_dir=/tmp/mnist".split()
+    )
+    words = runs.command("/somewhere/examples/train.py").split()
+    assert words[:2] == ["python", "examples/train.py"]
+    assert sorted(words[2:]) == [
+        "--augment",
+        "--data_dir=data",
+        "--epochs=2",
+        "--model_dir=mnist",
+    ]
