@@ -74,8 +74,8 @@ def command(script):
         and flag.name not in ("mode", "resume", "table", "zoo")
     }
     for name in given.keys() & {"data_dir", "model_dir"}:
-        last = pathlib.Path(flags.FLAGS[name].value).name
-        given[name] = f"--{name}={'data' if name == 'data_dir' else last}"
+        folder = f"runs/{pathlib.Path(flags.FLAGS[name].value).name}"
+        given[name] = f"--{name}={'data' if name == 'data_dir' else folder}"
     script = f"python examples/{pathlib.Path(script).name}"
     return " ".join([script, *given.values()])
 

@@ -148,6 +148,7 @@ def test_every_network_of_the_package_is_as_its_card_says():
         assert card["name"] == name
         assert card["command"].startswith("python examples/")
         assert card["weights"] == network.count_params()
+        assert card["format"] == "NumPy"
         assert card["report"]["certified_accuracy"] > 0.5
         x = RNG.uniform(size=(2, *network.input_shape[1:]))
         assert np.all(np.isfinite(network(x.astype(np.float32))))

@@ -36,5 +36,5 @@ def test_a_command_has_what_differs_and_no_path_of_this_machine(own_flags):
         "--augment",
         "--data_dir=data",
         "--epochs=2",
-        "--model_dir=mnist",
+        "--model_dir=runs/mnist",
     ]

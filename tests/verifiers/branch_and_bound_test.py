@@ -141,16 +141,26 @@ def test_verdicts_agree_with_a_grid_in_other_norms(norm):
         assert "unknown" not in answer.verdict
 
 
-@pytest.mark.parametrize("norm", [threats.Linf, threats.L2])
-def test_no_point_of_a_subdomain_is_below_its_bound(norm):
+@pytest.mark.parametrize(
+    ("norm", "function"),
+    [
+        (threats.Linf, tf.nn.relu),
+        (threats.L2, tf.nn.relu),
+        (threats.Linf, tf.tanh),
+        (threats.L1, tf.sigmoid),
+    ],
+)
+def test_no_point_of_a_subdomain_is_below_its_bound(norm, function):
     rng = np.random.default_rng(8)
     count, grid = 60, GRID[::7]
-    network = plane(layers.ReLU(), layers.ReLU())
+    network = plane(layers.Activation(function), layers.Activation(function))
     draw(network, rng)
     threat = norm(0.4)
     subproblems = Subproblems(network, threat, (2,), 10, 0.25, 2)
     x = rng.uniform(size=(count, 2)).astype(np.float32)
-    ends, room, box, _ = (np.array(p) for p in subproblems.prepare(x))
+    y = np.zeros(count, np.int32)
+    shared = subproblems.prepare(x, y)
+    ends, room, box, _, margins = (np.array(part) for part in shared)
     row = np.tile(np.array([1.0, -1.0, 0.0], np.float32), (count, 1))
     # Subdomains around points of the threat, far ones too, with their signs.
     way = ways(x, ORDERS[norm])[:, ::7]
@@ -159,7 +169,7 @@ def test_no_point_of_a_subdomain_is_below_its_bound(norm):
     first, second = (w.numpy() for w in network.variables[:2])
     before = grid @ first + second
     third, fourth = (w.numpy() for w in network.variables[2:4])
-    signs = np.sign([before, np.maximum(before, 0) @ third + fourth])
+    signs = np.sign([before, function(before) @ third + fourth])
     signs = np.concatenate(signs, axis=1)
     decided = np.where(rng.uniform(size=(count, 16)) < 0.3, signs[chosen], 0)
     size = rng.uniform(0.02, 0.5, (count, 1))
@@ -201,30 +211,55 @@ def test_other_activations_are_split_by_the_input(norm):
     assert len(parts) > 10 and max(parts) > 4
 
 
-def test_many_features_are_decided_by_signs_alone():
+def flat():
+    """Two layers of ReLUs, of 40 features."""
+    return [
+        keras.Input((5, 8)),
+        layers.Flatten(),
+        layers.Dense(12, activation="relu"),
+        layers.Dense(8, activation="relu"),
+        layers.Dense(3),
+    ]
+
+
+def pooled():
+    """Maximum pooling, padded and with windows that overlap."""
+    return [
+        keras.Input((5, 8)),
+        layers.Reshape((5, 8, 1)),
+        layers.Conv2D(3, 3),
+        layers.MaxPooling2D(3, strides=2, padding="same"),
+        layers.Flatten(),
+        layers.Dense(8, activation="relu6"),
+        layers.Dense(3),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("make", "epsilon"), [(flat, 0.1), (pooled, 0.04)], ids=["flat", "pooled"]
+)
+def test_many_features_are_decided_by_signs_alone(make, epsilon):
     rng = np.random.default_rng(3)
-    network = keras.Sequential(
-        [
-            keras.Input((5, 8)),
-            layers.Flatten(),
-            layers.Dense(12, activation="relu"),
-            layers.Dense(8, activation="relu"),
-            layers.Dense(3),
-        ]
-    )
+    network = keras.Sequential(make())
     for variable in network.variables:
         size = np.sqrt(variable.shape[0])
         variable.assign(2 * rng.normal(size=variable.shape) / size)
     x = rng.uniform(size=(24, 5, 8)).astype(np.float32)
     y = np.argmax(network(x), axis=1)
-    threat = threats.Linf(0.1)
+    threat = threats.Linf(epsilon)
     answer = BranchAndBound(threat, timeout=20.0).answer(network, x, y)
     crown = CROWN(threat).margins(network, x, y).numpy()
     assert np.all(answer.margins >= crown - 1e-5 * np.max(np.abs(crown)))
     rivals = np.arange(3) != y[:, np.newaxis]
     open_before = np.any((crown <= 0) & rivals, axis=1)
-    assert np.sum(open_before & (answer.verdict == "certified")) >= 2
-    assert np.all(answer.verdict[~open_before] == "certified")
+    proven = answer.verdict == "certified"
+    assert np.sum(open_before & proven) >= 2
+    assert np.all(proven[~open_before])
+    for _ in range(200):
+        moves = rng.choice([-epsilon, epsilon], x.shape).astype(np.float32)
+        point = np.clip(x + moves, 0, 1)
+        right = np.argmax(network(point), axis=1) == y
+        assert np.all(right[proven])
 
 
 @pytest.fixture(scope="module")
@@ -268,7 +303,8 @@ def test_a_sign_that_costs_nothing_is_split_before_all_is_given_up():
 
     subproblems = Subproblems(network, threats.Linf(0.2), (2,), 2, 0.25, 2)
     x = np.full((1, 2), 0.5, np.float32)
-    ends, room, box, signs = (p.numpy() for p in subproblems.prepare(x))
+    shared = subproblems.prepare(x, np.zeros(1, np.int32))
+    ends, room, box, signs, _ = (part.numpy() for part in shared)
     row, state = np.array([[1, -1]], np.float32), np.zeros((1, 0), np.float32)
 
     def asked(signs):

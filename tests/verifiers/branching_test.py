@@ -58,7 +58,7 @@ def test_of_two_starts_the_better_is_taken():
     model, x = network(rng, 6, 12, 12, 2), tf.constant(rng.random((1, 6)))
     x = tf.repeat(tf.cast(x, tf.float32), 3, axis=0)
     shared = Subproblems(model, LINF, (6,), 1, 0.1, 1)
-    ends, room, box, signs = shared.prepare(x)
+    ends, room, box, signs, _ = shared.prepare(x, tf.zeros(3, tf.int32))
     ends = tf.convert_to_tensor(ends)
     signs = tf.tensor_scatter_nd_update(signs, [[1, 0], [2, 0]], [1.0, 1.0])
 

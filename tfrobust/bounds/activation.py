@@ -79,6 +79,7 @@ class Activation:
             the default ones.
         optimizable: Whether there is such a choice.
         hinge: Whether the function is linear on either side of 0.
+        bent: Whether it is convex on one side of 0 and concave on the other.
         curved: Whether it is computed approximately, as curves are.
 
     Example:
@@ -98,10 +99,13 @@ class Activation:
         relaxation: Callable[..., Relaxation],
         optimizable: bool = False,
         hinge: bool = False,
+        bent: bool = False,
         curved: bool = False,
     ) -> None:
         self._relaxation, self._curved = relaxation, curved
         self.optimizable, self.hinge = optimizable, hinge
+        # Whether branch and bound decides the sign of what it reads.
+        self.cut = hinge or bent
 
     def interval(
         self, node: Node, intervals: list

@@ -213,7 +213,7 @@ RULES |= {
         Linear(offset=True), apart.elementwise, caveat=_chosen_by_input
     ),
     "Sigmoid": _elementwise(
-        Activation(curves.sigmoid, optimizable=True, curved=True)
+        Activation(curves.sigmoid, optimizable=True, bent=True, curved=True)
     ),
     "Sign": _STEP,
     "Slice": _moving(apart.slicing),
@@ -233,7 +233,7 @@ RULES |= {
     "Sub": _elementwise(_sum(falls=(1,))),
     "Sum": _REDUCED,
     "Tanh": _elementwise(
-        Activation(curves.tanh, optimizable=True, curved=True)
+        Activation(curves.tanh, optimizable=True, bent=True, curved=True)
     ),
     "Transpose": _moving(apart.transpose),
     "Unpack": _moving(apart.unpack, _known("num axis"), None),

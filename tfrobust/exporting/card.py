@@ -51,7 +51,7 @@ def of_file(path, network, format, found, report):
     """The card of a single file; see `of_folder`."""
     return {
         **_about(network, found, report),
-        "format": f"LiteRT {format}",
+        "format": format,
         "bytes": path.stat().st_size,
         "sha256": {path.name: files.sha256(path)},
         "artefact": found,

@@ -102,7 +102,8 @@ def export_litert(
         if data is not None:
             clean, worst = attacked(copy, model, attack, data, model, tolerance)
             found = card.accuracies(clean, worst, attack)
-        about = card.of_file(new, network, format, found, report)
+        kind = f"LiteRT {format}"
+        about = card.of_file(new, network, kind, found, report)
         card.write(files.card_of(new), about)
     return path
 

@@ -1,10 +1,11 @@
 """Networks as lists of ops: tracing them and running their ops again."""
 
 from tfrobust.graph.frozen import Frozen
+from tfrobust.graph.hinged import Hinged
 from tfrobust.graph.node import Node
 from tfrobust.graph.trace import Trace
 
-__all__ = ["Frozen", "Node", "Trace"]
+__all__ = ["Frozen", "Hinged", "Node", "Trace"]
 
 
 def __dir__() -> list[str]:

@@ -52,12 +52,12 @@ class Answer(NamedTuple):
 class BranchAndBound(Verifier):
     """Searches for a proof or a counterexample until there is one.
 
-    Where an attack fails, each margin is bounded as in `AlphaCROWN`. While the
-    bound isn't positive, it is bounded on two subdomains of the threat: those
-    where the input of one more ReLU (or LeakyReLU) is positive or negative. A
-    network of few features, 8 at most, is split by its features first; others
-    once all signs are decided, so that other activations take part. It ends
-    with an answer, when time is up, or when nothing is left to split.
+    Where an attack fails, margins are bounded as in `CROWN`, and those left
+    open as in `AlphaCROWN`, then on two subdomains of the threat: those where
+    the input of one more activation is positive or negative. ReLUs are linear
+    there, S-shaped curves convex or concave, and maxima are made of ReLUs. A
+    network of 8 features at most is split by its features first, others once
+    all signs are decided, until nothing is left to split or time is up.
 
     Of a `Specification` each clause is bounded, rows joined by or together:
     for that no single one needs to be positive everywhere.
@@ -190,7 +190,7 @@ class BranchAndBound(Verifier):
         if self.timeout == 0:
             margins[:] = -np.inf
         else:
-            parts = [part.numpy() for part in (x, *subproblems.prepare(x))]
+            parts = [part.numpy() for part in (x, *subproblems.prepare(x, y))]
             for k, example in enumerate(zip(*parts, strict=True)):
                 tree = Tree(subproblems, example, int(y[k]), len(margins[k]))
                 self._search(tree, wrong[k])

@@ -1,5 +1,7 @@
 """What a subdomain is cut at next."""
 
+import functools
+
 import tensorflow as tf
 
 from tfrobust.bounds.dense import Dense
@@ -30,12 +32,8 @@ def undecided(domains: Subdomains, count: int) -> tf.Tensor:
         lines = domains.watched[node].lines
         coefficients = domains.watched[node].coefficients[:, 0]
         lower, upper = domains.intervals[node.dependent[0]]
-        slope = lines.lower_slope[:, 0]
         # How far the lines are from the activation, where furthest.
-        above = lines.upper_intercept[:, 0]
-        below = tf.maximum(
-            node.run(lower) - slope * lower, node.run(upper) - slope * upper
-        )
+        below, above = _gaps(node, lines, lower, upper)
         gap = tf.where(coefficients > 0, _BELOW * below, -above)
         cost = gap * coefficients
         unstable = (lower < 0) & (upper > 0)
@@ -49,6 +47,21 @@ def undecided(domains: Subdomains, count: int) -> tf.Tensor:
     scores = tf.where(costly, costs, rooms)
     values, places = tf.math.top_k(scores, count)
     return tf.where(values > 0, places - count, -1)
+
+
+def _gaps(node, lines, lower, upper):
+    """How far lines below and above are from an activation, at most.
+
+    At 0, where it is cut, and at both ends.
+    """
+    slope, below, steep, above = (part[:, 0] for part in lines)
+    points = [lower, tf.zeros_like(lower), upper]
+    values = [node.run(point) for point in points]
+    pairs = list(zip(points, values, strict=True))
+    return (
+        functools.reduce(tf.maximum, (v - slope * p - below for p, v in pairs)),
+        functools.reduce(tf.maximum, (steep * p + above - v for p, v in pairs)),
+    )
 
 
 def next_feature(domains: Subdomains, forms: Dense) -> tf.Tensor:

@@ -194,8 +194,16 @@ def nodes_read(trace: Trace) -> list[Node]:
 
 
 def signed_nodes(trace: Trace) -> list[Node]:
-    """The ops that are linear on either side of 0."""
-    return [n for n in optimizable(trace) if getattr(n.rule, "hinge", False)]
+    """The ops that have tighter lines on either side of 0.
+
+    Hinges are linear there, S-shaped curves convex or concave.
+    """
+    return [
+        node
+        for node in optimizable(trace)
+        if getattr(node.rule, "cut", False)
+        and node.dependent[0].shape == node.shape
+    ]
 
 
 def by_node(values: tf.Tensor, nodes: list) -> Iterator:

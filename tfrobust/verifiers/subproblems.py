@@ -8,11 +8,12 @@ import tensorflow as tf
 
 from tfrobust.bounds.bounds import Bounds
 from tfrobust.bounds.dense import Dense
-from tfrobust.graph import Trace
+from tfrobust.graph import Hinged, Trace
 from tfrobust.threats import Linf, Threat
 from tfrobust.threats.rows import flat
 from tfrobust.types import Model
 from tfrobust.verifiers import branching
+from tfrobust.verifiers.bounding import label_wins
 from tfrobust.verifiers.optimization import maximize
 from tfrobust.verifiers.subdomains import (
     Subdomains,
@@ -28,7 +29,7 @@ class Subproblems:
     """Compiled bounds of margins where the signs of some values are decided.
 
     A subproblem is one margin on those points of a threat that lie in a box
-    and at which the inputs of some ReLUs (or LeakyReLUs) have a given sign.
+    and at which the inputs of some activations have a given sign.
     The lines that bound it, alpha, and the multipliers of the constraints on
     the signs, beta, are chosen by gradient ascent: see `Subdomains`.
 
@@ -54,40 +55,52 @@ class Subproblems:
         learning_rate: float,
         candidates: int,
     ) -> None:
-        self._model, self._threat = model, threat
+        self._model, self._hinged = model, Hinged(model)
+        self._threat = threat
         self._steps, self._learning_rate = steps, learning_rate
         few = math.prod(shape) <= FEW_FEATURES
         # Where features are halved first, a sign is hardly ever decided.
         self._candidates = 1 if few else candidates
         some, values = [None, None], [None, 2, None]
         x, box, room = [None, *shape], [None, 2, *shape], [None, 3, *shape]
-        self.prepare = compiled(self._prepare, x)
+        self.prepare = compiled(
+            self._prepare, x, tf.TensorSpec([None], tf.int32)
+        )
         self.bound = compiled(
             self._bound, x, some, values, room, box, some, some
         )
         self.refine = compiled(self._refined, values, box) if few else None
 
-    def _prepare(self, x):
+    def _prepare(self, x, y):
         """What the subproblems of an example share.
+
+        Args:
+            x: Inputs, shape `[batch, ...]`.
+            y: Labels, shape `[batch]`.
 
         Returns:
             Bounds of all that activations read, `[batch, 2, values]`; how far
             features may move, `[batch, 3, ...]`, see `Threat.room`; the box
-            around the threat, `[batch, 2, ...]`; and signs of which none is
-            decided, zeros of shape `[batch, signs]`.
+            around the threat, `[batch, 2, ...]`; signs of which none is
+            decided, zeros of shape `[batch, signs]`; and lower bounds of all
+            margins, `[batch, classes]`, by CROWN.
         """
-        trace = Trace(self._model, x)
-        ends = self._ends(trace, self._threat, x)
+        trace = Trace(self._hinged, x)
+        bounds = whole = Bounds(trace, self._threat, x)
+        if not self._hinged.same:
+            # Where maxima are one op, they may be bounded better.
+            whole = Bounds(Trace(self._model, x), self._threat, x)
+        margins = whole.tightest(label_wins(y, trace.value))
         room, box = self._threat.room(x), self._threat.box(x)
         count = sum(node.size for node in signed_nodes(trace))
         signs = tf.zeros([tf.shape(x)[0], count])
         pairs = (tf.stack(pair, axis=1) for pair in (room, box))
-        return ends, *pairs, signs
+        return self._ends(bounds), *pairs, signs, margins
 
-    def _ends(self, trace, threat, x):
+    def _ends(self, bounds):
         """Bounds of all that activations read, `[batch, 2, values]`."""
-        bounds = Bounds(trace, threat, x)
-        read = [bounds.intervals[node] for node in nodes_read(trace)]
+        x = bounds.x
+        read = [bounds.intervals[node] for node in nodes_read(bounds.trace)]
         none = tf.zeros([tf.shape(x)[0], 0])
         lower, upper = (
             tf.concat([none, *(flat(pair[k]) for pair in read)], axis=1)
@@ -103,7 +116,7 @@ class Subproblems:
         # What rounding may have taken off.
         radius += 2.0**-22 * (tf.abs(centre) + radius)
         around = Linf(radius, -math.inf, math.inf)
-        found = self._ends(Trace(self._model, centre), around, centre)
+        found = self._ends(Bounds(Trace(self._hinged, centre), around, centre))
         known, found = tf.unstack(ends, axis=1), tf.unstack(found, axis=1)
         # What isn't a number is no bound.
         lower = tf.where(found[0] > known[0], found[0], known[0])
@@ -130,7 +143,7 @@ class Subproblems:
             there is none; a point of the threat whose margin may be small, and
             whether the network errs there; and the state.
         """
-        trace = Trace(self._model, x)
+        trace = Trace(self._hinged, x)
         form = tf.ensure_shape(specification, [None, trace.value.shape[-1]])
         domains = Subdomains(
             trace, self._threat, x, Dense(form[:, tf.newaxis]), room
@@ -171,7 +184,7 @@ class Subproblems:
             tf.repeat(value, 2 * count, axis=0) for value in shared
         )
         halves = Subdomains(
-            Trace(self._model, x),
+            Trace(self._hinged, x),
             self._threat,
             x,
             Dense(form[:, tf.newaxis]),

@@ -20,7 +20,7 @@ class Tree:
 
     Attributes:
         queue: Open subdomains, a heap by the bound of what they were cut from.
-        begins: The classes whose margin was never bounded.
+        begins: The classes whose margin is open, and was bounded by CROWN only.
         visited: How many subdomains were bounded.
         point: A point that the network gets wrong, None until there is one.
     """
@@ -29,7 +29,7 @@ class Tree:
         self, subproblems: Subproblems, example: Any, y: int, classes: int
     ) -> None:
         self.subproblems = subproblems
-        self.x, self.ends, self.room, box, undecided = example
+        self.x, self.ends, self.room, box, undecided, margins = example
         eye = np.eye(classes, dtype=np.float32)
         self.specification = eye[y] - eye
         self.order, self.visited = itertools.count(), 0
@@ -37,12 +37,17 @@ class Tree:
         # The smallest bound of what is closed, by class.
         self.closed, self.point = np.full(classes, np.inf, np.float32), None
         state = np.zeros(0, np.float32)
-        self.begins = set(range(classes)) - {y}
+        rivals = set(range(classes)) - {y}
+        self.begins = {rival for rival in rivals if not margins[rival] > 0}
+        for rival in rivals - self.begins:
+            self.closed[rival] = margins[rival]
         for rival in self.begins:
-            self._push(-np.inf, rival, undecided, box, state)
+            self._push(margins[rival], rival, undecided, box, state)
 
     def grow(self, batch_size: int) -> None:
         """Bounds those of smallest bound, and splits what stays open."""
+        if not self.queue:
+            return
         count = min(batch_size, len(self.queue))
         taken = [heapq.heappop(self.queue) for _ in range(count)]
         before, _, rivals, signs, boxes, states = zip(*taken, strict=True)

@@ -60,7 +60,7 @@ def write(
         with files.new_file(path, overwrite=False) as new:
             np.savez_compressed(new, **chains.weights_of(network))
             _compare(new, description, network)
-            known = card.of_file(new, network, "weights", None, report)
+            known = card.of_file(new, network, "NumPy", None, report)
             own = {"name": path.stem, "network": description}
             about = _short(known) | own | {"command": command}
             card.write(files.card_of(new), about)
