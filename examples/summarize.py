@@ -7,10 +7,10 @@ Usage:
         --columns=fgsm,pgd50 --collapsed=fgsm,pgd50
 
 Prints a row for each value of `--by`, in the order of the table: how many runs
-there are, and of each column the mean and, of several runs, the largest
-distance of a run from it. `--collapsed=weak,strong` adds the share of runs
-whose accuracy under the strong attack is less than half of that under the weak
-one: catastrophic overfitting.
+there are, and of each column the mean of the runs that have it and, of several,
+the largest distance of one from it. `--collapsed=weak,strong` adds the share of
+runs whose accuracy under the strong attack is less than half of that under the
+weak one: catastrophic overfitting.
 """
 
 import csv
@@ -38,8 +38,9 @@ def columns_of(row, names):
 
 
 def shown(values):
-    """The mean of a column, and how far runs lie from it, if at all."""
-    if np.all(np.isnan(values)):
+    """The mean of what there is, and how far runs lie from it, if at all."""
+    values = values[~np.isnan(values)]
+    if not values.size:
         return ""
     away = np.max(np.abs(values - np.mean(values)))
     return f"{np.mean(values):.3g}" + (f" ± {away:.2g}" if away else "")

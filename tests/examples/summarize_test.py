@@ -6,10 +6,12 @@ SCRIPT = "summarize.py"
 TABLE = """method,seed,weak,strong
 a,0,0.8,0.6
 d,0,0.5,nan
+e,0,0.5,nan
 b,0,0.9,0.1
 a,1,0.7,0.5
 b,1,0.8,0.7
 c,0,0.5,0.4
+e,1,0.7,0.4
 """
 
 
@@ -29,11 +31,12 @@ def test_runs_are_averaged_in_the_order_of_the_table(script, table):
         "--collapsed=weak,strong",
     )
     assert code == 0
-    assert output.splitlines()[-6:] == [
+    assert output.splitlines()[-7:] == [
         "| method | runs | weak | strong | collapsed |",
         "| --- | --- | --- | --- | --- |",
         "| a | 2 | 0.75 ± 0.05 | 0.55 ± 0.05 | 0 of 2 |",
         "| d | 1 | 0.5 |  | 0 of 1 |",
+        "| e | 2 | 0.6 ± 0.1 | 0.4 | 0 of 2 |",
         "| b | 2 | 0.85 ± 0.05 | 0.4 ± 0.3 | 1 of 2 |",
         "| c | 1 | 0.5 | 0.4 | 0 of 1 |",
     ]
