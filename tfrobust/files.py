@@ -101,6 +101,12 @@ def save_arrays(path: Path, arrays: dict[str, Any]) -> None:
         FileExistsError: If there is a file.
         ValueError: If the name doesn't end in .npz.
     """
+    with new_file(new_arrays(path), overwrite=False) as new:
+        np.savez_compressed(new, **arrays)
+
+
+def new_arrays(path: Path) -> pathlib.Path:
+    """The path of a new .npz file; raises as `save_arrays` does."""
     path = pathlib.Path(path)
     if path.suffix != ".npz":
         raise ValueError(f"`path` must end in .npz. Received: {path}")
@@ -108,8 +114,7 @@ def save_arrays(path: Path, arrays: dict[str, Any]) -> None:
         raise FileExistsError(
             f"{path} exists and is kept as it is. Choose another path."
         )
-    with new_file(path, overwrite=False) as new:
-        np.savez_compressed(new, **arrays)
+    return path
 
 
 def card_of(path: Path) -> pathlib.Path:

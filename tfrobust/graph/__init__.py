@@ -3,9 +3,10 @@
 from tfrobust.graph.frozen import Frozen
 from tfrobust.graph.hinged import Hinged
 from tfrobust.graph.node import Node
+from tfrobust.graph.reading import run_nodes
 from tfrobust.graph.trace import Trace
 
-__all__ = ["Frozen", "Hinged", "Node", "Trace"]
+__all__ = ["Frozen", "Hinged", "Node", "Trace", "run_nodes"]
 
 
 def __dir__() -> list[str]:

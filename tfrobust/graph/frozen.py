@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfrobust.graph.reading import Reading
+from tfrobust.graph.reading import Reading, run_nodes
 
 
 class Frozen(Reading):
@@ -25,8 +25,4 @@ class Frozen(Reading):
     cure = "Leave out layers that are random in training, such as Dropout."
 
     def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        values = {self.input: tf.convert_to_tensor(x)}
-        for node in self.nodes[1:]:
-            given = (values[other] for other in node.dependent)
-            values[node] = node.run(*given)
-        return values[self.output]
+        return run_nodes(self.nodes[1:], {self.input: tf.convert_to_tensor(x)})

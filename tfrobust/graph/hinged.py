@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfrobust.graph.node import Node
-from tfrobust.graph.reading import Reading
+from tfrobust.graph.reading import Reading, run_nodes
 from tfrobust.types import Model
 
 # Maxima of more values than that are left alone.
@@ -41,15 +41,12 @@ class Hinged:
         if self.same:
             return self._model(x, training=False)
         reading = Reading(self._model, x)
-        made = {node: _made(node) for node in reading.nodes}
-        if not any(made.values()):
+        found = {node: _made(node) for node in reading.nodes}
+        made = {node: made for node, made in found.items() if made}
+        if not made:
             self.same = True
             return self._model(x, training=False)
-        values = {reading.input: x}
-        for node in reading.nodes[1:]:
-            given = (values[other] for other in node.dependent)
-            values[node] = (made[node] or node.run)(*given)
-        return values[reading.output]
+        return run_nodes(reading.nodes[1:], {reading.input: x}, made)
 
 
 def _made(node: Node) -> Callable | None:

@@ -1,5 +1,7 @@
 """Reading the ops of a network that depend on its input."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from tfrobust.graph.frame import Frame
@@ -122,3 +124,22 @@ class Reading:
 
     def _found(self, measured):
         """Is called once the nodes are there, to change them."""
+
+
+def run_nodes(
+    nodes: list[Node], values: dict[Node, Any], functions: dict | None = None
+) -> Any:
+    """Runs nodes again, one after the other.
+
+    Args:
+        nodes: The nodes, each after those that it reads.
+        values: The values of nodes before them, to which theirs are added.
+        functions: What to call in the place of `run`, by node.
+
+    Returns:
+        The value of the last.
+    """
+    for node in nodes:
+        run = (functions or {}).get(node, node.run)
+        values[node] = run(*(values[given] for given in node.dependent))
+    return values[nodes[-1]]

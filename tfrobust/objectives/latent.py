@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfrobust.graph import Node, Trace
+from tfrobust.graph import Node, Trace, run_nodes
 from tfrobust.types import TensorLike
 
 # From which share of the way to an end of its box on a point moves that end.
@@ -43,11 +43,7 @@ class Rest:
         self._nodes = rests[split - 1]
 
     def __call__(self, value: tf.Tensor) -> tf.Tensor:
-        values = {self.begin: value}
-        for node in self._nodes:
-            given = (values[other] for other in node.dependent)
-            values[node] = node.run(*given)
-        return values[self._nodes[-1]]
+        return run_nodes(self._nodes, {self.begin: value})
 
 
 def _after(trace, begin):

@@ -48,13 +48,7 @@ def write(
         tfr.zoo.write("small.npz", model, report, "python train.py")
         ```
     """
-    path = pathlib.Path(path)
-    if path.suffix != ".npz":
-        raise ValueError(f"`path` must end in .npz. Received: {path}")
-    if path.exists():
-        raise FileExistsError(
-            f"{path} exists and is kept as it is. Choose another path."
-        )
+    path = files.new_arrays(path)
     with network_of(model) as network:
         description = chains.described(network)
         with files.new_file(path, overwrite=False) as new:
