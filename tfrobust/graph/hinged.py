@@ -58,11 +58,18 @@ def _made(node: Node) -> Callable | None:
     if node.type == "Relu6":
         return lambda x: tf.nn.relu(x) - tf.nn.relu(x - 6.0)
     if node.type in ("Maximum", "Minimum") and len(node.dependent) == 1:
-        constant: Any = node.inputs[1 - node.positions[0]]
-        if node.type == "Maximum":
-            return lambda x: constant + tf.nn.relu(x - constant)
-        return lambda x: constant - tf.nn.relu(constant - x)
+        return _beside_constant(node)
     return None
+
+
+def _beside_constant(node):
+    """The function of the larger, or smaller, of a value and a constant."""
+    constant: Any = node.inputs[1 - node.positions[0]]
+    if constant is None:  # Known only while the network runs.
+        return None
+    if node.type == "Maximum":
+        return lambda x: constant + tf.nn.relu(x - constant)
+    return lambda x: constant - tf.nn.relu(constant - x)
 
 
 def _pooled(node, x):
