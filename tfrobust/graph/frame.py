@@ -18,6 +18,7 @@ _SAME = {
     "PreventGradient",
     "CheckNumerics",
     "EnsureShape",
+    "PlaceholderWithDefault",  # Of a network that was read before.
     "Snapshot",
 }
 _CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
