@@ -6,7 +6,7 @@ import tensorflow as tf
 
 import tfrobust as tfr
 from tfrobust.backend import keras
-from tfrobust.graph import Trace
+from tfrobust.graph import Trace, run_nodes
 
 X = np.random.default_rng(0).random((3, 4)).astype(np.float32)
 
@@ -32,10 +32,7 @@ in_and_outside_of_graphs = pytest.mark.parametrize(
 
 def again(trace, x):
     """The value of running all nodes again, for other inputs."""
-    values = {trace.input: x}
-    for node in trace.nodes[1:]:
-        values[node] = node.run(*(values[d] for d in node.dependent))
-    return values[trace.output]
+    return run_nodes(trace.nodes[1:], {trace.input: x})
 
 
 def replayed(model, wrap):

@@ -186,6 +186,21 @@ def test_a_network_that_counts_its_batch_is_refused():
         Frozen(counting, tf.constant(X))(tf.constant(X))
 
 
+def test_a_function_that_changes_a_variable_is_refused():
+    seen = tf.Variable(0.0)
+
+    @tf.function(autograph=False)
+    def inner(x):
+        seen.assign_add(tf.reduce_mean(x))
+        return x - tf.reduce_mean(x, axis=0)
+
+    def counting(x, training=False):
+        return tf.reduce_mean(inner(x), [1, 2])
+
+    with pytest.raises(NotImplementedError, match="changes a state"):
+        Frozen(counting, tf.constant(X))
+
+
 def test_means_of_one_example_are_still_of_each():
     def centred(x, training=False):
         return tf.reduce_mean(x - tf.reduce_mean(x, [1, 2], True), [1, 2])

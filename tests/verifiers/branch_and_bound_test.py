@@ -165,6 +165,8 @@ def test_no_point_of_a_subdomain_is_below_its_bound(norm, function):
     # Subdomains around points of the threat, far ones too, with their signs.
     way = ways(x, ORDERS[norm])[:, ::7]
     inside = way <= 0.4 * (1 - 1e-6)
+    gap = -np.diff(np.asarray(network(grid))[:, :2])[:, 0]
+    assert np.all(margins[:, 1] <= np.min(np.where(inside, gap, np.inf), 1))
     chosen = np.argmax(inside * rng.uniform(size=way.shape) * way**2, axis=1)
     first, second = (w.numpy() for w in network.variables[:2])
     before = grid @ first + second

@@ -21,7 +21,7 @@ def taken(frame: Any, op: tf.Operation) -> bool:
     Returns:
         Whether that is all there is to say of the op.
     """
-    if writes(op):
+    if writes(op) and not op.outputs:
         return True
     if op.type == "FusedBatchNormV3" and op.get_attr("is_training"):
         _normalize(frame, op)
