@@ -145,8 +145,9 @@ def train(folder):
     total = FLAGS.epochs * -(-len(x_train) // FLAGS.batch_size)
     model = make_model(x.shape[1:], total)
     step = model.optimizer.iterations
+    crop = tfr.instances.CropFlip(seed=FLAGS.seed) if FLAGS.augment else None
     batches = datasets.batches(
-        x_train, y_train, FLAGS.batch_size, FLAGS.seed, step, FLAGS.augment
+        x_train, y_train, FLAGS.batch_size, FLAGS.seed, step, crop
     )
     # Last of all checks, so that a run that cannot start leaves nothing.
     runs.begin(folder, FLAGS.resume, FREE)

@@ -8,11 +8,11 @@ Usage:
 
 Epsilon grows to `--train_epsilon` over a share of the steps, the learning rate
 falls to a fifth twice; `normalized_cnn` is trained by the clean batch's
-statistics. Then the network is certified, from cheap to tight, on the test
-images, or on those held out of training with `--validate`. `--model_dir`
-receives flags.txt, history.csv, the model, the report and the SavedModel with
-its robustness card; `--table` names a CSV file for one row. A killed run goes
-on with `--flagfile=FOLDER/flags.txt --resume`.
+statistics, and so are sparse binary networks (`--density`). The network is
+certified, from cheap to tight, on test images, or on those held out of training
+with `--validate`. `--model_dir` receives flags.txt, history.csv, the model, the
+report and the SavedModel with its robustness card; `--table` names a CSV file
+for one row. `--flagfile=FOLDER/flags.txt --resume` goes on with a killed run.
 """
 
 import pathlib
@@ -43,6 +43,7 @@ flags.DEFINE_enum("dataset", "digits", list(datasets.SHAPES), "Images.")
 flags.DEFINE_string("data_dir", None, "Folder of <dataset>.npz; else download.")
 flags.DEFINE_enum("network", "digits_cnn", list(networks.NETWORKS), "Network.")
 flags.DEFINE_integer("width", None, "The network's width; else its default.")
+flags.DEFINE_float("density", 1.0, "Below 1: of a sparse binary network.", 0, 1)
 flags.DEFINE_enum("norm", "linf", list(NORMS), "Norm of the threat.")
 flags.DEFINE_float("epsilon", 0.05, "Radius to certify; pixels in [0, 1].", 0)
 flags.DEFINE_float("train_epsilon", None, "Radius to train at; else the same.")
@@ -54,7 +55,8 @@ flags.DEFINE_float("learning_rate", 1e-3, "Adam's; a fifth from 60 and 85 %.")
 flags.DEFINE_float("ema", 0.0, "Decay of the averaged weights; 0 is off.", 0, 1)
 flags.DEFINE_integer("epochs", 30, "Epochs.", 1)
 flags.DEFINE_integer("batch_size", 128, "Batch size.", 1)
-flags.DEFINE_bool("augment", False, "Random crops and flips.")
+flags.DEFINE_integer("padding", 0, "Pixels to pad with, then to crop.", 0)
+flags.DEFINE_bool("flip", False, "Flip images left and right at random.")
 flags.DEFINE_integer("train_examples", None, "Use only the first ones.", 1)
 flags.DEFINE_integer("held_out", 500, "Of the training images, the last.", 1)
 flags.DEFINE_bool("validate", False, "Certify those, not test images.")
@@ -72,6 +74,10 @@ def make_model(shape, total, threat):
     if FLAGS.l1:
         kernels["kernel_regularizer"] = keras.regularizers.L1(FLAGS.l1)
     network = networks.remade(network, kernels)
+    if FLAGS.density < 1:
+        network = tfr.compression.subnetwork(
+            network, FLAGS.density, seed=1000 * FLAGS.seed
+        )
     steps = [int(share * total) for share in (0.6, 0.85)]
     rates = [FLAGS.learning_rate * factor for factor in (1, 0.2, 0.04)]
     rate = keras.optimizers.schedules.PiecewiseConstantDecay(steps, rates)
@@ -90,9 +96,8 @@ def train(folder, data, held, threat):
     total = FLAGS.epochs * -(-len(data[0]) // FLAGS.batch_size)
     model = make_model(data[0].shape[1:], total, threat)
     step = model.optimizer.iterations
-    batches = datasets.batches(
-        *data, FLAGS.batch_size, FLAGS.seed, step, FLAGS.augment
-    )
+    crop = tfr.instances.CropFlip(FLAGS.padding, FLAGS.flip, seed=FLAGS.seed)
+    batches = datasets.batches(*data, FLAGS.batch_size, FLAGS.seed, step, crop)
     runs.begin(folder, FLAGS.resume, FREE)
     begin = time.perf_counter()
     model.fit(
@@ -118,6 +123,8 @@ def main(argv):
     held = x[-FLAGS.held_out :], y[-FLAGS.held_out :]
     data = (part[: -FLAGS.held_out][: FLAGS.train_examples] for part in (x, y))
     model, seconds = train(folder, tuple(data), held, threat)
+    if FLAGS.density < 1:
+        model = tfr.compression.plain(model)
     x, y = (part[: FLAGS.limit] for part in (held if FLAGS.validate else test))
     verifiers = tfr.verifiers.ladder(threat, FLAGS.timeout)
     if FLAGS.norm == "l2":

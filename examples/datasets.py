@@ -22,7 +22,6 @@ SHAPES = {
     "cifar10": (32, 32, 3),
 }
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
-_PADDING = 4
 
 
 def load(name, data_dir=None):
@@ -58,7 +57,7 @@ def load(name, data_dir=None):
     return _split(name, source, *train), _split(name, source, *test)
 
 
-def batches(x, y, batch_size, seed, step, augment=False):
+def batches(x, y, batch_size, seed, step, augment=None):
     """Makes shuffled batches whose order follows from `seed` and `step`.
 
     The step is read whenever an iteration starts, so each epoch has its own
@@ -71,8 +70,9 @@ def batches(x, y, batch_size, seed, step, augment=False):
         batch_size: Number of examples in a batch; the last may have fewer.
         seed: Integer.
         step: Integer variable, commonly `model.optimizer.iterations`.
-        augment: Whether to flip half of the images left to right, and to crop
-            each at random after padding it with 4 zeros on every side.
+        augment: How to move the images, such as
+            `tfr.instances.CropFlip(4, seed=seed)`, each epoch anew; None
+            leaves them.
 
     Returns:
         A `tf.data.Dataset` of `(x, y)`.
@@ -90,7 +90,13 @@ def batches(x, y, batch_size, seed, step, augment=False):
         order = tf.random.experimental.stateless_shuffle(
             tf.range(count), key, alg="philox"
         )
-        batch = _augmented(x, y, key) if augment else _plain(x, y)
+
+        def batch(index):
+            images = tf.gather(x, index)
+            if augment is not None:
+                images = augment.apply(images, index, key[1])
+            return images, tf.gather(y, index)
+
         return (
             tf.data.Dataset.from_tensor_slices(order)
             .batch(batch_size)
@@ -104,45 +110,6 @@ def batches(x, y, batch_size, seed, step, augment=False):
         .apply(tf.data.experimental.assert_cardinality(steps))
         .prefetch(tf.data.AUTOTUNE)
     )
-
-
-def _plain(x, y):
-    return lambda index: (tf.gather(x, index), tf.gather(y, index))
-
-
-def _augmented(x, y, key):
-    """Draws for all examples at once: a draw belongs to an example's index."""
-    count = tf.shape(x)[0]
-    shift_key, flip_key = tf.unstack(tf.random.split(key, 2, alg="philox"))
-    shifts = tf.random.stateless_uniform(
-        [count, 2], shift_key, 0, 2 * _PADDING + 1, tf.int32, alg="philox"
-    )
-    flips = tf.random.stateless_uniform(
-        [count], flip_key, 0, 2, tf.int32, alg="philox"
-    )
-
-    def batch(index):
-        images = _crop_and_flip(
-            tf.gather(x, index),
-            tf.gather(shifts, index),
-            tf.gather(flips, index),
-        )
-        return images, tf.gather(y, index)
-
-    return batch
-
-
-def _crop_and_flip(images, shifts, flips):
-    """Picks rows and columns of the padded images; reversed ones flip."""
-    height, width = images.shape[1:3]
-    border = [_PADDING, _PADDING]
-    images = tf.pad(images, [[0, 0], border, border, [0, 0]])
-    columns = tf.where(
-        flips[:, tf.newaxis] == 1, tf.range(width)[::-1], tf.range(width)
-    )
-    rows = shifts[:, :1] + tf.range(height)
-    images = tf.gather(images, rows, axis=1, batch_dims=1)
-    return tf.gather(images, shifts[:, 1:] + columns, axis=2, batch_dims=1)
 
 
 def _digits():

@@ -53,13 +53,18 @@ flags.DEFINE_integer("seed", 0, "Seed of weights and data order.")
 flags.DEFINE_string("table", None, "CSV file to append the row to.")
 
 
+def crop():
+    """How images are moved, or None."""
+    return tfr.instances.CropFlip(seed=FLAGS.seed) if FLAGS.augment else None
+
+
 def batches(x, y, step, indexed):
     """Training batches, which tell of their instances if `indexed`."""
     make = functools.partial(
         datasets.batches, batch_size=FLAGS.batch_size, seed=FLAGS.seed
     )
     if not indexed:
-        return make(x, y, step=step, augment=FLAGS.augment)
+        return make(x, y, step=step, augment=crop())
     images = tf.constant(x)
     return make(np.arange(len(x)), y, step=step).map(
         lambda i, y: (tfr.instances.Indexed(tf.gather(images, i), i), y)
@@ -69,12 +74,11 @@ def batches(x, y, step, indexed):
 def train(network, threat, x, y):
     """Trains the network, and returns by name what it took and logged."""
     steps = FLAGS.epochs * -(-len(x) // FLAGS.batch_size)
-    crop = tfr.instances.CropFlip(4) if FLAGS.augment else None
     if FLAGS.ramp:
         end = max(1, int(FLAGS.ramp * steps))
         grown = tfr.schedules.Ramp(0.0, FLAGS.epsilon, end=end)
         threat = threat.replace(epsilon=grown)
-    objective = METHODS[FLAGS.method](threat, augmentation=crop, steps=steps)
+    objective = METHODS[FLAGS.method](threat, augmentation=crop(), steps=steps)
     counted, peak = Counted(), max(1, 2 * steps // 5)
     model = tfr.RobustModel(keras.Sequential([network, counted]))
     rate = tfr.schedules.PiecewiseLinear(

@@ -72,3 +72,23 @@ def test_batch_normalisation_is_by_the_clean_batch():
     assert methods.reestimated(plain, x) == []
     (callback,) = methods.reestimated(normalized, x)
     assert isinstance(callback, tfr.callbacks.ReestimateBatchNorm)
+
+
+def test_a_sparse_binary_network_is_certified_and_written_for_the_zoo(
+    script, tmp_path
+):
+    small = ["--epochs=1", "--train_examples=64", "--limit=4", "--timeout=0.1"]
+    sparse = ["--network=normalized_cnn", "--density=0.3", "--padding=1"]
+    folder = tmp_path / "run"
+    names = [f"--model_dir={folder}", "--zoo=small", "--flip"]
+    code, output = script(SCRIPT, *small, *sparse, *names)
+    assert code == 0, output
+    with np.load(folder / "small.npz") as weights:
+        kernels = [w for w in weights.values() if w.ndim > 1]
+    assert len(kernels) == 4
+    for kernel in kernels:
+        assert len(np.unique(np.abs(kernel[kernel != 0]))) == 1
+    kept = sum(np.count_nonzero(kernel) for kernel in kernels)
+    assert 0.25 < kept / sum(kernel.size for kernel in kernels) < 0.35
+    about = json.loads((folder / "small.npz.json").read_text())
+    assert "--density=0.3" in about["command"]
