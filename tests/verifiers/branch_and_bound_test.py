@@ -8,10 +8,11 @@ import tensorflow as tf
 
 from tfrobust import threats
 from tfrobust.backend import keras
+from tfrobust.verifiers import branch_and_bound
 from tfrobust.verifiers.branch_and_bound import BranchAndBound
 from tfrobust.verifiers.crown import CROWN
 from tfrobust.verifiers.subproblems import Subproblems
-from tfrobust.verifiers.tree import _halves
+from tfrobust.verifiers.tree import _halves, grow
 
 pytestmark = pytest.mark.one_keras  # See `ops_test.py`.
 
@@ -391,6 +392,51 @@ def test_answers_depend_neither_on_batch_size_nor_on_order():
         np.testing.assert_allclose(
             other.margins, together.margins[rows], atol=1e-4
         )
+
+
+def test_examples_share_batches_and_are_charged_their_part(monkeypatch):
+    network = plane(layers.ReLU(), layers.ReLU())
+    draw(network, np.random.default_rng(6))
+    x = np.random.default_rng(7).uniform(size=(8, 2)).astype(np.float32)
+    y = np.argmax(network(x), axis=1)
+    verifier = BranchAndBound(threats.Linf(0.3), timeout=20.0, batch_size=16)
+    steps = []
+
+    def counted(subproblems, trees, batch_size):
+        before = [(tree, tree.visited, tree.seconds) for tree in trees]
+        grow(subproblems, trees, batch_size)
+        parts = [tree.visited - visited for tree, visited, _ in before]
+        shares = [tree.seconds - seconds for tree, _, seconds in before]
+        assert 0 < sum(parts) <= batch_size
+        expected = np.multiply(parts, sum(shares) / sum(parts))
+        np.testing.assert_allclose(shares, expected, rtol=1e-6)
+        steps.append(np.count_nonzero(parts))
+
+    monkeypatch.setattr(branch_and_bound, "grow", counted)
+    verifier.answer(network, x, y)
+    assert max(steps) > 2
+    shared = len(steps)
+    for k in range(8):
+        verifier.answer(network, x[[k]], y[[k]])
+    assert shared < len(steps) - shared
+
+
+def test_an_example_whose_time_is_up_leaves_the_rest_to_others():
+    hidden, rows = layers.Dense(3, activation="relu"), layers.Dense(3)
+    network = keras.Sequential([keras.Input((2,)), hidden, rows])
+    hidden.set_weights(
+        [np.array([[1, 0, 0], [0, 1, 1]]), np.array([-0.6, -0.5, 1])]
+    )
+    # The margin to class 1: relu(x - 0.6) + |y - 0.5| / 2.
+    kernel = np.array([[0, -1, 0], [0, -1, 0], [0, 0.5, 0]])
+    rows.set_weights([kernel, np.array([0, -0.75, -1])])
+    x = np.array([[0.3, 0.5], [0.74, 0.5]], np.float32)
+    verifier = BranchAndBound(threats.Linf(0.1), timeout=0.5, batch_size=1)
+    verifier.answer(network, x, np.array([0, 0]))  # Warms up what is compiled.
+    answer = verifier.answer(network, x, np.array([0, 0]))
+    assert list(answer.verdict) == ["unknown", "certified"]
+    assert answer.visited[0] > answer.visited[1] > 0
+    assert 0 < answer.margins[1, 1] <= 0.04 + 1e-6
 
 
 def test_a_tie_is_neither_proven_nor_broken_until_time_is_up():

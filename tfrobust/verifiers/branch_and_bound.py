@@ -1,6 +1,5 @@
 """Branch and bound."""
 
-import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -26,7 +25,10 @@ from tfrobust.verifiers.bounding import label_wins
 from tfrobust.verifiers.clauses import by_example, served
 from tfrobust.verifiers.reuse import Compiled
 from tfrobust.verifiers.subproblems import Subproblems, compiled, errs
-from tfrobust.verifiers.tree import Tree
+from tfrobust.verifiers.tree import Tree, grow
+
+# How many are searched side by side where there are many.
+EXAMPLES = 8
 
 
 class Answer(NamedTuple):
@@ -64,8 +66,9 @@ class BranchAndBound(Verifier):
 
     Args:
         threat: The `Threat` to bound over.
-        timeout: Seconds to search for each example, after the attack. With 0
-            there are no bounds, and no verdict but that of the attack.
+        timeout: Seconds to search for each example, after the attack: its
+            share of those that batches of subdomains take. With 0 there are
+            no bounds, and no verdict but that of the attack.
         batch_size: Number of subdomains that are bounded at once.
         steps: Number of gradient steps for the bound of a subdomain.
         learning_rate: Length of the first step, in units of a slope that is
@@ -149,8 +152,9 @@ class BranchAndBound(Verifier):
         return bounds.cost(model, shape)
 
     def within(self, size: int) -> tuple["BranchAndBound", int]:
-        # One example fills its batches with subdomains.
-        return self.replace(batch_size=min(size, self.batch_size)), 1
+        # The subdomains of a few examples fill its batches.
+        batch_size = min(size, self.batch_size)
+        return self.replace(batch_size=batch_size), min(size, EXAMPLES)
 
     def answer(self, model: Model, x: TensorLike, y: Any) -> Answer:
         """Decides for each example whether a point of its threat is wrong."""
@@ -191,28 +195,23 @@ class BranchAndBound(Verifier):
             margins[:] = -np.inf
         else:
             parts = [part.numpy() for part in (x, *subproblems.prepare(x, y))]
-            for k, example in enumerate(zip(*parts, strict=True)):
-                tree = Tree(subproblems, example, int(y[k]), len(margins[k]))
-                self._search(tree, wrong[k])
+            examples = zip(*parts, strict=True)
+            trees = [*map(Tree, examples, y.numpy(), points, wrong)]
+            self._search(subproblems, trees)
+            for k, tree in enumerate(trees):
                 margins[k] = np.minimum(margins[k], tree.margins())
                 visited[k] = tree.visited
-                if tree.point is not None and not wrong[k]:
+                if tree.point is not None:
                     points[k] = tree.point
         margins = np.where(np.isnan(margins), -np.inf, margins)
         margins[np.arange(len(x)), y] = 0.0
         wrong = self._wrong(model, x, y, points)
         return _answer(x.numpy(), y.numpy(), points, wrong, margins, visited)
 
-    def _search(self, tree, wrong):
-        """Grows a tree: for the margins, and while it has no answer."""
-        deadline = time.monotonic() + self.timeout
-        tree.grow(self.batch_size)
-        while (
-            tree.queue
-            and (tree.begins or tree.point is None and not wrong)
-            and time.monotonic() < deadline
-        ):
-            tree.grow(self.batch_size)
+    def _search(self, subproblems, trees):
+        """Grows all trees that are open, side by side where batches allow."""
+        while trees := [tree for tree in trees if tree.open(self.timeout)]:
+            grow(subproblems, trees, self.batch_size)
 
     def _functions(self, model, shape):
         """The compiled attack and bounds."""
