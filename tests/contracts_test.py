@@ -251,9 +251,20 @@ def fits(attack, threat):
     return isinstance(ATTACKED[threat], ONLY.get(attack, threats.Threat))
 
 
+# Attacks and verifiers are the same ops under both Kerases (see
+# `verifiers/ops_test.py`), so that there these threats stand for all.
+FEW = [t for t in ATTACKED if t.endswith(("-number", "-mask", "s", "-both"))]
+
+
+def case(threat, *more):
+    """A case of a test, in one Keras unless the threat is one of those few."""
+    marks = () if threat in FEW else pytest.mark.one_keras
+    return pytest.param(threat, *more, marks=marks)
+
+
 every_search = pytest.mark.parametrize(
     ("threat", "attack"),
-    [(t, a) for t in ATTACKED for a in ATTACKS if fits(a, t)],
+    [case(t, a) for t in ATTACKED for a in ATTACKS if fits(a, t)],
 )
 every_norm = pytest.mark.parametrize("norm", list(ORDERS))
 every_attack = pytest.mark.parametrize("attack", list(ATTACKS))
@@ -368,14 +379,10 @@ def test_every_point_of_an_attack_is_in_its_threat(found, threat, attack):
         assert np.array_equal(points, X) == (np.max(scales(threat)) == 0)
 
 
-# The others are the same ops under both Kerases (see `verifiers/ops_test.py`),
-# and differ from the first by what follows on their first layer alone.
-FEW = [t for t in ATTACKED if t.endswith(("-number", "-mask", "s", "-both"))]
-
-
+# The others differ from the first by what follows on their first layer alone.
 @pytest.mark.parametrize(
     ("threat", "name"),
-    [(threat, "tanh") for threat in ATTACKED]
+    [case(threat, "tanh") for threat in ATTACKED]
     + [
         pytest.param(threat, name, marks=pytest.mark.one_keras)
         for threat in FEW
@@ -464,7 +471,7 @@ def test_support_is_never_below_the_value_at_a_point(threat):
 @pytest.mark.parametrize(
     ("threat", "attack"),
     [(f"{type(usual(n)).__name__}-number", n) for n in ATTACKS]
-    + [(t, a) for t in ATTACKED for a in KINDS if t != "Linf-number"]
+    + [case(t, a) for t in ATTACKED for a in KINDS if t != "Linf-number"]
     # It takes no epsilon for each feature.
     + [(f"{norm.__name__}-example", "minimum-norm") for norm in ORDERS],
 )

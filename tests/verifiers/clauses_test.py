@@ -130,6 +130,8 @@ def test_verdicts_are_those_of_all_activation_patterns(net, batch_size, seeds):
         assert np.all(np.abs(points - x) <= RADIUS + 1e-6)
         if shift < 0:
             assert np.all(spec(net(points)).numpy() <= 0)
+            # Each margin is bounded once, whatever the batch size, no more.
+            assert np.all(answer.visited <= len(CLAUSES))
             continue
         np.testing.assert_array_equal(points, x)
         assert np.all(answer.margins > 0)

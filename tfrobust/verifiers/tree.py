@@ -21,7 +21,8 @@ class Tree:
         wrong: Whether the network gets that one wrong.
 
     Attributes:
-        queue: Open subdomains, a heap by the bound of what they were cut from.
+        queue: Open subdomains, a heap by the bound of what they were cut from,
+            what wasn't cut first.
         begins: The classes whose margin is open, and was bounded by CROWN only.
         visited: How many subdomains were bounded.
         point: A point that the network gets wrong, None until there is one.
@@ -46,7 +47,8 @@ class Tree:
         for rival in rivals - self.begins:
             self._closed[rival] = margins[rival]
         for rival in self.begins:
-            self._push(margins[rival], rival, undecided, box, state)
+            # Before all halves: else one margin may use up the time of all.
+            self._push(-np.inf, margins[rival], rival, undecided, box, state)
 
     def open(self, timeout: float) -> bool:
         """Whether to go on: for the margins, or while there is no answer."""
@@ -61,7 +63,7 @@ class Tree:
 
     def rows(self, taken: list) -> tuple:
         """What `Subproblems.bound` asks of subdomains, one array for each."""
-        _, _, rivals, signs, boxes, states = zip(*taken, strict=True)
+        _, _, _, rivals, signs, boxes, states = zip(*taken, strict=True)
         x, ends, room = (
             np.repeat(own[np.newaxis], len(taken), axis=0)
             for own in (self._x, self._ends, self._room)
@@ -72,7 +74,7 @@ class Tree:
     def give(self, taken: list, answers: tuple) -> None:
         """Closes what is proven, and splits what stays open."""
         bounds, sign, feature, points, wrong, states = answers
-        before, _, rivals, signs, boxes, _ = zip(*taken, strict=True)
+        _, _, before, rivals, signs, boxes, _ = zip(*taken, strict=True)
         self.visited += len(taken)
         self.begins -= set(rivals)
         if self.point is None and np.any(wrong):
@@ -82,7 +84,7 @@ class Tree:
             if not bound > 0:
                 halves = _halves(signs[k], boxes[k], sign[k], feature[k])
             for decided, half in halves:
-                self._push(bound, rivals[k], decided, half, states[k])
+                self._push(bound, bound, rivals[k], decided, half, states[k])
             if not halves:
                 least = min(self._closed[rivals[k]], bound)
                 self._closed[rivals[k]] = least
@@ -90,13 +92,12 @@ class Tree:
     def margins(self) -> np.ndarray:
         """A lower bound on the margin to each class."""
         margins = self._closed.copy()
-        for bound, _, rival, *_ in self.queue:
+        for _, _, bound, rival, *_ in self.queue:
             margins[rival] = min(margins[rival], bound)
         return margins
 
-    def _push(self, bound, rival, signs, box, state):
-        entry = bound, next(self._order), rival, signs, box, state
-        heapq.heappush(self.queue, entry)
+    def _push(self, rank, *subdomain):
+        heapq.heappush(self.queue, (rank, next(self._order), *subdomain))
 
 
 def grow(
