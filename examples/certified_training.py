@@ -7,8 +7,8 @@ Usage:
         --epochs=45 --l1=1e-6 --model_dir=runs/mtl
 
 Epsilon grows to `--train_epsilon` over a share of the steps, the learning rate
-falls to a fifth twice; `normalized_cnn` is trained by the clean batch's
-statistics, and so are sparse binary networks (`--density`). The network is
+falls to a fifth twice; networks with batch normalisation are trained by the
+clean batch's statistics, also sparse binary ones (`--density`). The network is
 certified, from cheap to tight, on test images, or on those held out of training
 with `--validate`. `--model_dir` receives flags.txt, history.csv, the model, the
 report and the SavedModel with its robustness card; `--table` names a CSV file

@@ -211,6 +211,7 @@ NETWORKS = {
     "sorting_cnn": instead_of_relu("sorting_cnn", small_cnn, sorted_pairs),
     "normalized_cnn": instead_of_relu("normalized_cnn", small_cnn, normalized),
     "fc1": fc1,
+    "normalized_fc1": instead_of_relu("normalized_fc1", fc1, normalized),
     "sorting_fc1": instead_of_relu("sorting_fc1", fc1, sorted_pairs),
     "lenet": lenet,
     "cifar_lenet": cifar_lenet,
