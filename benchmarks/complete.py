@@ -2,6 +2,8 @@ r"""Complete decisions: how many, how fast, and none of them wrong.
 
     python -m benchmarks.complete --problems=6 --timeout=20
     python -m benchmarks.complete --instances=acasxu --timeout=60
+    python -m benchmarks.complete --points=4 --timeout=30 \
+        --peer=alpha-beta-CROWN/vnncomp_scripts
 
 The first draws networks, writes problems whose truth is known in part, as
 tfr.problems.write does, and decides them from their files. Of each network a
@@ -11,6 +13,11 @@ random point shows. `sat` is only said of what onnxruntime confirms.
 
 The second decides the instances of a folder, lines of network, query and
 seconds in instances.csv, as VNN-COMP has them.
+
+The third trains networks on digits by PGD, by intervals and by linear bounds,
+and decides test images that they get right. The same problems go to another
+tool by the scripts that VNN-COMP asks of each, one process a problem, whose
+start counts; where nothing is named, that column is empty.
 """
 
 import collections
@@ -23,14 +30,18 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
+from benchmarks import trained
+from benchmarks.vnncomp import peer
 from tfrobust import problems, threats
-from tfrobust.verifiers import Specification
+from tfrobust.verifiers import BranchAndBound, Specification
 
 flags.DEFINE_integer("problems", 6, "Problems of each network, an even number.")
 flags.DEFINE_float("timeout", 20.0, "Seconds for each problem.")
 flags.DEFINE_float("epsilon", 0.1, "linf radius.")
 flags.DEFINE_integer("seed", 0, "Keys networks, inputs and points.")
 flags.DEFINE_string("instances", None, "A folder with instances.csv.")
+flags.DEFINE_integer("points", 0, "Test images of each trained network.", 0)
+flags.DEFINE_string("peer", None, "A folder with a tool's VNN-COMP scripts.")
 FLAGS = flags.FLAGS
 
 
@@ -81,6 +92,9 @@ def main(argv):
     del argv
     if FLAGS.instances:
         decide_folder(pathlib.Path(FLAGS.instances))
+        return
+    if FLAGS.points:
+        decide_trained()
         return
     print("| network | hidden | sat | unsat | unknown | wrong | seconds |")
     print("|---|---:|---:|---:|---:|---:|---:|")
@@ -135,6 +149,55 @@ def properties(model, x, threat):
     # Rounding is far below what a counterexample is worse by.
     moved = np.where(hidden, -1e-3, 0.6) * spread - least
     return rows, np.repeat(moved[:, np.newaxis], 3, axis=1), hidden
+
+
+def decide_trained():
+    """Prints a row for each trained network: decided, seconds, the peer's."""
+    if FLAGS.peer is None:
+        print("No --peer is named: no other tool is asked.\n")
+    print("| network | decided | seconds | parts a second | peer | seconds |")
+    print("|---|---:|---:|---:|---:|---:|")
+    apart, threat = 0, threats.Linf(FLAGS.epsilon)
+    arguments = FLAGS.points, FLAGS.epsilon, FLAGS.seed
+    for name, network, x, y in trained.networks_of(*arguments):
+        asked = network, x, y, threat, FLAGS.timeout
+        verdicts, cells = decided(*asked)
+        if FLAGS.peer is None:
+            cells += ["", ""]
+        else:
+            begin = time.monotonic()
+            theirs = peer.ask(FLAGS.peer, *asked)
+            seconds = time.monotonic() - begin
+            cells += [
+                share(np.isin(theirs, ["sat", "unsat"])),
+                f"{seconds:.1f}",
+            ]
+            apart += np.sum((verdicts == "certified") & (theirs == "sat"))
+            apart += np.sum((verdicts == "falsified") & (theirs == "unsat"))
+        print(f"| {' | '.join([name, *cells])} |", flush=True)
+    if apart:
+        raise SystemExit(f"The two tools contradict each other {apart} times.")
+
+
+def decided(network, x, y, threat, timeout):
+    """Verdicts, and what the table says of them."""
+    search = BranchAndBound(threat, timeout)
+    search.answer(network, x[:1], y[:1])  # Traced before it is timed.
+    begin = time.monotonic()
+    answer = search.answer(network, x, y)
+    seconds = time.monotonic() - begin
+    speed = np.sum(answer.visited) / seconds
+    cells = [
+        share(answer.verdict != "unknown"),
+        f"{seconds:.1f}",
+        f"{speed:.0f}",
+    ]
+    return answer.verdict, cells
+
+
+def share(found):
+    """How many of all."""
+    return f"{np.count_nonzero(found)} of {len(found)}"
 
 
 def decide_folder(folder):

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from benchmarks.vnncomp import peer
 from tests.verifiers.clauses_test import RADIUS, Net, smallest
 from tfrobust import problems
 from tfrobust.problems import command, solving, vnnlib_writer
 from tfrobust.problems.extra import session
 from tfrobust.problems.onnx_writer import to_onnx
 from tfrobust.problems.query import Case
+from tfrobust.threats import Linf
 from tfrobust.verifiers import Specification
 
 pytestmark = pytest.mark.keras_free
@@ -244,3 +246,17 @@ def test_the_scripts_of_the_competition_run(net, tmp_path):
     path.write_text("(")
     subprocess.run(script, env=environment, check=True, capture_output=True)
     assert result.read_text() == "error\n"
+
+
+def test_another_tool_is_asked_by_its_scripts(tmp_path):
+    script = tmp_path / "run_instance.sh"
+    script.write_text(
+        'test $1 = v1 && test -f "$3" && test $6 = 7 || exit 1\n'
+        "case $4 in */0.vnnlib) echo sat > $5;; */1.vnnlib) echo unsat > $5;;\n"
+        "*/2.vnnlib) : > $5;; *) exit 1;; esac\n"
+    )
+    asked = 4 * [[0.25, 0.75]], 4 * [1], Linf(0.1), 7
+    answers = peer.ask(tmp_path, lambda x, training=False: x + 0.0, *asked)
+    assert list(answers) == ["sat", "unsat", "error", "error"]
+    with pytest.raises(FileNotFoundError, match="must hold run_instance.sh"):
+        peer.ask(tmp_path / "none", None, *asked)
