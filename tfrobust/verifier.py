@@ -75,6 +75,21 @@ class Verifier(Adversary):
         """
         return self, size
 
+    def settled(self: Self, model: Model, shape: Sequence[int]) -> Self:
+        """A copy for which what depends on the weights alone is worked out.
+
+        It says what is true of the weights of this moment only.
+
+        Args:
+            model: Any callable `model(x, training=False) -> logits`.
+            shape: Shape of one input.
+
+        Returns:
+            Itself, unless there is something to work out.
+        """
+        del model, shape
+        return self
+
     def perturb(self, model: Model, x: TensorLike, y: TensorLike) -> tf.Tensor:
         """Returns x once it is checked: nothing is searched."""
         return self.threat.checked(x)

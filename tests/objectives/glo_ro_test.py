@@ -55,6 +55,27 @@ def test_the_constants_are_products_of_singular_values(activation):
     assert np.all(few[off] <= found.numpy()[off] * 1.000001)
 
 
+def test_every_step_starts_elsewhere_so_that_nothing_stays_unseen():
+    image, score = keras.Input((20,)), keras.layers.Dense(20)
+    out = keras.layers.Dense(2)
+    model = keras.Sequential([image, score, keras.layers.ReLU(), out])
+    out.set_weights([np.eye(20, 2), np.zeros(2)])
+    # One direction is lengthened: the last of a basis, the first of which is
+    # where the first step starts.
+    start = tf.random.stateless_normal([1, 1, 20], [20, 0]).numpy().ravel()
+    basis, _ = np.linalg.qr(np.stack([start, *np.eye(20)[1:]], axis=1))
+    hidden = basis[:, -1]
+    kernel = 0.01 * np.eye(20) + np.outer(hidden, hidden)
+    score.set_weights([kernel, np.zeros(20)])
+    x = tf.zeros([1, 20])
+    found = [
+        pair_constants(model, x, 1, step)[0, 1] / np.sqrt(2)
+        for step in range(3)
+    ]
+    assert found[0] < 0.02
+    np.testing.assert_allclose(found[1:], 1.01, rtol=1e-3)
+
+
 def test_the_loss_is_cross_entropy_with_one_class_more():
     model = network()
     rng = np.random.default_rng(0)

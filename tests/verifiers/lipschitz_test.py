@@ -8,7 +8,7 @@ import tfrobust as tfr
 from tests.verifiers.conftest import NETWORKS, layers, randomize
 from tfrobust.backend import keras
 from tfrobust.objectives.glo_ro import pair_constants
-from tfrobust.verifiers import segments
+from tfrobust.verifiers import lipschitz_bounds, segments
 
 pytestmark = pytest.mark.one_keras
 
@@ -207,3 +207,38 @@ def test_what_no_slope_is_known_of_is_refused(monkeypatch):
     network = chain((4,), layers.Dense(3), layers.ReLU())
     with pytest.raises(NotImplementedError, match="matrix of up to 3 x 4"):
         verifier.margins(network, np.ones((1, 4), np.float32), [0])
+
+
+def test_certify_works_singular_values_out_once(monkeypatch):
+    network = chain(
+        (6, 6, 1),
+        layers.Conv2D(4, 3, activation="relu"),
+        tfr.layers.MinMax(),
+        layers.Flatten(),
+        layers.Dense(6, activation="tanh"),
+        layers.Dense(3),
+    )
+    x, y = drawn(network, count=600)  # More than a batch.
+    verifier = tfr.verifiers.Lipschitz(tfr.threats.L2(0.02))
+    calls = tf.Variable(0)
+
+    def counted(matrix):
+        calls.assign_add(1)
+        return segments.largest(matrix)
+
+    monkeypatch.setattr(lipschitz_bounds, "largest", counted)
+    for scale in (1.0, 1.2):
+        # Nothing of the first weights is left at the second.
+        network.set_weights([scale * w for w in network.get_weights()])
+        calls.assign(0)
+        report = tfr.certify(network, (x, y), [verifier], verbose=0)
+        assert calls.numpy() == 3
+        margins = verifier.margins(network, x, y).numpy()
+        assert calls.numpy() == 6
+        margins[np.arange(600), y] = np.inf
+        found = np.array(report.certificates["margin"], float)
+        known = np.isfinite(found)  # Of what is right without an attack.
+        assert np.sum(known) > 300
+        np.testing.assert_allclose(
+            found[known], margins.min(axis=1)[known], rtol=1e-4, atol=1e-5
+        )

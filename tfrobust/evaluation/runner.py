@@ -90,7 +90,7 @@ class Runner:
                     "choose a cheaper verifier."
                 )
             size = int(min(_MOST, self._memory // max(1, bytes_each)))
-        self.adversary, size = verifier.within(size)
+        self.adversary, size = self.adversary.within(size)
         return size
 
     def _bytes_each(self):
@@ -103,6 +103,10 @@ class Runner:
     def _function(self):
         """The answer as a graph, or as Python if it can't be one."""
         proves = isinstance(self.adversary, Verifier)
+        if proves:
+            # No weight changes while a runner is in use.
+            settled = self.adversary.settled(self._network, self._shape)
+            self.adversary = settled
         answer = self._decided if proves else self._attacked
         function = compiled(
             answer,

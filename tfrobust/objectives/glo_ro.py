@@ -35,7 +35,8 @@ class GloRo(Objective):
     Args:
         threat: The `L2` threat.
         weight: Weight of the certificate, not negative, or a schedule of it.
-        iterations: Of the power method for each matrix in a step.
+        iterations: Of the power method for each matrix in a step, each time
+            from another start.
 
     Raises:
         TypeError: If `threat` isn't an `L2` threat.
@@ -53,7 +54,7 @@ class GloRo(Objective):
 
     of_classes = True
 
-    def __init__(self, threat: L2, weight: Amount = 1.0, iterations: int = 5):
+    def __init__(self, threat: L2, weight: Amount = 1.0, iterations: int = 10):
         checks.kind(threat, L2, "threat", "tfr.threats.L2(0.3)")
         checks.amount(weight, "weight", low=0)
         checks.count(iterations, "iterations")
@@ -68,7 +69,8 @@ class GloRo(Objective):
         labels, _ = losses.class_labels(y, logits)
         best = tf.argmax(logits, axis=1, output_type=tf.int32)
         radius = tf.reduce_max(flat(self.threat.radii(x)), axis=1)
-        reach = tf.gather(pair_constants(model, x, self.iterations), best)
+        constants = pair_constants(model, x, self.iterations, self.step)
+        reach = tf.gather(constants, best)
         others = logits + radius[:, tf.newaxis] * reach
         leads = tf.one_hot(best, logits.shape[-1], True, False, dtype=tf.bool)
         bottom = tf.reduce_max(tf.where(leads, -math.inf, others), axis=1)
@@ -79,13 +81,16 @@ class GloRo(Objective):
         return Outcome(values, clean=logits, reported=reported)
 
 
-def pair_constants(model: Model, x: tf.Tensor, iterations: int) -> tf.Tensor:
+def pair_constants(
+    model: Model, x: tf.Tensor, iterations: int, step: TensorLike = 0
+) -> tf.Tensor:
     """Lipschitz constants of differences of outputs, estimated.
 
     Args:
         model: Any callable `model(x, training=False) -> outputs`.
         x: Inputs, shape `[batch, ...]`, of which only the shape counts.
         iterations: Of the power method.
+        step: Keys where it starts.
 
     Returns:
         Shape `[outputs, outputs]`; gradients reach the weights.
@@ -96,7 +101,7 @@ def pair_constants(model: Model, x: tf.Tensor, iterations: int) -> tf.Tensor:
     stops = activations(trace)
     for node in trace.nodes[1:]:
         if node in stops:
-            norms = estimated(trace, node, stops, iterations)
+            norms = estimated(trace, node, stops, iterations, step)
             terms = [norm * constants[given] for given, norm in norms.items()]
             constants[node] = slope_of(node) * tf.add_n(terms)
     output = trace.output

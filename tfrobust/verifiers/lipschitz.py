@@ -9,9 +9,14 @@ from tfrobust.backend import register
 from tfrobust.bounds.dense import Dense
 from tfrobust.graph import Trace
 from tfrobust.threats import L2, Threat
+from tfrobust.tracing import compiled
 from tfrobust.types import Model
 from tfrobust.verifiers.bounding import Bounding
-from tfrobust.verifiers.lipschitz_bounds import LipschitzBounds
+from tfrobust.verifiers.lipschitz_bounds import (
+    Lengths,
+    LipschitzBounds,
+    lengths_of,
+)
 
 
 @register
@@ -25,7 +30,8 @@ class Lipschitz(Bounding):
     `z_y - z_j >= (z_y - z_j)(x) - |w_y - w_j| K epsilon`. Singular values are
     those of the whole matrix, in float64, however the layers form it.
 
-    It takes one forward pass and as much memory, so it goes where lines are
+    Beside the singular values, which `certify` and `evaluate` work out once,
+    it takes one forward pass and as much memory, so it goes where lines are
     too dear, and is as tight on networks trained for it (`objectives.GloRo`).
     On others the product is far too large.
 
@@ -48,6 +54,7 @@ class Lipschitz(Bounding):
 
     def __init__(self, threat: Threat) -> None:
         super().__init__(threat)
+        self._lengths: Lengths | None = None
         if not isinstance(threat, L2):
             raise TypeError(
                 "`threat` must be a tfr.threats.L2: singular values say how "
@@ -58,8 +65,15 @@ class Lipschitz(Bounding):
         super().cost(model, shape)  # Raises if there is no rule.
         return None
 
+    def settled(self, model: Model, shape: Sequence[int]) -> "Lipschitz":
+        def lengths():
+            return lengths_of(Trace(model, tf.zeros([1, *shape])))
+
+        found = tf.nest.map_structure(tf.constant, compiled(lengths)())
+        return self._replace(_lengths=found)
+
     def bounds(self, trace: Trace, x: tf.Tensor) -> Any:
-        return LipschitzBounds(trace, self.threat, x)
+        return LipschitzBounds(trace, self.threat, x, self._lengths)
 
     def lower(self, bounds: Any, specification: Dense) -> tf.Tensor:
         return bounds.lower(specification)

@@ -23,6 +23,44 @@ from tfrobust.verifiers.segments import (
 EXACT = {"Abs", "MaxPool", "Maximum", "MinMax", "Minimum", "Relu", "Relu6"}
 
 
+# By the number of an activation, and of what it stands on, see `lengths_of`.
+Lengths = dict[int, dict[int, tuple[tf.Tensor, tf.Tensor]]]
+
+
+def lengths_of(trace: Trace) -> Lengths:
+    """How much what is linear between two activations lengthens a move.
+
+    That depends on the weights alone, and takes longer than all the rest.
+
+    Args:
+        trace: The `Trace` of a network.
+
+    Returns:
+        Of each activation, whose number is its place among the input and all
+        `activations`, for each of those that it stands on: the norm of the
+        matrix between them, and the length of each row, shape `[1, ...]`.
+
+    Raises:
+        NotImplementedError: If an op has no rule, or a matrix is too large.
+    """
+    look_up(trace)
+    stops = activations(trace)
+    stations, found = _stations(trace, stops), {}
+    for number, node in enumerate(stations[1:], start=1):
+        given, rows = node.dependent[0], {}
+        for source, forms in segment(trace, node, stops).items():
+            matrix = tf.reshape(forms.tensor, [given.size, source.size])
+            each = tf.reshape(_rows(forms), [1, *given.shape])
+            rows[stations.index(source)] = largest(matrix), each
+        found[number] = rows
+    return found
+
+
+def _stations(trace, stops):
+    """The input and all activations, in the order of the trace."""
+    return [trace.input, *(node for node in trace.nodes[1:] if node in stops)]
+
+
 class LipschitzBounds:
     """How far the values that float32 computes can move from those at x.
 
@@ -30,6 +68,8 @@ class LipschitzBounds:
         trace: The `Trace` of the network.
         threat: The `L2` threat.
         x: Inputs, shape `[batch, ...]`.
+        lengths: What `lengths_of` returned for a trace of this network with
+            these weights; None works it out.
 
     Attributes:
         intervals: Maps every node to its lower and upper bounds.
@@ -39,8 +79,15 @@ class LipschitzBounds:
             shape `[batch]`.
     """
 
-    def __init__(self, trace: Trace, threat: Threat, x: tf.Tensor) -> None:
+    def __init__(
+        self,
+        trace: Trace,
+        threat: Threat,
+        x: tf.Tensor,
+        lengths: Lengths | None = None,
+    ) -> None:
         look_up(trace)
+        self._lengths = lengths_of(trace) if lengths is None else lengths
         self.trace, self.x = trace, x
         box = rounding.widened(threat.box(x))
         radius = tf.reduce_max(flat(threat.radii(x)), axis=1)
@@ -54,6 +101,7 @@ class LipschitzBounds:
         self._magnitudes.add(trace.input, box)
         self._values = {trace.input: x}
         self._activations = activations(trace)
+        self._stations = _stations(trace, self._activations)
         for node in trace.nodes[1:]:
             if node in self._activations:
                 self._enter(node)
@@ -100,12 +148,11 @@ class LipschitzBounds:
         given = node.dependent[0]
         drift = 4 * self._drift(given)
         constant, move, each = 0.0, _length(drift), drift
-        found = segment(self.trace, node, self._activations)
-        for source, forms in found.items():
-            norm = largest(tf.reshape(forms.tensor, [given.size, source.size]))
+        found = self._lengths[self._stations.index(node)]
+        for number, (norm, alone) in found.items():
+            source = self._stations[number]
             constant += norm * self.constants[source]
             move += norm * self.moves[source]
-            alone = tf.reshape(_rows(forms), [1, *given.shape])
             each += alone * column(self.moves[source], alone)
         self._read = constant, move
         lower, upper = self.intervals[given]

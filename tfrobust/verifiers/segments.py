@@ -14,6 +14,7 @@ from tfrobust.bounds.forms import Forms
 from tfrobust.bounds.propagation import sources
 from tfrobust.bounds.sorting import moves_as_a_whole
 from tfrobust.graph import Node, Trace
+from tfrobust.types import TensorLike
 
 # The largest slopes, rounded up.
 SLOPES = {
@@ -119,7 +120,11 @@ def largest(matrix: tf.Tensor) -> tf.Tensor:
 
 
 def estimated(
-    trace: Trace, node: Node, stops: Collection[Node], iterations: int
+    trace: Trace,
+    node: Node,
+    stops: Collection[Node],
+    iterations: int,
+    step: TensorLike = 0,
 ) -> dict[Node, Any]:
     """The largest singular values between an activation and those before it.
 
@@ -131,6 +136,8 @@ def estimated(
         node: The activation.
         stops: All `activations`.
         iterations: How often the matrix and its transpose are applied.
+        step: Keys where they start. From the same place each time, training
+            would learn to lengthen what can't be seen from there.
 
     Returns:
         A scalar for each node that `segment` would name.
@@ -142,7 +149,8 @@ def estimated(
         return {source: forms.tensor for source, forms in found.items()}
 
     shape = [1, 1, *given.shape]
-    start = tf.random.stateless_normal(shape, seed=[given.size, 0])
+    seed = [tf.constant(given.size, tf.int64), tf.cast(step, tf.int64)]
+    start = tf.random.stateless_normal(shape, seed)
     found = {}
     for source in pulled(start):
         row = start
