@@ -208,13 +208,14 @@ def test_augmentation_of_an_example_does_not_depend_on_the_batch_size():
     np.testing.assert_array_equal(images_of(large), images_of(small))
 
 
-def test_augmentation_changes_between_epochs():
-    x = np.ones((30, 8, 8, 1), np.float32)
+def test_augmentation_changes_between_epochs_and_keeps_the_type():
+    x = np.full((30, 8, 8, 1), 200, np.uint8)
     step = tf.Variable(0)
     train = datasets.batches(x, np.arange(30), 30, 0, step, CropFlip())
     first = images_of(train)[np.argsort(labels_of(train))]
     step.assign(1)
     second = images_of(train)[np.argsort(labels_of(train))]
+    assert first.dtype == np.uint8
     assert (first != second).any()
 
 
