@@ -7,12 +7,13 @@ Usage:
 
 Writes index.html, one page with tables and pictures, and report.json: maps of
 what the model reads, how far they point along the input, how sparse, smooth and
-stable they are, and whether they tell of the model at all; the nearest points
+stable they are, and whether they tell of the model at all; what it makes of
+images, which `--judge`, an independent network, may look at; the nearest points
 of the decision boundary and how alike its normals are. A run that is stopped
 goes on where it was. Without `--model` a small network is first trained on the
-bundled digits.
-`--compare` prints in what the model differs from that of another page, and how
-sure that is; `--table` appends it to a CSV file.
+bundled digits. `--compare` prints in what the model differs from that of
+another page, and how sure that is; `--table` appends what is found, or the
+comparison, to a CSV file.
 """
 
 from absl import flags
@@ -21,7 +22,7 @@ import looking
 
 flags.adopt_module_key_flags(looking)
 
-SECTIONS = "attributions", "faithfulness", "boundary"
+SECTIONS = "attributions", "faithfulness", "generation", "boundary"
 
 if __name__ == "__main__":
     looking.run(SECTIONS)

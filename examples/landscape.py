@@ -11,7 +11,7 @@ points of an attack; the loss along a direction of the weights, attacked anew,
 and how gradients jump. A run that is stopped goes on where it was. Without
 `--model` a small network is first trained on the bundled digits. `--compare`
 prints in what the model differs from that of another page, and how sure that
-is; `--table` appends it to a CSV file.
+is; `--table` appends what is found, or the comparison, to a CSV file.
 """
 
 from absl import flags

@@ -15,8 +15,9 @@ import runs
 import tfrobust as tfr
 from tfrobust.threats.norms import NORMS, threat_of
 
-# What a comparison lacks of values that aren't of examples.
-EMPTY = dict.fromkeys(("low", "high", "pairs"), float("nan"))
+# What rows of a table lack of values that aren't of examples.
+FOUND = dict.fromkeys(("low", "high", "median", "examples"), float("nan"))
+COMPARED = dict.fromkeys(("low", "high", "pairs"), float("nan"))
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "A .keras file.")
@@ -28,8 +29,9 @@ flags.DEFINE_integer("limit", 256, "How many examples.", 1)
 flags.DEFINE_integer("few", 128, "How many of them to differentiate twice.", 1)
 flags.DEFINE_integer("seed", 0, "Seed of all that is random.")
 flags.DEFINE_string("output_dir", None, "Folder of the page.", required=True)
+flags.DEFINE_string("judge", None, "An independent .keras file.")
 flags.DEFINE_string("compare", None, "Folder of a page of another model.")
-flags.DEFINE_string("table", None, "CSV file to append the comparison to.")
+flags.DEFINE_string("table", None, "CSV file to append the results to.")
 
 
 def run(sections):
@@ -40,11 +42,11 @@ def run(sections):
 def main(sections, argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
-    if FLAGS.table and not FLAGS.compare:
-        raise app.UsageError("--table is for what --compare finds.")
-    models.check("model", FLAGS.model)
-    if FLAGS.model and not FLAGS.model.endswith(".keras"):
-        raise app.UsageError(f"--model must be a .keras file: {FLAGS.model}")
+    for flag in ("model", "judge"):
+        path = FLAGS[flag].value
+        models.check(flag, path)
+        if path and not path.endswith(".keras"):
+            raise app.UsageError(f"--{flag} must be a .keras file: {path}")
     threat = threat_of(FLAGS.epsilon, FLAGS.norm)
     train, (x, y) = datasets.load(FLAGS.dataset, FLAGS.data_dir)
     found = tfr.analysis.report(
@@ -56,24 +58,31 @@ def main(sections, argv):
         examples=FLAGS.limit,
         few=FLAGS.few,
         seed=FLAGS.seed,
+        judge=models.load(FLAGS.judge) if FLAGS.judge else None,
     )
-    for values in found.values():
-        for name, value in values.items():
-            print(f"{name:40} {value['mean']:10.4g}")
+    show(found, FOUND, ["mean", "low", "high"])
     if FLAGS.compare:
-        compare()
+        found = tfr.analysis.compare(FLAGS.output_dir, FLAGS.compare)
+        print()
+        show(found, COMPARED, ["difference", "low", "high"])
+    if FLAGS.table:
+        empty = COMPARED if FLAGS.compare else FOUND
+        runs.append(pathlib.Path(FLAGS.table), rows_of(found, empty))
     print(f"The page is {pathlib.Path(FLAGS.output_dir) / 'index.html'}")
 
 
-def compare():
-    """Prints in what the two models differ, and by how much."""
-    found = tfr.analysis.compare(FLAGS.output_dir, FLAGS.compare)
-    print(f"\n{'difference':40} {'mean':>10} {'low':>10} {'high':>10}")
-    rows = []
-    for section, values in found.items():
-        for name, value in values.items():
-            rows.append({"section": section, "value": name, **EMPTY, **value})
-            shown = (rows[-1][key] for key in ("difference", "low", "high"))
-            print(f"{name:40}", *(f"{number:10.4g}" for number in shown))
-    if FLAGS.table:
-        runs.append(pathlib.Path(FLAGS.table), rows)
+def rows_of(found, empty):
+    """A row of each value of each section."""
+    return [
+        {"section": section, "value": name, **empty, **value}
+        for section, values in found.items()
+        for name, value in values.items()
+    ]
+
+
+def show(found, empty, columns):
+    """Prints these columns of what was found."""
+    print(f"{'':40}", *(f"{column:>10}" for column in columns))
+    for row in rows_of(found, empty):
+        numbers = (f"{row[column]:10.4g}" for column in columns)
+        print(f"{row['value']:40}", *numbers)

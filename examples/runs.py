@@ -128,6 +128,8 @@ def _numbered(name):
 def append(path, rows):
     """Adds the program's flags and rows to a CSV file, which may be new.
 
+    One of other columns is left alone: rows go to table-2.csv beside it.
+
     Args:
         path: The file.
         rows: Dictionaries of the same keys.
@@ -135,9 +137,22 @@ def append(path, rows):
     own = flags.FLAGS.get_key_flags_for_module("__main__")
     rows = [{**{flag.name: flag.value for flag in own}, **row} for row in rows]
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = not path.exists()
-    with path.open("a", newline="") as file:
+    names = itertools.chain([path.stem], _numbered(path.stem))
+    tables = (path.with_stem(name) for name in names)
+    table = next(t for t in tables if _columns(t) in (None, list(rows[0])))
+    if table != path:
+        print(f"{path} has other columns, so the results are in {table}.")
+    new = not table.exists()
+    with table.open("a", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         if new:
             writer.writeheader()
         writer.writerows(rows)
+
+
+def _columns(path):
+    """The names in a CSV file's first line; None if there is no file."""
+    if not path.exists():
+        return None
+    with path.open(newline="") as file:
+        return next(csv.reader(file), [])

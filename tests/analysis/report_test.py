@@ -50,8 +50,8 @@ def test_every_section_is_on_one_page_that_needs_nothing_else(whole):
         for value in values:
             assert f"<td>{value}</td>" in page
     pictures = sorted(path.stem for path in folder.glob("*/*.png"))
-    assert pictures == ["continuity", "density", "line", "maps"]
-    assert page.count("data:image/png;base64,") == 4
+    assert pictures == ["continuity", "density", "line", "made", "maps"]
+    assert page.count("data:image/png;base64,") == 5
     assert "a &lt;small&gt; model" in page and "<small>" not in page
     for part in (
         "Linf(epsilon=0.1",
@@ -79,6 +79,78 @@ def test_values_are_those_of_the_tools(whole):
     ends = [value[end] for end in ("mean", "low", "high")]
     np.testing.assert_allclose(ends, expected, rtol=1e-4)
     assert value["median"] == pytest.approx(np.median(gini), rel=1e-4)
+
+
+def test_what_a_network_makes_is_shown_to_a_judge(tmp_path):
+    network = made().network
+    found = run(tmp_path / "page", None, sections=["generation"], judge=made(1))
+    away = (X - np.roll(X, 1, axis=0)).reshape(12, -1)
+    images = tfr.analysis.generate(
+        network,
+        X,
+        (Y + 1) % 3,
+        np.linalg.norm(away, axis=1).mean() / 2,
+        low=X.min(),
+        high=X.max(),
+        judge=made(1),
+    )
+    features = tfr.analysis.invert_features(
+        network,
+        network.layers[-2].name,
+        X[:6],
+        low=float(X.min()),
+        high=float(X.max()),
+    )
+    expected = {
+        "takes it for the target": images.reached,
+        "the judge takes it for the target": images.judged,
+        "distance of inverted features": features.distance,
+        "squared error of their images": features.error,
+    }
+    assert list(found["generation"]) == list(expected)
+    for name, values in expected.items():
+        mean = found["generation"][name]["mean"]
+        assert mean == pytest.approx(np.mean(values), rel=1e-3)
+    with pytest.raises(FileExistsError, match="holds something else"):
+        run(tmp_path / "page", None, sections=["generation"], judge=made(2))
+    run(tmp_path / "alone", None, sections=["generation"])
+    with pytest.raises(ValueError, match="same judge_sha256"):
+        tfr.analysis.compare(tmp_path / "page", tmp_path / "alone")
+
+
+class Opaque(keras.Model):
+    """A network that doesn't tell its layers' outputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = made().network
+
+    def call(self, x, training=False):
+        return self.inner(x)
+
+
+@pytest.mark.parametrize("shape", [(25,), (5, 5, 2), (1, 5, 5, 1)])
+def test_networks_and_inputs_of_any_form_are_looked_at(tmp_path, shape):
+    x = RNG.uniform(size=(6, *shape)).astype(np.float32)
+    layers = [keras.layers.Flatten(), keras.layers.Dense(3)]
+    model = keras.Sequential([keras.Input(shape), *layers])
+    for number, network in enumerate((model, tfr.RobustModel(model))):
+        found = tfr.analysis.report(
+            network,
+            (x, Y[:6]),
+            LINF,
+            tmp_path / str(number),
+            ["attributions", "generation"],
+            few=2,
+            verbose=0,
+        )
+        assert "squared error of their images" in found["generation"]
+        assert "mass on bright pixels" not in found["attributions"]
+
+
+def test_a_network_that_hides_its_layers_is_looked_at(tmp_path):
+    found = run(tmp_path, Opaque(), sections=["generation"])
+    assert list(found["generation"]) == ["takes it for the target"]
 
 
 def test_finished_sections_are_not_computed_again(tmp_path):

@@ -9,13 +9,13 @@ pytestmark = pytest.mark.one_keras
 
 @pytest.mark.parametrize("name", ["landscape", "interpret"])
 def test_a_page_is_written_once_and_not_overwritten(script, tmp_path, name):
-    folder = tmp_path / name
+    folder, alone = tmp_path / name, tmp_path / "alone.csv"
     flags = ["--limit=12", "--few=4", f"--output_dir={folder}"]
-    code, output = script(f"{name}.py", *flags)
+    code, output = script(f"{name}.py", *flags, f"--table={alone}")
     assert code == 0, output
     assert f"The page is {folder / 'index.html'}" in output
     stored = json.loads((folder / "report.json").read_text())
-    assert len(stored["sections"]) == 3
+    assert len(stored["sections"]) == {"landscape": 3, "interpret": 4}[name]
     for values in stored["sections"].values():
         for value in values:
             assert value in output
@@ -29,6 +29,13 @@ def test_a_page_is_written_once_and_not_overwritten(script, tmp_path, name):
         rows = list(csv.DictReader(file))
     names = [v for values in stored["sections"].values() for v in values]
     assert [row["value"] for row in rows] == names
+    with alone.open() as file:
+        found = {r["value"]: float(r["mean"]) for r in csv.DictReader(file)}
+    values = {
+        k: v for part in stored["sections"].values() for k, v in part.items()
+    }
+    expected = {name: value["mean"] for name, value in values.items()}
+    assert found == pytest.approx(expected, rel=1e-12, nan_ok=True)
     differences = [float(row["difference"]) for row in rows]
     assert all(d == 0 or math.isnan(d) for d in differences)
     assert {row["limit"] for row in rows} == {"12"}
@@ -41,7 +48,8 @@ def test_what_is_no_keras_model_is_refused(script, tmp_path):
     assert code == 1 and "--model must be a .keras file" in output
 
 
-def test_a_table_without_a_comparison_is_refused(script, tmp_path):
-    flags = [f"--output_dir={tmp_path / 'page'}", "--table=table.csv"]
+def test_a_judge_is_a_keras_file(script, tmp_path):
+    flags = [f"--output_dir={tmp_path / 'page'}", f"--judge={tmp_path}"]
+    (tmp_path / "saved_model.pb").touch()
     code, output = script("interpret.py", *flags)
-    assert code == 1 and "--table is for what --compare finds" in output
+    assert code == 1 and "--judge must be a .keras file" in output

@@ -1,5 +1,6 @@
 """What a run writes down of itself."""
 
+import csv
 import sys
 
 import pytest
@@ -38,3 +39,21 @@ def test_a_command_has_what_differs_and_no_path_of_this_machine(own_flags):
         "--epochs=2",
         "--model_dir=runs/mnist",
     ]
+
+
+def test_rows_of_other_columns_go_to_a_table_beside(
+    own_flags, tmp_path, capsys
+):
+    own_flags(["script"])
+    table, other = tmp_path / "runs.csv", tmp_path / "runs-2.csv"
+    for rows in ([{"clean": 1}], [{"clean": 2}, {"clean": 3}], [{"aa": 4}]):
+        runs.append(table, rows)
+    assert f"{table} has other columns" in capsys.readouterr().out
+    runs.append(table, [{"aa": 5}])
+    found = [
+        list(csv.DictReader(path.read_text().splitlines()))
+        for path in (table, other)
+    ]
+    assert [row["clean"] for row in found[0]] == ["1", "2", "3"]
+    assert [row["aa"] for row in found[1]] == ["4", "5"]
+    assert {row["epochs"] for row in found[0] + found[1]} == {"30"}

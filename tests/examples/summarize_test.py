@@ -42,12 +42,49 @@ def test_runs_are_averaged_in_the_order_of_the_table(script, table):
     ]
 
 
+def test_rows_are_chosen_and_intervals_counted(script, tmp_path):
+    path = tmp_path / "table.csv"
+    rows = ["a,0,.1,.2", "a,1,-1,.2", "b,0,-2,-1", "b,1,nan,nan", "b,2,,"]
+    path.write_text("\n".join(["method,seed,low,high", *rows]))
+    code, output = script(
+        SCRIPT,
+        f"--table={path}",
+        "--by=method",
+        "--columns=high",
+        "--interval=low,high",
+        "--where=seed=0",
+        "--where=seed=1",
+    )
+    assert code == 0
+    assert output.splitlines()[-4:] == [
+        "| method | runs | high | above 0 | below 0 |",
+        "| --- | --- | --- | --- | --- |",
+        "| a | 2 | 0.2 | 1 of 2 | 0 of 2 |",
+        "| b | 2 | -1 | 0 of 2 | 1 of 2 |",
+    ]
+
+
+def test_means_and_runs_are_drawn(script, table, tmp_path):
+    picture = tmp_path / "picture.svg"
+    flags = ["--x=seed", "--y=weak", "--by=method", f"--output={picture}"]
+    code, output = script("plot_table.py", table, *flags, "--ylabel=accuracy")
+    assert code == 0, output
+    drawn = picture.read_text()
+    for word in ("<!-- accuracy -->", "<!-- seed -->", "<!-- a -->"):
+        assert word in drawn
+    code, output = script("plot_table.py", table, *flags, "--where=seed=9")
+    assert code == 1 and "no row where seed=9" in output
+
+
 @pytest.mark.parametrize(
     ("argument", "sentence"),
     [
         ("--columns=magic", "has no column 'magic'. There are: method, seed"),
         ("--by=magic", "has no column 'magic'"),
         ("--collapsed=weak", "names a weak and a strong attack"),
+        ("--interval=weak", "names a lower and an upper end"),
+        ("--where=weak", "--where=weak must be column=value"),
+        ("--where=seed=9", "no row where seed=9"),
         ("extra", "Unexpected arguments: ['extra']"),
     ],
 )

@@ -256,7 +256,8 @@ def test_another_tool_is_asked_by_its_scripts(tmp_path):
         "*/2.vnnlib) : > $5;; *) exit 1;; esac\n"
     )
     asked = 4 * [[0.25, 0.75]], 4 * [1], Linf(0.1), 7
-    answers = peer.ask(tmp_path, lambda x, training=False: x + 0.0, *asked)
+    found = peer.script_of(tmp_path)
+    answers = peer.ask(found, lambda x, training=False: x + 0.0, *asked)
     assert list(answers) == ["sat", "unsat", "error", "error"]
     with pytest.raises(FileNotFoundError, match="must hold run_instance.sh"):
-        peer.ask(tmp_path / "none", None, *asked)
+        peer.script_of(tmp_path / "none")

@@ -12,6 +12,8 @@ from tfrobust.types import Path
 
 # What `report` writes into each section's folder.
 EXAMPLES = "examples.npz"
+# Of two reports that can be compared.
+_SAME = "data_sha256", "examples", "few", "attack", "seed", "judge_sha256"
 
 
 def compare(path: Path, other: Path) -> dict[str, dict[str, dict[str, float]]]:
@@ -33,8 +35,8 @@ def compare(path: Path, other: Path) -> dict[str, dict[str, dict[str, float]]]:
 
     Raises:
         FileNotFoundError: If a folder holds no report.
-        ValueError: If they are of other examples, another attack or seed, or
-            have no section in common.
+        ValueError: If they are of other examples, another attack, seed or
+            judge, or have no section in common.
 
     Example:
         for name, model in {"robust": robust, "plain": plain}.items():
@@ -44,9 +46,9 @@ def compare(path: Path, other: Path) -> dict[str, dict[str, dict[str, float]]]:
     """
     folders = [pathlib.Path(folder) for folder in (path, other)]
     one, two = (_read(folder) for folder in folders)
-    for name in ("data_sha256", "examples", "few", "attack", "seed"):
+    for name in _SAME:
         expected = f"be of a report with the same {name} as that in {path}"
-        given = one["info"][name], two["info"][name]
+        given = one["info"].get(name), two["info"].get(name)
         checks.argument(given[0] == given[1], "other", expected, given)
     shared = [name for name in one["sections"] if name in two["sections"]]
     expected = f"have a section of {list(one['sections'])}"

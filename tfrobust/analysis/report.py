@@ -15,14 +15,15 @@ from tfrobust import checks, files
 from tfrobust.analysis.compare import EXAMPLES
 from tfrobust.analysis.problem import problem
 from tfrobust.analysis.risk import check_float32
-from tfrobust.analysis.sections import SECTIONS, Problem
+from tfrobust.analysis.section import Problem
+from tfrobust.analysis.sections import SECTIONS
 from tfrobust.attack import Attack
 from tfrobust.attacks import PGD
 from tfrobust.averaging import on_network
 from tfrobust.backend import keras
 from tfrobust.evaluation import contents, page
 from tfrobust.evaluation.identity import identity
-from tfrobust.evaluation.provenance import Provenance
+from tfrobust.evaluation.provenance import Provenance, weights_sha256
 from tfrobust.objectives.arguments import attack_of
 from tfrobust.progress import Progress
 from tfrobust.threats import Threat
@@ -52,6 +53,7 @@ def report(
     name: str | None = None,
     seed: int = 0,
     verbose: int = 1,
+    judge: Any = None,
 ) -> dict[str, Any]:
     """Looks at a network from all sides, and writes a page about it.
 
@@ -65,12 +67,15 @@ def report(
         threat: A `Threat`, which PGD of 10 steps searches, or an `Attack`.
         path: Folder to write, new or of the same report.
         sections: Which, of "smoothness", "curvature", "landscape",
-            "attributions", "faithfulness" and "boundary"; None for all.
+            "attributions", "faithfulness", "generation" and "boundary"; None
+            for all.
         examples: How many of the first examples to look at.
         few: How many of them the Hessian and the landscape are of.
         name: Name of the model on the page; None for its own.
         seed: Integer that keys all that is random.
         verbose: 1 for a progress bar, 0 for silence.
+        judge: An independent network, which says what it takes the images
+            for that `model` makes; None for none.
 
     Returns:
         By section what was found: by name `mean`, and of what each example has
@@ -98,7 +103,7 @@ def report(
     x, y = (np.asarray(part)[:examples] for part in data)
     x, y = problem(model, x, y, 128)
     attack.threat.checked(x)
-    subject = Problem(model, x, y, attack, min(few, len(x)), seed)
+    subject = Problem(model, x, y, attack, min(few, len(x)), seed, judge)
     source = Provenance(model, name, None)
     source.add(x, y)
     info = source.info(len(x)) | {
@@ -107,8 +112,10 @@ def report(
         "few": subject.few,
         "seed": seed,
     }
+    if judge is not None:
+        info["judge_sha256"] = weights_sha256(judge)
     folder = pathlib.Path(path)
-    _begin(folder, identity([subject.few, seed, attack, x, y]), info)
+    _begin(folder, identity([subject.few, seed, attack, x, y, judge]), info)
     title = f"{source.name}: {', '.join(chosen)}"
     bar = Progress(title, len(chosen), verbose)
     for section in chosen:

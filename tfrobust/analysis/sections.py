@@ -1,10 +1,5 @@
 """What a report of an analysis consists of, section by section."""
 
-import dataclasses
-import pathlib
-from collections.abc import Callable
-from typing import Any, NamedTuple
-
 import numpy as np
 
 from tfrobust.analysis.alignment import (
@@ -14,70 +9,26 @@ from tfrobust.analysis.alignment import (
 )
 from tfrobust.analysis.boundary import boundary
 from tfrobust.analysis.deletion_insertion import deletion_insertion
+from tfrobust.analysis.generate import generate
 from tfrobust.analysis.gradient_continuity import gradient_continuity
 from tfrobust.analysis.grid import grid
 from tfrobust.analysis.hessian import hessian
 from tfrobust.analysis.input_smoothness import input_smoothness
 from tfrobust.analysis.integrated_gradients import integrated_gradients
+from tfrobust.analysis.invert_features import invert_features
 from tfrobust.analysis.normals import dimension, normal_similarity
 from tfrobust.analysis.randomization import randomization
 from tfrobust.analysis.saliency import saliency
 from tfrobust.analysis.scan import scan
+from tfrobust.analysis.section import Found, Section
 from tfrobust.analysis.smooth_grad import smooth_grad
-from tfrobust.analysis.sparsity import gini, mass
+from tfrobust.analysis.sparsity import gini, mass, object_mass
 from tfrobust.analysis.stability import stability
 from tfrobust.analysis.total_variation import total_variation
-from tfrobust.attack import Attack
 from tfrobust.attacks import MinimumNorm
 
 # The boundary is sought so many radii away.
 _FAR = 8.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Problem:
-    """What is analysed.
-
-    Args:
-        model: The network.
-        x: Inputs, float32 `[batch, ...]`.
-        y: Labels, int32 `[batch]`.
-        attack: What finds the worst points.
-        few: How many examples the Hessian and the landscape are of.
-        seed: Integer that keys all that is random.
-    """
-
-    model: Any
-    x: np.ndarray
-    y: np.ndarray
-    attack: Attack
-    few: int
-    seed: int
-
-    @property
-    def part(self) -> tuple[np.ndarray, np.ndarray]:
-        """The first few examples."""
-        return self.x[: self.few], self.y[: self.few]
-
-
-class Found(NamedTuple):
-    """What a section found.
-
-    Attributes:
-        values: By name a number, or numbers of the examples, `[batch]`.
-        plots: By name a function that draws a picture to a path.
-    """
-
-    values: dict[str, Any]
-    plots: dict[str, Callable[[pathlib.Path], None]] = {}
-
-
-class Section(NamedTuple):
-    """A title, how to read what is found, and how to find it."""
-
-    title: str
-    text: str
-    run: Callable[[Problem], Found]
 
 
 def _smoothness(problem):
@@ -134,8 +85,11 @@ def _attributions(problem):
         "total variation": total_variation(maps),
         "completeness error": integrated.error,
     }
-    if x.ndim < 3:
+    if not problem.images:
         return Found(values)
+    values["mass on bright pixels"] = object_mass(
+        maps, x, np.mean(problem.ends)
+    )
     shown = slice(min(6, len(x)))
     named = {
         "saliency": maps[shown],
@@ -159,7 +113,41 @@ def _faithfulness(problem):
             "correlation with random weights": random.absolute,
             "stability under noise": noise.cosine,
             "stability under attack": attacked.cosine,
+            "overlap under noise": noise.overlap,
+            "overlap under attack": attacked.overlap,
         }
+    )
+
+
+def _generation(problem):
+    x, ends = problem.x, problem.ends
+    target = (problem.y + 1) % problem.classes
+    far = np.linalg.norm(
+        (x - np.roll(x, 1, axis=0)).reshape(len(x), -1), axis=1
+    )
+    made = generate(
+        problem.model, x, target, np.mean(far) / 2, 60, *ends, problem.judge
+    )
+    values = {"takes it for the target": made.reached}
+    if made.judged is not None:
+        values["the judge takes it for the target"] = made.judged
+    if problem.features:
+        inverted = invert_features(
+            problem.model,
+            problem.features,
+            problem.part[0],
+            low=ends[0],
+            high=ends[1],
+            seed=problem.seed,
+        )
+        values["distance of inverted features"] = inverted.distance
+        values["squared error of their images"] = inverted.error
+    if not problem.images:
+        return Found(values)
+    shown = slice(min(6, len(x)))
+    named = {"change": made.images[shown] - x[shown]}
+    return Found(
+        values, {"made": lambda path: grid(path, made.images[shown], named)}
     )
 
 
@@ -222,6 +210,15 @@ SECTIONS = {
         "(high). Maps that stay as they are under random weights read the "
         "input alone.",
         _faithfulness,
+    ),
+    "generation": Section(
+        "What the model makes of images",
+        "Each input is moved to the next class, half as far as inputs are "
+        "from each other: what a robust model makes, others should know "
+        "again. Inputs are sought, from noise, with the features of others, "
+        "those that the logits are read from: of a robust model they should "
+        "look alike.",
+        _generation,
     ),
     "boundary": Section(
         "Decision boundary",
