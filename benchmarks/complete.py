@@ -153,7 +153,8 @@ def properties(model, x, threat):
 
 def decide_trained():
     """Prints a row for each trained network: decided, seconds, the peer's."""
-    if FLAGS.peer is None:
+    script = peer.script_of(FLAGS.peer) if FLAGS.peer else None
+    if script is None:
         print("No --peer is named: no other tool is asked.\n")
     print("| network | decided | seconds | parts a second | peer | seconds |")
     print("|---|---:|---:|---:|---:|---:|")
@@ -162,11 +163,11 @@ def decide_trained():
     for name, network, x, y in trained.networks_of(*arguments):
         asked = network, x, y, threat, FLAGS.timeout
         verdicts, cells = decided(*asked)
-        if FLAGS.peer is None:
+        if script is None:
             cells += ["", ""]
         else:
             begin = time.monotonic()
-            theirs = peer.ask(FLAGS.peer, *asked)
+            theirs = peer.ask(script, *asked)
             seconds = time.monotonic() - begin
             cells += [
                 share(np.isin(theirs, ["sat", "unsat"])),

@@ -9,18 +9,8 @@ import numpy as np
 from tfrobust import problems
 
 
-def ask(scripts, network, x, y, threat, timeout):
-    """What a tool answers of each example: sat, unsat or anything else.
-
-    Each is a process of its own, as in the competition.
-
-    Args:
-        scripts: The folder of the tool's `run_instance.sh`.
-        network: A network of logits.
-        x: Images.
-        y: Labels that shall win.
-        threat: A box.
-        timeout: Seconds for each.
+def script_of(scripts):
+    """The script in a tool's folder that is called for each problem.
 
     Raises:
         FileNotFoundError: If there is no such script.
@@ -30,6 +20,22 @@ def ask(scripts, network, x, y, threat, timeout):
         raise FileNotFoundError(
             f"A tool's folder must hold run_instance.sh. Received: {scripts}"
         )
+    return script
+
+
+def ask(script, network, x, y, threat, timeout):
+    """What a tool answers of each example: sat, unsat or anything else.
+
+    Each is a process of its own, as in the competition.
+
+    Args:
+        script: What `script_of` found.
+        network: A network of logits.
+        x: Images.
+        y: Labels that shall win.
+        threat: A box.
+        timeout: Seconds for each.
+    """
     answers = []
     with tempfile.TemporaryDirectory() as folder:
         made = problems.write(network, x, y, threat, f"{folder}/asked", timeout)
