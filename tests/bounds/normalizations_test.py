@@ -113,6 +113,18 @@ def test_a_common_offset_is_no_part_of_the_limit():
 
 
 NEAR_MISSES = {
+    "products with a constant": lambda x: (
+        x * tf.math.rsqrt(tf.reduce_mean(x * 0.01, -1, keepdims=True) + 2.0)
+    ),
+    "a difference from a constant": lambda x: (
+        x
+        * tf.math.rsqrt(
+            tf.reduce_mean(
+                tf.math.squared_difference(x, 1.0), -1, keepdims=True
+            )
+            + 1e-3
+        )
+    ),
     "squares of another": lambda x: (
         x
         * tf.math.rsqrt(

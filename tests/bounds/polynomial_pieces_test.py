@@ -36,6 +36,28 @@ FUNCTIONS = {
     ),
     "relu6": lambda x: tf.where(x > 7, 2.0, tf.nn.relu6(x)),
 }
+# What they are at one place lies apart from what they are around it.
+POINTS = {
+    "a point": lambda x: (
+        tf.cast(x >= 0.5, tf.float32) * tf.cast(x <= 0.5, tf.float32)
+    ),
+    "between two": lambda x: tf.where(
+        x > 0.5, 1.0, tf.where(x < 0.5, tf.minimum(x, 0.0), 9.0)
+    ),
+    "of a size": lambda x: tf.where(tf.abs(x - 0.5) <= 0.0, 7.0, x),
+}
+# Comparisons are with what many inputs give.
+FLAT = {
+    "above": lambda x: tf.cast(tf.nn.relu(x) > 0, tf.float32),
+    "not below": lambda x: tf.cast(tf.nn.relu(x) >= 0, tf.float32),
+    "below": lambda x: tf.cast(tf.nn.relu(x) < 0, tf.float32),
+    "not above": lambda x: tf.cast(tf.nn.relu(x) <= 0, tf.float32),
+    "none of them": lambda x: tf.where(
+        tf.nn.relu(x) > 0,
+        tf.ones_like(x),
+        tf.where(tf.nn.relu(x) < 0, -tf.ones_like(x), 5 * tf.ones_like(x)),
+    ),
+}
 every = pytest.mark.parametrize("name", list(FUNCTIONS))
 
 
@@ -119,6 +141,26 @@ def test_it_is_recognised_in_a_graph_too(name):
     compiled = tf.function(verifier.margins, autograph=False)
     inside = compiled(model, x, tf.constant([2]))
     np.testing.assert_allclose(outside, inside, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", [*POINTS, *FLAT])
+def test_what_it_is_at_one_place_counts(name):
+    function = {**POINTS, **FLAT}[name]
+    x = np.float32([[-0.25, 0.0, 0.5]])
+    places = np.float32([[-1.0, -0.25, 0.0], [0.5, 0.5, 0.5], [0.0, 0.3, 1.0]])
+    for kind in (verifiers.IBP, verifiers.CROWN):
+        try:
+            lower, upper = verifiers.bounds(
+                lambda x, training=False: function(x),
+                x,
+                kind(threats.Linf(1.0, low=-2.0, high=2.0)),
+            )
+        except NotImplementedError as error:
+            assert name in ("between two", "of a size")
+            assert "SelectV2" in str(error)
+            continue
+        values = function(tf.constant(places)).numpy()
+        assert np.all((lower <= values) & (values <= upper))
 
 
 REFUSED = {

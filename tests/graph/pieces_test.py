@@ -10,7 +10,7 @@ from tfrobust.graph.pieces import Pieces
 pytestmark = pytest.mark.keras_free
 
 Z = Pieces.identity()
-GRID = [Fraction(k, 8) + Fraction(1, 64) for k in range(-40, 41)]
+GRID = [Fraction(k, 8) for k in range(-40, 41)]
 
 
 def number(value):
@@ -18,8 +18,10 @@ def number(value):
 
 
 def at(pieces, z):
-    """The value at a place that is no edge."""
+    """The value at a place."""
     part = pieces.parts[sum(edge < z for edge in pieces.edges)]
+    if z in pieces.edges:
+        part = pieces.points[pieces.edges.index(z)]
     if isinstance(part, bool):
         return part
     return sum(value * z**k for k, value in enumerate(part))
@@ -31,6 +33,24 @@ FUNCTIONS = {
     "negative": (Z.negative(), lambda z: -z),
     "size": (Z.largest(Z.negative()), abs),
     "comparison": (Z.above(number(0.5)), lambda z: z > Fraction(1, 2)),
+    "comparison that holds at the edge": (
+        Z.above(number(0.5), True),
+        lambda z: z >= Fraction(1, 2),
+    ),
+    "comparison of what is constant on one side": (
+        Z.largest(number(0.0)).above(number(0.0), True),
+        lambda z: True,
+    ),
+    "opposite": (
+        Z.largest(number(0.0)).above(number(0.0)).opposite(),
+        lambda z: z <= 0,
+    ),
+    "a point": (
+        Z.above(number(1.0), True)
+        .number()
+        .times(Z.above(number(1.0)).opposite().number()),
+        lambda z: int(z == 1),
+    ),
     "step": (
         Z.above(number(0.5)).number(),
         lambda z: int(z > Fraction(1, 2)),
@@ -60,6 +80,13 @@ def test_its_size_is_no_smaller_than_its_values(name):
     for z in GRID:
         size = sum(s * abs(z) ** k for k, s in enumerate(pieces.size))
         assert size >= abs(function(z))
+
+
+def test_values_at_edges_are_between_both_limits_or_not():
+    step, point = FUNCTIONS["step"][0], FUNCTIONS["a point"][0]
+    assert step.between() and FUNCTIONS["size"][0].between()
+    assert not point.between() and not point.negative().between()
+    assert Z.above(number(1.0)).chosen(Z, step).between()
 
 
 def test_roundings_are_counted():

@@ -97,7 +97,8 @@ def _scaled(node, first, second, whole=()):
         square, total, floor = squares
         if square.type not in ("Square", "Mul"):
             continue
-        if any(k is not value for k in square.dependent):
+        # Of a product both factors: one may be a constant.
+        if any(k is not value for k in square.inputs):
             continue
         _bounded_below(root, total, floor)
         limit = 1.0

@@ -22,12 +22,15 @@ class Pieces(NamedTuple):
         size: Coefficients of what bounds the magnitudes of all that is
             computed, each at least 0.
         roundings: How many roundings took part.
+        points: At each edge the value there, as the coefficients of a constant;
+            of a comparison, True or False.
     """
 
     edges: tuple
     parts: tuple
     size: tuple = (Fraction(0),)
     roundings: int = 0
+    points: tuple = ()
 
     @classmethod
     def constant(cls, value: float) -> Pieces:
@@ -51,12 +54,16 @@ class Pieces(NamedTuple):
 
     def negative(self) -> Pieces:
         """The same with the other sign."""
-        return self._replace(parts=tuple(_scaled(p, -1) for p in self.parts))
+        return self._mapped(lambda part: _scaled(part, -1))
 
-    def above(self, other: Pieces) -> Pieces | None:
+    def above(self, other: Pieces, equal: bool = False) -> Pieces | None:
         """Whether it is larger than a constant, known of z and abs(z) alone.
 
         Of what was rounded, it might be another at the edge.
+
+        Args:
+            other: The constant.
+            equal: What it is where both are the same.
         """
         if self.roundings or other.edges or len(other.parts[0]) > 1:
             return None
@@ -64,7 +71,7 @@ class Pieces(NamedTuple):
         split = difference and difference._split()
         if split is None:
             return None
-        return split._signs()
+        return split._signs(equal)
 
     def largest(self, other: Pieces) -> Pieces | None:
         """The larger of both, which isn't rounded."""
@@ -72,47 +79,85 @@ class Pieces(NamedTuple):
         split = difference and difference._split()
         if split is None:
             return None
-        return split._signs().chosen(self, other)
+        return split._signs(False).chosen(self, other)
 
-    def chosen(self, first: Pieces, second: Pieces) -> Pieces | None:
+    def chosen(self, first: Pieces, second: Pieces) -> Pieces:
         """The first where this is True, else the second."""
-        both = first._joined(second, _pair, _sum, 0)
-        edges = _merged(self.edges, both.edges)
-        picked = tuple(
-            pair[0] if here else pair[1]
-            for here, pair in zip(
-                self._over(edges), both._over(edges), strict=True
-            )
+        edges = _merged(_merged(self.edges, first.edges), second.edges)
+        here, one, two = (p._over(edges) for p in (self, first, second))
+        return Pieces(
+            edges,
+            tuple(map(_choice, here.parts, one.parts, two.parts)),
+            _sum(first.size, second.size),
+            first.roundings + second.roundings,
+            tuple(map(_choice, here.points, one.points, two.points)),
         )
-        return both._replace(edges=edges, parts=picked)
 
     def number(self) -> Pieces:
         """1 where it is True, else 0."""
-        parts = tuple((Fraction(int(part)),) for part in self.parts)
-        return Pieces(self.edges, parts, (Fraction(1),))
+        found = self._mapped(lambda part: (Fraction(int(part)),))
+        return found._replace(size=(Fraction(1),))
+
+    def opposite(self) -> Pieces:
+        """Whether a comparison is False."""
+        return self._mapped(lambda part: not part)
+
+    def between(self) -> bool:
+        """Whether its value at each edge is between both limits there."""
+        for k, edge in enumerate(self.edges):
+            limits = [_value(part, edge) for part in self.parts[k : k + 2]]
+            if not min(limits) <= self.points[k][0] <= max(limits):
+                return False
+        return True
+
+    def _mapped(self, how):
+        """The same of each part, and at each edge."""
+        parts, points = (tuple(map(how, p)) for p in (self.parts, self.points))
+        return self._replace(parts=parts, points=points)
 
     def _joined(self, other, how, sizes, rounded):
-        edges = _merged(self.edges, other.edges)
-        parts = tuple(map(how, self._over(edges), other._over(edges)))
         size = sizes(self.size, other.size)
         if len(size) > _DEGREE + 1:
             return None
-        roundings = self.roundings + other.roundings + rounded
-        return Pieces(edges, parts, size, roundings)
+        edges = _merged(self.edges, other.edges)
+        one, two = self._over(edges), other._over(edges)
+        return Pieces(
+            edges,
+            tuple(map(how, one.parts, two.parts)),
+            size,
+            self.roundings + other.roundings + rounded,
+            tuple(map(how, one.points, two.points)),
+        )
 
     def _over(self, edges):
-        """Its part in each piece between more edges."""
-        return [
-            self.parts[sum(edge < z for edge in self.edges)]
-            for z in _middles(edges)
+        """The same with more edges."""
+        known = dict(zip(self.edges, self.points, strict=True))
+        points = [
+            known[z] if z in known else _at(self._part(z), z) for z in edges
         ]
-
-    def _signs(self):
-        """Where it is positive, of what has an edge wherever that changes."""
-        places = zip(self.parts, _middles(self.edges), strict=True)
-        return Pieces(
-            self.edges, tuple(_value(part, z) > 0 for part, z in places)
+        parts = map(self._part, _middles(edges))
+        return self._replace(
+            edges=edges, parts=tuple(parts), points=tuple(points)
         )
+
+    def _part(self, z):
+        """The part that holds a place which is no edge."""
+        return self.parts[sum(edge < z for edge in self.edges)]
+
+    def _signs(self, equal):
+        """Where it is positive, of what has an edge wherever that changes.
+
+        Args:
+            equal: What it is where it is 0.
+        """
+        places = zip(self.parts, _middles(self.edges), strict=True)
+        values = [_value(part, z) for part, z in places]
+        points = [point[0] for point in self.points]
+        parts, points = (
+            tuple(value > 0 or (equal and value == 0) for value in found)
+            for found in (values, points)
+        )
+        return Pieces(self.edges, parts, points=points)
 
     def _split(self):
         """The same with an edge wherever a piece changes its sign."""
@@ -123,8 +168,7 @@ class Pieces(NamedTuple):
                 return None
             if len(part) == 2:
                 roots.add(-part[0] / part[1])
-        edges = _merged(self.edges, tuple(roots))
-        return self._replace(edges=edges, parts=tuple(self._over(edges)))
+        return self._over(_merged(self.edges, tuple(roots)))
 
 
 def _merged(edges, others):
@@ -147,8 +191,13 @@ def _value(part, z):
     return sum(value * z**k for k, value in enumerate(part))
 
 
-def _pair(first, second):
-    return first, second
+def _at(part, z):
+    """The constant that a part is at a place, or what a comparison is."""
+    return part if isinstance(part, bool) else (_value(part, z),)
+
+
+def _choice(here, first, second):
+    return first if here else second
 
 
 def _scaled(part, factor):

@@ -26,10 +26,13 @@ def fuse(nodes: list[Node]) -> None:
 def _fuse(node):
     if node.type not in _RULES or node.shape is None:
         return
+    if not _number_type(node):
+        return
     for source in _sources(node):
         region: dict = {}
         found = _pieces(node, source, region)
-        if found and any(map(_chooses, region)):
+        # Bounds know the limits at an edge, and what lies between them.
+        if found and found.between() and any(map(_chooses, region)):
             function = _function(node, source)
             become(node, "Pieces", [source], function, detail=found)
             return
@@ -107,13 +110,10 @@ def _kept(value):
     return lambda x: value
 
 
-def _less(first, second):
-    """Of which sides doesn't matter: both count at an edge."""
-    return _not(first.above(second))
-
-
-def _not(found):
-    return found and found._replace(parts=tuple(not p for p in found.parts))
+def _below(first, second, equal):
+    """Whether the first is less, or what `equal` says if both are the same."""
+    found = first.above(second, not equal)
+    return found and found.opposite()
 
 
 def _leaky(node, x):
@@ -157,10 +157,10 @@ _RULES: dict[str, Callable[..., Any]] = {
     "AddV2": lambda node, x, y: x.plus(y),
     "Cast": _number,
     "Greater": lambda node, x, y: x.above(y),
-    "GreaterEqual": lambda node, x, y: x.above(y),
+    "GreaterEqual": lambda node, x, y: x.above(y, True),
     "LeakyRelu": _leaky,
-    "Less": lambda node, x, y: _less(x, y),
-    "LessEqual": lambda node, x, y: _less(x, y),
+    "Less": lambda node, x, y: _below(x, y, False),
+    "LessEqual": lambda node, x, y: _below(x, y, True),
     "Maximum": lambda node, x, y: x.largest(y),
     "Minimum": lambda node, x, y: _smallest(x, y),
     "Mul": lambda node, x, y: x.times(y),
