@@ -237,6 +237,25 @@ def fitted():
             r"threats\['a'\]` must be boxes",
         ),
         (
+            lambda: tfr.Joined(two_inputs()).threat({"a": 0.1}),
+            TypeError,
+            r"`threats\['a'\]` must be a Threat",
+        ),
+        (
+            lambda: tfr.Joined(two_inputs()).threat(
+                {"a": tfr.threats.Linf(np.full((1, 99), 0.1))}
+            ),
+            ValueError,
+            r"`threats\['a'\]` must hold numbers, or arrays that fit its input",
+        ),
+        (
+            lambda: tfr.Joined(two_outputs()[0]).loss_of(
+                {"which": "mse", "much": "mse"}, {"other": 2.0}
+            ),
+            ValueError,
+            "`weights` must name some of the outputs",
+        ),
+        (
             lambda: tfr.Joined(two_inputs()).join({"a": A}),
             ValueError,
             "`inputs` must be those named",

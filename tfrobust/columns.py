@@ -102,7 +102,7 @@ def row(parts):
     return np.concatenate(rows, axis=1).astype(np.float32)
 
 
-def spread(threat, shape):
+def spread(threat, shape, name):
     """Radius, ends and mask of one input as rows; zeros where it stays."""
     size = int(np.prod(shape))
     if threat is None:
@@ -111,7 +111,14 @@ def spread(threat, shape):
     epsilon = 0.0 if threat.schedules() else threat.epsilon
     mask = 1.0 if threat.mask is None else threat.mask
     values = epsilon, threat.low, threat.high, mask
-    return [
-        np.broadcast_to(np.asarray(value), (1, *shape)).reshape(-1)
-        for value in values
-    ]
+    rows = []
+    for value in map(np.asarray, values):
+        try:
+            rows.append(np.broadcast_to(value, (1, *shape)).reshape(-1))
+        except ValueError:
+            raise ValueError(
+                f"`threats[{name!r}]` must hold numbers, or arrays that fit "
+                f"its input, of shape {tuple(shape)}, the same for all "
+                f"examples. Received one of shape {value.shape}."
+            ) from None
+    return rows

@@ -110,16 +110,20 @@ class Joined(keras.Model):
                 (`Linf`, `Box`), since those of a norm are no ball together.
 
         Raises:
-            ValueError: If a name isn't that of an input, or several aren't all
-                boxes.
+            TypeError: If one is no threat.
+            ValueError: If a name isn't that of an input, numbers don't fit its
+                shape, or several aren't all boxes.
         """
         unknown = sorted(set(threats) - set(self.input_parts))
         expected = f"name some of the inputs {[*self.input_parts]}"
         checks.argument(
             bool(threats) and not unknown, "threats", expected, [*threats]
         )
+        for name, threat in threats.items():
+            shown = f"threats[{name!r}]"
+            checks.kind(threat, Threat, shown, "tfr.threats.Linf(0.1)")
         rows = [
-            columns.spread(threats.get(n), s)
+            columns.spread(threats.get(n), s, n)
             for n, s in self.input_parts.items()
         ]
         radius, low, high, mask = (
@@ -147,10 +151,16 @@ class Joined(keras.Model):
         Args:
             parts: Keras losses on logits, or names of such, by output.
             weights: Of some of them, by output; 1 for the others.
+
+        Raises:
+            ValueError: If a name isn't that of an output, or a loss is missing.
         """
         same = set(parts) == set(self.output_parts)
         expected = f"name the outputs {[*self.output_parts]}"
         checks.argument(same, "parts", expected, [*parts])
+        named = set(weights or {}) <= set(self.output_parts)
+        expected = f"name some of the outputs {[*self.output_parts]}"
+        checks.argument(named, "weights", expected, [*(weights or {})])
         found = [losses.get(parts[name]) for name in self.output_parts]
         given = weights or {}
         return JoinedLoss(

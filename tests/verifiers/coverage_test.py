@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.verifiers.conftest import Op, chain
-from tfrobust import threats, verifiers
+from tfrobust import attacks, threats, verifiers
 from tfrobust.backend import keras
 from tfrobust.model import RobustModel
 
@@ -84,6 +84,16 @@ def test_a_missing_rule_stands_in_the_table():
     assert not found.complete
     assert "NO RULE" in str(found)
     assert found.bytes_per_example is None
+
+
+def test_several_inputs_and_what_is_no_verifier_are_refused():
+    inputs = [keras.Input((3,)), keras.Input((2,))]
+    network = keras.Model(inputs, layers.Concatenate()(inputs))
+    with pytest.raises(ValueError, match=r"tfr\.Joined\(network\)"):
+        verifiers.coverage(network)
+    pgd = attacks.PGD(threats.Linf(0.1))
+    with pytest.raises(TypeError, match="`verifier` must be a Verifier"):
+        verifiers.coverage(lambda x, training=False: x, pgd, (3,))
 
 
 def test_an_unknown_shape_is_refused():

@@ -2,16 +2,19 @@
 
 import dataclasses
 import functools
+import numbers
 import time
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
+from tfrobust import checks
 from tfrobust.averaging import on_network
 from tfrobust.bounds.record import RULES, problem
 from tfrobust.graph import Trace
 from tfrobust.tracing import compiled
+from tfrobust.verifier import Verifier
 from tfrobust.verifiers.memory import bytes_of
 
 
@@ -83,16 +86,25 @@ def coverage(model, verifier=None, shape=None):
         A `Coverage`.
 
     Raises:
-        ValueError: If the shape isn't known.
+        TypeError: If `verifier` is no verifier.
+        ValueError: If the shape isn't known, or there are several inputs.
 
     Example:
         `print(tfr.verifiers.coverage(network))`
     """
     shape = tuple(shape or (getattr(model, "input_shape", None) or ())[1:])
-    if not shape or None in shape:
+    if verifier is not None:
+        checks.kind(
+            verifier, Verifier, "verifier", "tfr.verifiers.CROWN(threat)"
+        )
+    if (
+        not all(isinstance(length, numbers.Integral) for length in shape)
+        or not shape
+    ):
         raise ValueError(
             "`shape` must be the shape of one input, without the batch. "
-            f"Received: {shape}. Pass it: coverage(model, shape=(28, 28, 1))."
+            f"Received: {shape}. Pass it: coverage(model, shape=(28, 28, 1)). "
+            "Of several inputs make one: tfr.Joined(network)."
         )
     nodes = []
 
