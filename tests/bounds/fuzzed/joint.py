@@ -24,12 +24,13 @@ def largest(draw, x):
 
 
 @step("join")
-def normalization(draw, x):
-    """As layers write it, far from 0 and near."""
+def own_statistics(draw, x):
+    """Normalised by them, as layers write it, far from 0 and near."""
     need(x.shape.rank > 1)
     shift = float(draw.pick("shift", [0.0, 3.0, 1e4]))
     constant = float(draw.pick("constant", [1e-6, 1e-3, 0.1]))
-    how = draw.pick("how", ["layer", "root mean square", "unit", "hand"])
+    kinds = ["layer", "root mean square", "unit", "hand", "weighted"]
+    how = draw.pick("how", kinds)
     scale = draw.normal("gamma", (x.shape[-1],))
 
     def run(x):
@@ -44,6 +45,9 @@ def normalization(draw, x):
             return tf.math.l2_normalize(x, -1, like(x, constant))
         if how == "hand":
             x = x - mean
+        if how == "weighted":  # No square, though it is written like one.
+            mean = tf.reduce_mean(x * like(x, scale), -1, keepdims=True)
+            return x * tf.math.rsqrt(tf.maximum(mean, like(x, constant)))
         square = tf.reduce_mean(x * x, -1, keepdims=True)
         return x * tf.math.rsqrt(square + like(x, constant))
 
@@ -69,16 +73,31 @@ def self_attention(draw, x):
     return run
 
 
+COMPARISONS = [tf.greater, tf.greater_equal, tf.less, tf.less_equal]
+
+
 @step("curve")
 def choice(draw, x):
     """A function in pieces, by comparisons of x with constants."""
     edge = float(draw.pick("edge", [0.0, 0.25, -0.5]))
     jump = float(draw.pick("jump", [0.0, 1.0]))
     slope = float(draw.pick("slope", [0.0, -1.5, 3.0]))
-    how = draw.pick("how", ["select", "product", "square"])
+    kinds = ["select", "product", "square", "nested", "two steps"]
+    how = draw.pick("how", kinds)
+    first, second = (draw.pick("comparison", COMPARISONS) for _ in range(2))
+    # Many values are then those of the edges.
+    clipped = draw.chance("clipped")
 
     def run(x):
+        if clipped:
+            x = tf.minimum(tf.maximum(x, like(x, -0.5)), like(x, 0.25))
         c, zero = like(x, edge), tf.zeros_like(x)
+        if how == "nested":
+            inner = tf.where(second(x, c), like(x, slope) * x, zero + 1)
+            return tf.where(first(x, c), x + like(x, jump), inner)
+        if how == "two steps":
+            steps = [tf.cast(k(x, c), x.dtype) for k in (first, second)]
+            return steps[0] * steps[1] + like(x, slope) * steps[0]
         if how == "product":
             return x * tf.cast(x > c, x.dtype) + like(x, slope)
         if how == "square":

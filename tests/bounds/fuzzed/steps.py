@@ -67,8 +67,10 @@ def step(kind, name=None):
     """
 
     def enter(maker):
-        STEPS[name or maker.__name__] = maker
-        KINDS[name or maker.__name__] = kind
+        key = name or maker.__name__
+        if key in STEPS:
+            raise ValueError(f"Two steps are named {key}: one is never drawn.")
+        STEPS[key], KINDS[key] = maker, kind
         return maker
 
     return enter

@@ -66,10 +66,8 @@ def _of_each(x):
 
 
 _PLAIN = {
-    "swish": lambda x: x * tf.sigmoid(x),
     "hard sigmoid": lambda x: tf.clip_by_value(x / 6 + 0.5, 0, 1),
     "sine": tf.sin,
-    "softmax": tf.nn.softmax,
     "log softmax": tf.nn.log_softmax,
     "cumsum": lambda x: tf.cumsum(x, -1),
     "cumprod": lambda x: tf.math.cumprod(x, -1),
@@ -77,8 +75,8 @@ _PLAIN = {
     "roll": lambda x: tf.roll(x, 1, -1),
     "tile": lambda x: tf.tile(x, [1] * (x.shape.rank - 1) + [2]),
     "gather": lambda x: tf.gather(x, [0, 0], axis=-1),
-    "largest": lambda x: x - tf.reduce_max(x, -1, keepdims=True),
-    "smallest": lambda x: x - tf.reduce_min(x, -1, keepdims=True),
+    "lead": lambda x: x - tf.reduce_max(x, -1, keepdims=True),
+    "lag": lambda x: x - tf.reduce_min(x, -1, keepdims=True),
     "product": lambda x: x * tf.reduce_prod(x, -1, keepdims=True),
     "sorted": lambda x: tf.sort(x, -1),
     "top": lambda x: tf.math.top_k(x, 1).values,
