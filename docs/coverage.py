@@ -97,13 +97,14 @@ NAMES = {
 
 
 def classes():
-    """The layers by name, each class once, by its first name."""
+    """The layers by name, each class once: as it calls itself, if it can."""
     found = {}
     for name in sorted(dir(keras.layers)):
         kind = getattr(keras.layers, name)
-        if inspect.isclass(kind) and kind.__name__ == name:
-            found[name] = kind
-    return found
+        if inspect.isclass(kind):
+            own = getattr(keras.layers, kind.__name__, None) is kind
+            found[kind.__name__ if own else name] = kind
+    return dict(sorted(found.items()))
 
 
 def inside(x, outputs):
@@ -115,7 +116,6 @@ def inside(x, outputs):
 def network(name, kind):
     """A network of one layer, and the shape of its input."""
     layers = keras.layers
-    x = None
     if name in TWO or name == "Dot":
         x = keras.Input(ROW)
         other = layers.Dense(8)(x)
@@ -162,8 +162,7 @@ def guessed(name, kind):
     if name.startswith("Random") or name in ("AugMix", "CutMix", "MixUp"):
         needed = inspect.signature(kind).parameters
         given = {"height": 4, "width": 4, "factor": 0.1}
-        options = {n: v for n, v in given.items() if n in needed}
-        return IMAGE, kind(**options)
+        return IMAGE, kind(**{n: given[n] for n in given if n in needed})
     return shape, kind()
 
 

@@ -120,3 +120,10 @@ def test_what_has_no_rule_costs_nothing_but_a_sentence():
     for verifier in tfr.verifiers.ladder(THREAT):
         with pytest.raises(NotImplementedError, match="no rule"):
             verifier.cost(model, (3,))
+
+
+@pytest.mark.parametrize("kind", [float, np.int16, np.uint8])
+def test_whole_labels_of_any_type_are_labels(kind):
+    margins = np.float32([[0.0, 1.0], [-1.0, 0.0]])
+    found = from_margins(margins, np.array([0, 1]).astype(kind))
+    np.testing.assert_array_equal(found.margin, [1.0, -1.0])

@@ -1,5 +1,6 @@
 """Values of several shapes as the columns of one row."""
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,13 +49,28 @@ def shapes(given):
 
 
 def names(given, outputs=False):
-    """Names in the order of `tf.nest.flatten`."""
+    """Names in the order of `tf.nest.flatten`, each once."""
     if isinstance(given, dict):
-        return sorted(given)
-    flat = tf.nest.flatten(given)
+        return _apart([k for k in sorted(given) for _ in _flat(given[k])])
+    flat = _flat(given)
     if outputs:
-        return [tensor._keras_history[0].name for tensor in flat]
-    return [tensor.name.split(":")[0] for tensor in flat]
+        return _apart([tensor._keras_history[0].name for tensor in flat])
+    return _apart([tensor.name.split(":")[0] for tensor in flat])
+
+
+def _flat(given):
+    return tf.nest.flatten(given)
+
+
+def _apart(given):
+    """Equal names with numbers: the first is kept, then come _1, _2, ..."""
+    found = []
+    for name in given:
+        free = (f"{name}_{k}" for k in itertools.count(1))
+        if name in found:
+            name = next(n for n in free if n not in (*given, *found))
+        found.append(name)
+    return found
 
 
 def chosen(network, outputs, output):
@@ -83,11 +99,27 @@ def joined(inputs, shapes, named):
     same = isinstance(inputs, Mapping) and set(inputs) == set(shapes)
     shown = [*inputs] if isinstance(inputs, Mapping) else type(inputs).__name__
     checks.argument(same, "inputs", f"be those named {[*shapes]}", shown)
-    return row([inputs[part] for part in shapes])
+    for name, shape in shapes.items():
+        found = tf.TensorShape(np.shape(inputs[name]))
+        # As in Keras, a last axis of length 1 may be missing.
+        short = shape[:-1] if shape[-1:] == (1,) else shape
+        fits = any(found.is_compatible_with([None, *s]) for s in (shape, short))
+        expected = f"have shape [batch, {', '.join(map(str, shape))}]"
+        checks.argument(fits, f"inputs[{name!r}]", expected, str(found))
+    return row({name: inputs[name] for name in shapes}, "inputs")
 
 
-def row(parts):
-    """Arrays, or tensors, beside each other, float32."""
+def row(parts, argument):
+    """Arrays, or tensors, by name beside each other, float32.
+
+    Args:
+        parts: The arrays or tensors, as equally long as each other.
+        argument: What the user calls them.
+    """
+    lengths = {name: _length(part) for name, part in parts.items()}
+    same = len({n for n in lengths.values() if n is not None}) <= 1
+    checks.argument(same, argument, "be equally long", f"lengths {lengths}")
+    parts = [*parts.values()]
     if any(tf.is_tensor(part) for part in parts):
         parts = [tf.cast(part, tf.float32) for part in parts]
         sizes = [int(np.prod(part.shape[1:], dtype=int)) for part in parts]
@@ -97,9 +129,17 @@ def row(parts):
         whole = part.dtype.kind in "iu" and np.size(part)
         exact = not whole or int(np.max(np.abs(part))) <= _EXACT
         expected = f"hold whole numbers up to {_EXACT}"
-        checks.argument(exact, "inputs", expected, part)
+        checks.argument(exact, argument, expected, part)
     rows = [np.reshape(part, [len(part), -1]) for part in parts]
     return np.concatenate(rows, axis=1).astype(np.float32)
+
+
+def _length(part):
+    """The number of examples; None where it isn't known yet."""
+    shape = tf.TensorShape(np.shape(part))
+    if shape.rank is None:
+        return None
+    return shape[0] if shape.rank else "of a single number"
 
 
 def spread(threat, shape, name):

@@ -47,7 +47,8 @@ def from_margins(margins: TensorLike, y: TensorLike) -> Decision:
         y: Integer labels, shape `[batch]`.
     """
     margins = tf.cast(margins, tf.float32)
-    true = losses.true_class(tf.reshape(y, [-1]), margins)
+    y = tf.cast(tf.reshape(y, [-1]), tf.int32)
+    true = losses.true_class(y, margins)
     least = tf.reduce_min(tf.where(true, math.inf, margins), axis=1)
     sane = tf.reduce_all(margins < math.inf, axis=1)
     margin = tf.where(sane, least, math.nan)

@@ -23,8 +23,9 @@ class Joined(keras.Model):
 
     Args:
         network: A functional Keras model.
-        output: Name of the output to keep, a key or the name of its layer; None
-            keeps all. Of several, `loss_of` and `targets` make a loss.
+        output: Name of the output to keep, a key or the name of its layer (of a
+            layer r with three `r`, `r_1`, `r_2`); None keeps all. Of several,
+            `loss_of` and `targets` make a loss.
         name: Name of the model.
 
     Raises:
@@ -87,8 +88,8 @@ class Joined(keras.Model):
                 name or in a list.
 
         Raises:
-            ValueError: If there are others than the network's, or a whole
-                number isn't one of float32.
+            ValueError: If there are others than the network's, one has another
+                shape or length, or a whole number isn't one of float32.
         """
         named = isinstance(self.network.input, dict)
         return columns.joined(inputs, self.input_parts, named)
@@ -174,7 +175,8 @@ class Joined(keras.Model):
         same = set(parts) == set(self.output_parts)
         expected = f"name the outputs {[*self.output_parts]}"
         checks.argument(same, "parts", expected, [*parts])
-        return columns.row([parts[name] for name in self.output_parts])
+        named = {name: parts[name] for name in self.output_parts}
+        return columns.row(named, "parts")
 
     def get_config(self) -> dict[str, Any]:
         network = keras.saving.serialize_keras_object(self.network)

@@ -402,3 +402,16 @@ def test_a_wrong_rule_of_the_user_is_caught(monkeypatch):
 def test_a_function_that_mixes_examples_is_caught():
     with pytest.raises(ValueError, match="mixes the examples"):
         check_rule(lambda x: x - tf.reduce_mean(x, 0), (3,))
+
+
+@pytest.mark.parametrize(("far", "small"), [(1e20, 1e-20), (1e10, 1e-29)])
+def test_a_chord_too_flat_for_float32_is_still_above(far, small):
+    def model(x, training=False):
+        hinge = tf.nn.relu(tf.minimum(x, np.float32(small)))
+        return tf.concat([0.5 - np.float32(1 / small) * hinge, 0 * x], axis=1)
+
+    threat = threats.Linf(1.4 * far, -far, far)
+    x = np.float32([[-far / 2]])
+    for kind in (verifiers.CROWN, verifiers.CROWNIBP, verifiers.FastLin):
+        margins = kind(threat).margins(model, x, [0])
+        assert margins[0, 1] <= -0.49

@@ -7,7 +7,7 @@ import tfrobust as tfr
 from examples import networks
 from tfrobust.backend import keras
 from tfrobust.compression import plain, subnetwork
-from tfrobust.layers import BinaryDense
+from tfrobust.layers import BinaryDense, SparseBinaryDense
 
 RNG = np.random.default_rng(0)
 
@@ -66,3 +66,40 @@ def test_frozen_layers_stay_frozen():
     layer = BinaryDense(3, trainable=False, name="frozen")
     stock = plain(keras.Sequential([keras.Input((4,)), layer]))
     assert not stock.get_layer("frozen").trainable
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_layer_that_is_applied_at_each_step_becomes_plain(beside, tmp_path):
+    sparse = SparseBinaryDense(5, density=0.5, activation="relu", name="inner")
+    steps = keras.layers.TimeDistributed(sparse, name="steps", trainable=False)
+    last = SparseBinaryDense if beside else keras.layers.Dense
+    network = keras.Sequential(
+        [keras.Input((3, 4)), steps, keras.layers.Flatten(), last(2)]
+    )
+    x, stock = images(network), plain(network)
+    np.testing.assert_array_equal(stock(x), network(x))
+    found = stock.get_layer("steps")
+    assert type(found.layer) is keras.layers.Dense
+    assert found.layer.name == "inner" and not found.trainable
+    assert type(stock.layers[-1]) is keras.layers.Dense
+    stock.save(tmp_path / "plain.keras")
+    loaded = keras.models.load_model(tmp_path / "plain.keras")
+    np.testing.assert_array_equal(loaded(x), stock(x))
+
+
+@keras.utils.register_keras_serializable("plain_test")
+class Around(keras.layers.Wrapper):
+    """A wrapper of one's own, of which nobody knows how to make another."""
+
+    def call(self, inputs):
+        return self.layer(inputs)
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_wrapper_around_such_a_layer_is_refused_by_its_name(beside):
+    inner = SparseBinaryDense(4, density=0.5, name="inner")
+    layers = [Around(inner, name="around")]
+    layers += [BinaryDense(3)] if beside else []
+    network = keras.Sequential([keras.Input((4,)), *layers])
+    with pytest.raises(ValueError, match=r"around \(Around\) around inner"):
+        plain(network)

@@ -217,3 +217,15 @@ def test_it_is_saved_with_the_model(tmp_path):
     copy = keras.models.load_model(tmp_path / "model.keras")
     assert copy.get_compile_config() == model.get_compile_config()
     copy.fit(X, Y, verbose=0)
+
+
+def test_rows_and_steps_are_trained_with_it():
+    for step in (layers.Dense(4), layers.LSTM(4, return_sequences=True)):
+        normed = [step, layers.BatchNormalization(), layers.Flatten()]
+        model = tfr.RobustModel(
+            keras.Sequential([keras.Input((4, 3)), *normed, layers.Dense(3)])
+        )
+        model.compile("adam", objective=BatchStatistics(WorstCase(IBP)))
+        x = np.random.default_rng(0).uniform(size=(16, 4, 3))
+        history = model.fit(x.astype(np.float32), np.arange(16) % 3, verbose=0)
+        assert np.isfinite(history.history["loss"][0])

@@ -65,6 +65,48 @@ def test_ops_that_are_not_known_are_all_named(tmp_path):
             "mode=reflect",
         ),
         ("Cast", VECTOR, [], {"to": 7}, "a cast to another type"),
+        (
+            "BatchNormalization",
+            (1, 3, 5),
+            [drawn(3), drawn(3), drawn(3), drawn(3) ** 2],
+            {},
+            "an input of 3 axes",
+        ),
+        # Without axes all are summed, the batch's too.
+        ("ReduceSum", VECTOR, [whole()], {}, "no axes"),
+        # These broadcast to more axes.
+        ("Pow", VECTOR, [np.float32([[[2]]])], {}, "an exponent of the shape"),
+        ("Pow", (1, 1), [np.float32([2, 2])], {}, "an exponent of the shape"),
+        ("MatMul", VECTOR, [drawn(1, 6, 3)], {}, "a constant of the shape"),
+        ("Clip", VECTOR, [drawn(6)], {}, "ends that aren't single"),
+        ("Reshape", VECTOR, [whole(1, 3)], {}, "the shape .* for one of"),
+        ("Squeeze", VECTOR, [whole(1)], {}, "the shape .* for one of"),
+        ("Unsqueeze", VECTOR, [whole(1, 1)], {}, "axes="),
+        ("Unsqueeze", VECTOR, [whole(4)], {}, "axes="),
+        ("Gather", VECTOR, [whole(6)], {"axis": 1}, "indices beyond the 6"),
+        ("Gather", VECTOR, [whole()], {"axis": 1}, "indices of the shape"),
+        (
+            "Conv",
+            IMAGE,
+            [drawn(3, 4, 3, 2)],
+            {"kernel_shape": [2, 2]},
+            "kernel_shape=.*, not its kernel's",
+        ),
+        ("Conv", IMAGE, [drawn(4, 2, 3, 2)], {}, "group=1, which its kernel"),
+        (
+            "MaxPool",
+            IMAGE,
+            [],
+            {"kernel_shape": [2, 2], "auto_pad": "SAME"},
+            "auto_pad=SAME",
+        ),
+        (
+            "MaxPool",
+            IMAGE,
+            [],
+            {"kernel_shape": [2, 2], "auto_pad": "VALID", "pads": [1] * 4},
+            "auto_pad=VALID and pads",
+        ),
     ],
 )
 def test_what_an_op_is_asked_beyond_that_is_refused(

@@ -4,7 +4,6 @@ import gzip
 import os
 import subprocess
 import sys
-import time
 from fractions import Fraction
 
 import numpy as np
@@ -14,8 +13,7 @@ import tensorflow as tf
 from benchmarks.vnncomp import peer
 from tests.verifiers.clauses_test import RADIUS, Net, smallest
 from tfrobust import problems
-from tfrobust.problems import command, solving, vnnlib_writer
-from tfrobust.problems.extra import session
+from tfrobust.problems import solving, vnnlib_writer
 from tfrobust.problems.onnx_writer import to_onnx
 from tfrobust.problems.query import Case
 from tfrobust.threats import Linf
@@ -152,80 +150,6 @@ def test_a_query_of_another_network_is_refused(change, net, tmp_path):
     path = query(tmp_path / "query.vnnlib", "(assert (<= Y_0 9))", head, box)
     with pytest.raises(ValueError, match="Is it another network's"):
         problems.verify(path, net)
-
-
-def run(capsys, *words):
-    code = command.main([str(word) for word in words])
-    return code, capsys.readouterr()
-
-
-def test_the_command_prints_what_the_standard_says(net, tmp_path, capsys):
-    declared = """(vnnlib-version <2.0>) (declare-network f
-        (declare-input X float32 [1,2]) (declare-output Y float32 [1,2]))"""
-    asked = {"1.0": (HEAD, SQUARE)}
-    asked["2.0"] = (
-        declared,
-        SQUARE.replace("X_0", "X[0,0]").replace("X_1", "X[0,1]"),
-    )
-    for version, (head, box) in asked.items():
-        path = query(tmp_path / "query.vnnlib", "", head, box)
-        result = tmp_path / "result.txt"
-        words = "--network", f"f={net}", "--timeout", 60, "--result", result
-        code, out = run(capsys, "verify", path, *words)
-        assert code == 0 and result.read_text() == out.out
-        lines = out.out.splitlines()
-        assert lines[0] == "sat"
-        if version == "1.0":
-            assert lines[1].startswith("((X_0 0.") and lines[4].endswith("))")
-            values = [float(line.strip("()").split()[1]) for line in lines[1:]]
-        else:
-            assert (
-                lines[1] == "X float32 [1,2]" and lines[4] == "Y float32 [1,2]"
-            )
-            values = [float(line) for line in lines[2:4] + lines[5:]]
-        found = linear(tf.constant([values[:2]], tf.float32))
-        np.testing.assert_allclose(found[0], values[2:], rtol=1e-6)
-
-
-def test_the_command_says_why_nothing_is_decided(net, tmp_path, capsys):
-    path = query(tmp_path / "query.vnnlib", "(assert (<= Y_7 9))")
-    code, out = run(capsys, "verify", path, "--network", net)
-    assert code == 1 and out.out == "" and "Line 7: A variable" in out.err
-    code, out = run(capsys, "verify", tmp_path / "none", "--network", net)
-    assert code == 1 and "No such file" in out.err
-    assert run(capsys)[0] == 1
-    path = query(tmp_path / "query.vnnlib", "(assert (<= Y_0 9))")
-    code, out = run(capsys, "verify", path, "--network", path)
-    assert code == 1 and "is no ONNX file" in out.err
-    with pytest.raises(ValueError, match="onnxruntime doesn't take"):
-        session(path)
-
-
-def test_the_command_stops_when_time_is_up(net, tmp_path, capsys, monkeypatch):
-    left = []
-    monkeypatch.setattr(command.os, "_exit", left.append)
-    monkeypatch.setattr(
-        command,
-        "verify",
-        lambda *_: time.sleep(0.5) or problems.Verdict("unknown"),
-    )
-    path = query(tmp_path / "query.vnnlib", "(assert (<= Y_0 9))")
-    words = "verify", path, "--network", net, "--timeout", 0.1
-    assert run(capsys, *words)[1].out.startswith("timed-out\n")
-    assert left == [0]
-
-
-def test_the_command_says_what_it_supports(capsys):
-    types = run(capsys, "supports", "--onnx-element-types")[1].out
-    assert types.split() == ["float32", "Real", "real"]
-    opsets = run(capsys, "supports", "--onnx-opset-versions")[1].out
-    assert "13" in opsets.split() and "6" not in opsets.split()
-    assert run(capsys, "--name")[1].out == "tfrobust\n"
-
-
-@pytest.mark.parametrize("value", ["0.1", "-3.25", "12", "0.0625", "-0.0001"])
-def test_fractions_are_printed_with_all_their_digits(value):
-    assert Fraction(command.decimals(Fraction(value))) == Fraction(value)
 
 
 def test_the_scripts_of_the_competition_run(net, tmp_path):

@@ -83,3 +83,15 @@ def test_of_vectors_one_radius_for_each_feature_has_an_axis_of_one():
 def test_a_cap_on_features_is_a_whole_number(features):
     with pytest.raises(ValueError, match="`features` must be at least 1"):
         L1(0.1, features=features)
+
+
+def test_a_column_that_is_always_the_same_stays_there():
+    x = tf.constant([[0.2, 1.0], [0.7, 1.0]])
+    low, high = x.numpy().min(axis=0), x.numpy().max(axis=0)
+    threat = Box(np.float32([0.3, 0.3]), low, high)
+    lower, upper = threat.box(x)
+    np.testing.assert_array_equal(lower[:, 1], [1.0, 1.0])
+    np.testing.assert_array_equal(upper[:, 1], [1.0, 1.0])
+    assert np.all(threat.contains(x, threat.sample(x, 0)))
+    with pytest.raises(ValueError, match="`low` must be below `high`"):
+        Box(np.float32([0.3, 0.3]), high, low)

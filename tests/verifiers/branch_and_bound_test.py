@@ -496,3 +496,42 @@ def test_an_argument_out_of_range_is_refused(arguments):
     (name,) = arguments
     with pytest.raises(ValueError, match=f"`{name}` must .* Received: "):
         BranchAndBound(threats.Linf(0.1), **arguments)
+
+
+@pytest.mark.parametrize("kind", [threats.Linf, threats.L2, threats.L1])
+def test_halved_boxes_hold_what_epsilon_was_before_it_was_rounded(kind):
+    # In float32 0.7 is less than 0.7, by 12e-9, and x - epsilon is 0.
+    place = np.float32(-1.19e-8)
+    threat = kind(0.7, -2.0, 2.0)
+
+    def network(x, training=False):
+        return tf.concat([1e6 * x + 0.00595, 0 * x], axis=1)
+
+    verifier = BranchAndBound(threat, timeout=5.0)
+    found = verifier.decide(network, np.float32([[0.7]]), np.array([0]))
+    assert float(np.float32(0.7)) - float(place) <= 0.7
+    seen = network(np.float32([[place]])).numpy()
+    assert seen[0, 0] < seen[0, 1] and found.verdict == ["unknown"]
+    assert found.margin[0] <= seen[0, 0]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [layers.LSTM(2)],
+        [layers.Dense(4, "relu"), layers.Flatten()],
+        [layers.TimeDistributed(layers.Dense(4, "relu")), layers.Flatten()],
+    ],
+    ids=["LSTM", "dense rows", "time distributed"],
+)
+def test_layers_of_sequences_are_searched(steps):
+    keras.utils.set_random_seed(0)
+    network = keras.Sequential([keras.Input((4, 3)), *steps, layers.Dense(3)])
+    x = np.random.default_rng(0).uniform(0.2, 0.8, (4, 4, 3))
+    x = x.astype(np.float32)
+    y = np.argmax(network(x), axis=1)
+    threat = threats.Linf(0.001)
+    expected = CROWN(threat).decide(network, x, y).verdict == "certified"
+    search = BranchAndBound(threat, timeout=1.0, restarts=1)
+    found = search.decide(network, x, y)
+    assert np.any(expected) and np.all(found.verdict[expected] == "certified")

@@ -7,7 +7,13 @@ import pytest
 import tensorflow as tf
 
 from tfrobust import evaluation, threats
-from tfrobust.verifiers import CROWN, BranchAndBound, Specification, ladder
+from tfrobust.verifiers import (
+    CROWN,
+    BranchAndBound,
+    Lipschitz,
+    Specification,
+    ladder,
+)
 from tfrobust.verifiers.clauses import Clauses
 
 pytestmark = pytest.mark.keras_free
@@ -258,3 +264,37 @@ def milp(optimize, net, rows, big=50.0):
         eye[0], constraints=constraints, bounds=bounds, integrality=binary
     )
     return found.fun
+
+
+def test_a_small_row_beside_a_large_one_holds():
+    rows = [[-1.0, 0.0], [0.0, 1.0]]
+    spec = Specification(rows, np.zeros(2), [[0, 1]])
+    x = np.float32([[0.5]])
+
+    def network(x, training=False):
+        return tf.concat([1e8 + 0 * x, 1 + 0 * x], axis=1)
+
+    threat = threats.Linf(0.1)
+    assert Clauses(network, spec)(tf.constant(x)).numpy()[0, 0] == -1
+    for verifier in (CROWN(threat), BranchAndBound(threat, timeout=1.0)):
+        verdict = verifier.decide(network, x, spec).verdict[0]
+        assert verdict in ("certified", "unknown")
+
+
+def test_what_is_settled_of_one_example_is_not_kept_for_the_next():
+    def network(x, training=False):
+        return tf.concat([1 + 0 * x, x], axis=1)
+
+    # Of the second, one row falls fast: what bounds the first is no bound.
+    first = [[1.0, 0.0], [1.0, 0.001]]
+    second = [[0.5, 0.0], [0.5, 0.0]]
+    second[0][1] = second[1][1] = -10.0
+    spec = Specification([first, second], np.zeros((2, 2)), [[0, 1]])
+    x, threat = np.float32([[0.0], [0.0]]), threats.L2(0.1, -1.0, 1.0)
+    alone = Lipschitz(threat).decide(network, x, spec)
+    report = evaluation.certify(
+        network, (x, spec), [Lipschitz(threat)], verbose=0
+    )
+    found = np.array(report.certificates["margin"], float)
+    np.testing.assert_allclose(found, alone.margin, rtol=1e-3, atol=1e-4)
+    assert found[1] <= 0.5 - 10 * 0.1

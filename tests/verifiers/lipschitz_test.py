@@ -242,3 +242,18 @@ def test_certify_works_singular_values_out_once(monkeypatch):
         np.testing.assert_allclose(
             found[known], margins.min(axis=1)[known], rtol=1e-4, atol=1e-5
         )
+
+
+def test_what_is_broadcast_moves_in_many_places():
+    def network(x, training=False):
+        copies = tf.maximum(x, tf.zeros([1, 9]))
+        total = tf.reduce_sum(copies, axis=1, keepdims=True)
+        return tf.concat([total, 0 * total], axis=1)
+
+    x = np.float32([[0.5]])
+    for epsilon in (0.1, 0.4, 1.0):
+        threat = tfr.threats.L2(epsilon, **BOUNDLESS)
+        found = tfr.verifiers.Lipschitz(threat).margins(network, x, [0])
+        true = 9 * max(0.5 - epsilon, 0)
+        assert found[0, 1] <= true
+        assert epsilon > 0.4 or found[0, 1] >= true - 1e-3

@@ -186,6 +186,26 @@ def test_examples_that_do_not_fit_are_refused():
         run.decide(halfspace, x, [1, 1], before=first, verbose=0)
 
 
+@pytest.mark.parametrize("width", [1, (1, 2)])
+def test_without_two_logits_there_are_no_classes_to_count(width):
+    def model(x, training=False):
+        return tf.reshape(x, [-1, *np.ravel(width)])
+
+    x = np.ones((2, np.prod(width)), np.float32)
+    message = r"at least 2 classes. Received shape \(.*tfr.logits_of"
+    with pytest.raises(ValueError, match=message):
+        smoothing().decide(model, x, [0, 0], verbose=0)
+    with pytest.raises(ValueError, match=message):
+        smoothing().predict(model, x)
+
+
+@pytest.mark.parametrize("label", [-1, 2, np.uint64(2**32 + 1)])
+def test_a_label_that_is_no_class_is_refused(label):
+    # -1 is what an abstention is marked with, and would be right.
+    with pytest.raises(ValueError, match="whole class labels from 0 to 1. Rec"):
+        decide([[0.0, 0.0]], np.array([label]))
+
+
 def test_it_is_taken_for_no_proof():
     with pytest.raises(TypeError, match="Received: RandomizedSmoothing"):
         tfr.certify(halfspace, (np.zeros((1, 2)), [0]), smoothing())

@@ -154,6 +154,8 @@ def test_boxes_between_corners_hold_both_and_are_bounded():
     for corner in (lower, upper):
         z = network(corner.astype(np.float32))
         assert np.all((low <= z) & (z <= high))
+    x, box = threats.Box.between(np.zeros((1, 2)), np.zeros((1, 2)))
+    np.testing.assert_array_equal(box.box(tf.constant(x)), np.zeros((2, 1, 2)))
     for bad in ((upper, lower), (lower[0], upper[0]), (lower, upper[:1])):
         with pytest.raises(ValueError, match="`lower` must be finite and not"):
             threats.Box.between(*bad)

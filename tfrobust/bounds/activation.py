@@ -221,12 +221,14 @@ def hinge_lines(
     unstable = (lower < 0) & (upper > 0)
     always = tf.cast(lower >= 0, lower.dtype)
     chord = tf.where(unstable, divided(upper, upper - lower), always)
+    # A slope too small for float32 would take the whole line to 0.
+    flat = unstable & (chord < rounding.TINY)
+    chord = tf.where(flat, 0.0, chord)
     if alpha is None:
         alpha = tf.cast(upper > -lower, lower.dtype)
     slope = tf.where(unstable, alpha, always)
-    return Relaxation(
-        slope, None, chord, tf.where(unstable, -lower * chord, 0.0)
-    )
+    above = tf.where(unstable, -lower * chord, 0.0)
+    return Relaxation(slope, None, chord, tf.where(flat, upper, above))
 
 
 def divided(numerator: Any, denominator: tf.Tensor) -> tf.Tensor:

@@ -84,6 +84,9 @@ def ANY(value: Any) -> bool:  # noqa: N802, a constant to those who read the tab
 
 # The table, by the type of the op; `rules` fills it.
 RULES: dict[str, Record] = {}
+# What the engine reads of a rule.
+_LINEAR = ("interval", "drift", "factor", "moves", "offset", "vjp", "window")
+_NOT_LINEAR = ("interval", "optimizable", "pull", "stable")
 _REMEDIES = {
     "Cast": "Certify a copy of the network in float32: lower precision has "
     "rounding errors that no bound accounts for.",
@@ -122,6 +125,8 @@ def register_rule(
             refused.
 
     Raises:
+        TypeError: If the rule lacks a method that the engine calls, or `apart`
+            or an attribute isn't of its kind.
         ValueError: If the op has a rule, or TensorFlow has no such op.
 
     Example:
@@ -142,12 +147,44 @@ def register_rule(
             f"The op {op_type} has a rule: {RULES[op_type].rule!r}. Rules are "
             "not replaced; give the op of yours another name."
         )
-    if not hasattr(tf.raw_ops, op_type):
+    if not isinstance(op_type, str) or not hasattr(tf.raw_ops, op_type):
         raise ValueError(
             "`op_type` must be the type of an op of TensorFlow, as "
             f"`coverage(model)` names it. Received: op_type={op_type!r}"
         )
+    _check(rule, apart, attributes)
     RULES[op_type] = Record(rule, apart, attributes)
+
+
+def _check(rule, apart, attributes):
+    """Refuses what the engine couldn't call once it meets the op."""
+    if isinstance(rule, type) or not hasattr(rule, "linear"):
+        missing = ["linear"]
+    else:
+        needed = _LINEAR if rule.linear else _NOT_LINEAR
+        missing = [name for name in needed if not hasattr(rule, name)]
+        lines = rule.linear or hasattr(rule, "planes")
+        if not (lines or hasattr(rule, "relaxation")):
+            missing.append("relaxation")
+    if missing:
+        raise TypeError(
+            "`rule` must be an Activation or a Linear of tfr.verifiers, made, "
+            f"or an object with their methods. Received: rule={rule!r}, which "
+            f"lacks {', '.join(missing)}."
+        )
+    if not callable(apart):
+        raise TypeError(
+            "`apart` must be a function of a node. Received: "
+            f"apart={apart!r}. Leave it out for an op of single values."
+        )
+    for name, known in attributes.items():
+        text = isinstance(known, (str, bytes))
+        if text or not (callable(known) or hasattr(known, "__contains__")):
+            raise TypeError(
+                f"`{name}` must be a container of values that the rule is "
+                "sound for, or a function that tells. Received: "
+                f"{name}={known!r}. Write ({known!r},) for one value."
+            )
 
 
 def look_up(trace: Trace) -> None:

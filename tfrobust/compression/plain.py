@@ -12,15 +12,16 @@ def plain(model: keras.Model) -> keras.Model:
 
     Every layer with a hidden kernel, sparse or binary, becomes the Conv2D,
     DepthwiseConv2D or Dense layer whose kernel is what it applies, zeros
-    included. Everything that reads Keras models reads the result: export,
-    conversion, quantisation, verification.
+    included; so does one inside of TimeDistributed. Everything that reads Keras
+    models reads the result: export, conversion, quantisation, verification.
 
     Args:
         model: A functional or Sequential model, or a `RobustModel` of one
             (its averaged weights, if it has any).
 
     Raises:
-        ValueError: If there is no such layer, or the model isn't as described.
+        ValueError: If there is no such layer, another layer has one inside, or
+            the model isn't as described.
 
     Example:
         ```
@@ -29,16 +30,54 @@ def plain(model: keras.Model) -> keras.Model:
         ```
     """
     check(model)
-    if not any(hasattr(layer, "plain") for layer in leaves(model)):
+    found = leaves(model)
+    _refuse_inside(found)
+    if not any(_replaceable(layer) for layer in found):
         raise ValueError(
             "`model` must have sparse or binary layers. Received: "
             f"{model.name!r}, which has none and is plain already. Did you "
             "mean to call `subnetwork` first?"
         )
-
-    def replace(layer):
-        return layer.plain() if hasattr(layer, "plain") else None
-
-    copy = clone(model, replace)
+    copy = clone(model, _stock)
     compare(model, copy)
     return copy
+
+
+def _stock(layer):
+    """The layer that takes the place of one, None if it stays."""
+    if hasattr(layer, "plain"):
+        return layer.plain()
+    if not _replaceable(layer):
+        return None
+    config = layer.get_config()
+    del config["layer"]
+    return type(layer)(layer.layer.plain(), **config)
+
+
+def _replaceable(layer):
+    """Whether it has a hidden kernel, or applies one that has at each step."""
+    steps = type(layer) is keras.layers.TimeDistributed
+    return hasattr(layer.layer if steps else layer, "plain")
+
+
+def _refuse_inside(layers):
+    """Refuses layers that keep one with a hidden kernel inside."""
+    wrapped = [
+        f"{layer.name} ({type(layer).__name__}) around {inner.name}"
+        for layer in layers
+        if not _replaceable(layer)
+        for inner in _inner(layer)
+        if hasattr(inner, "plain")
+    ]
+    if wrapped:
+        raise ValueError(
+            "`model` must have its sparse and binary layers outside of others, "
+            f"but for TimeDistributed. Received: {', '.join(wrapped)}. Put "
+            "them into the model itself."
+        )
+
+
+def _inner(layer):
+    """The layers inside of one; an operation has none."""
+    flatten = getattr(layer, "_flatten_layers", None)
+    return flatten(include_self=False) if flatten else ()

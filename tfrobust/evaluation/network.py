@@ -65,11 +65,15 @@ class Network:
     Args:
         model: Any callable `model(x, training=False) -> logits`.
         shape: Shape of one input.
+
+    Attributes:
+        varies: Whether it changes from one input to the next, as `Clauses` do.
     """
 
     def __init__(self, model: Model, shape: Sequence[int]) -> None:
         checks.fits(tuple(shape), model)
         self._model, self._hoists = model, False
+        self.varies = getattr(model, "varies", False)
         self._function = compiled(self._logits, tf.TensorSpec([None, *shape]))
         graph = self._function.get_concrete_function().graph
         operations = graph.get_operations()

@@ -33,11 +33,15 @@ class Runner:
         largest: The most examples that a batch may have, if that is known.
         memory: How many bytes a batch may take of a verifier; None for any
             number.
+
+    Raises:
+        ValueError: If the threat has radii of each example.
     """
 
     def __init__(
         self, model, adversary, shape, largest=halves.LEAST, memory=None
     ):
+        _check_radii(adversary, tuple(shape))
         self.adversary, self.seconds = adversary, 0.0
         self._network, self._model = model, Counter(model)
         self._shape = tuple(shape)
@@ -104,9 +108,7 @@ class Runner:
         """The answer as a graph, or as Python if it can't be one."""
         proves = isinstance(self.adversary, Verifier)
         if proves:
-            # No weight changes while a runner is in use.
-            settled = self.adversary.settled(self._network, self._shape)
-            self.adversary = settled
+            self.adversary = self._settled()
         answer = self._decided if proves else self._attacked
         function = compiled(
             answer,
@@ -122,6 +124,12 @@ class Runner:
             if not proves:
                 raise
             return answer
+
+    def _settled(self):
+        """The verifier, with what follows from weights that don't change."""
+        if self._network.varies:
+            return self.adversary
+        return self.adversary.settled(self._network, self._shape)
 
     def _attacked(self, x, y, epsilon):
         point, norm = x, tf.zeros(tf.shape(x)[:1])
@@ -187,3 +195,15 @@ class Runner:
         wrong |= ~tf.reduce_all(tf.math.is_finite(logits), axis=1)
         inside = self.adversary.threat.contains(x, decision.point)
         return decision.falsified & wrong & inside
+
+
+def _check_radii(adversary, shape):
+    """Refuses a box of each example: batches hold those that are left."""
+    radii = np.shape(adversary and adversary.threat.epsilon)
+    if len(radii) == len(shape) + 1 and radii[0] > 1:
+        raise ValueError(
+            "An evaluation needs a threat that does not depend on the example. "
+            f"Received radii of shape {radii}, those of {radii[0]} examples. "
+            f"Pass those of one, of shape {shape}, or call the verifier's "
+            "`decide` itself."
+        )

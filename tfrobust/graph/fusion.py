@@ -21,6 +21,21 @@ from tfrobust.graph import (
 from tfrobust.graph.node import Node, ancestors
 
 
+def shape(output: Node, measured: set[Node]) -> None:
+    """Replaces what moves the batch, or merges it with other axes, in place.
+
+    Shapes that differ with the size of the batch elsewhere are known then.
+
+    Args:
+        output: The node of the network's output.
+        measured: Nodes whose shapes were read.
+    """
+    for node in ancestors(output, *measured):
+        time_major.fuse(node)
+    rows.fuse(ancestors(output, *measured), measured)
+    merged_steps.fuse(ancestors(output, *measured), measured)
+
+
 def fuse(output: Node, measured: set[Node]) -> None:
     """Replaces what is known among the nodes of a trace, in place.
 
@@ -28,14 +43,11 @@ def fuse(output: Node, measured: set[Node]) -> None:
         output: The node of the network's output.
         measured: Nodes whose shapes were read.
     """
-    nodes = ancestors(output, *measured)
-    for node in nodes:
+    for node in ancestors(output, *measured):
         dilations.fuse(node)
-        time_major.fuse(node)
         products.fuse(node)
         statistics.fuse(node)
-    rows.fuse(ancestors(output, *measured), measured)
-    merged_steps.fuse(ancestors(output, *measured), measured)
+    shape(output, measured)
     nodes = ancestors(output, *measured)
     selections.fuse(nodes)
     inner.fuse(nodes)

@@ -4,6 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfrobust.graph import fusion
 from tfrobust.graph.frame import Frame
 from tfrobust.graph.loops import LOOPS
 from tfrobust.graph.node import Node, ancestors, dynamic
@@ -123,7 +124,8 @@ class Reading:
         self.value.set_shape([None, *self.output.shape])
 
     def _found(self, measured):
-        """Is called once the nodes are there, to change them."""
+        """Changes the nodes, once they are there."""
+        fusion.shape(self.output, measured)
 
 
 def run_nodes(

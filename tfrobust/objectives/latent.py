@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from tfrobust.bounds.sorting import moves_as_a_whole
 from tfrobust.graph import Node, Trace, run_nodes
 from tfrobust.types import TensorLike
 
@@ -29,7 +30,7 @@ class Rest:
     """
 
     def __init__(self, trace: Trace, split: int) -> None:
-        activations = [node for node in trace.nodes[1:] if not node.rule.linear]
+        activations = _activations(trace.nodes[1:])
         rests = [_after(trace, node) for node in activations]
         fit = [number for number, rest in enumerate(rests, 1) if rest]
         if split not in fit:
@@ -44,6 +45,17 @@ class Rest:
 
     def __call__(self, value: tf.Tensor) -> tf.Tensor:
         return run_nodes(self._nodes, {self.begin: value})
+
+
+def _activations(nodes):
+    """Those that aren't linear; a `MinMax` is one, not what it is made of."""
+    whole = [node for node in nodes if moves_as_a_whole(node)]
+    gaps = {node.dependent[1] for node in whole}
+    return [
+        node
+        for node in nodes
+        if node in whole or not (node.rule.linear or node in gaps)
+    ]
 
 
 def _after(trace, begin):

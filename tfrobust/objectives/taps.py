@@ -33,8 +33,9 @@ class TAPS(SABR):
     Args:
         attack: An `Attack` on a threat that is a box, `Linf` or `Box`, which
             finds where the small box lies; or that threat, for PGD of 8 steps.
-        split: Which activation, from 1 on; all of the network must pass through
-            it. Behind the last one points and intervals say the same.
+        split: Which activation, from 1 on, a `MinMax` being one; all of the
+            network must pass through it. Behind the last one, unless it is a
+            `MinMax`, points and intervals say the same.
         share: See `SABR`. At the number 1 nothing is attacked in front.
         weight: Factor of T's gradient, not negative, or a schedule of it.
         mix: See `SABR`.

@@ -1,6 +1,7 @@
 """What the command `python -m tfrobust.problems` does."""
 
 import argparse
+import contextlib
 import importlib.metadata
 import os
 import pathlib
@@ -8,10 +9,11 @@ import re
 import sys
 import threading
 from collections.abc import Sequence
-from fractions import Fraction
 
 import numpy as np
 
+from tfrobust import checks
+from tfrobust.problems.decimals import decimals
 from tfrobust.problems.declarations import PROVEN
 from tfrobust.problems.onnx_reader import OPSETS
 from tfrobust.problems.query import Query, read
@@ -50,31 +52,76 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _verify(asked):
-    # A query may name its network: f=net.onnx.
-    path = re.sub(r"^[A-Za-z_]\w*=", "", asked.network)
-    watch = threading.Timer(asked.timeout, _late)
+    try:
+        checks.number(asked.timeout, "timeout", 0)
+        if asked.result:
+            # No earlier answer stays in it.
+            _write(asked.result, "")
+    except ValueError as error:
+        return _failed(error)
+    said, seconds = threading.Lock(), min(asked.timeout, threading.TIMEOUT_MAX)
+    watch = threading.Timer(seconds, _late, [said, asked.result])
     watch.daemon = True
     watch.start()
     try:
-        query = read(asked.query)
-        verdict = verify(query, path, asked.timeout)
+        lines, reason = _answered(asked)
     except (ImportError, NotImplementedError, OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        lines, reason = None, error
     finally:
+        # Whoever holds it gives the only answer.
+        mine = said.acquire(blocking=False)
         watch.cancel()
-    lines = answer(query, verdict)
+    if not mine:
+        watch.join()
+        return 0
+    return _failed(reason) if lines is None else _say(asked, lines, reason)
+
+
+def _answered(asked):
+    """The lines of the answer and its reason, before time is up."""
+    # A query may name its network: f=net.onnx.
+    path = re.sub(r"^[A-Za-z_]\w*=", "", asked.network)
+    query = read(asked.query)
+    verdict = verify(query, path, asked.timeout)
+    return answer(query, verdict), verdict.reason
+
+
+def _say(asked, lines, reason):
+    code = 0
     if asked.result:
-        pathlib.Path(asked.result).write_text(lines)
+        try:
+            _write(asked.result, lines)
+        except ValueError as error:
+            code = _failed(error)
     print(lines, end="", flush=True)
-    if verdict.reason:
-        print(verdict.reason, file=sys.stderr)
-    return 0
+    if reason:
+        print(reason, file=sys.stderr)
+    return code
 
 
-def _late():
+def _failed(error):
+    print(f"error: {error}", file=sys.stderr)
+    return 1
+
+
+def _write(path, lines):
+    try:
+        pathlib.Path(path).write_text(lines)
+    except OSError as error:
+        raise ValueError(
+            "`--result` must name a file that can be written, in a folder "
+            f"that is there. Received: {path}: {error.strerror}."
+        ) from error
+
+
+def _late(said, path):
     """Time is up: whatever computes is left where it is."""
+    if not said.acquire(blocking=False):
+        return
     print(LATE, flush=True)
+    if path:
+        with contextlib.suppress(ValueError):
+            _write(path, f"{LATE}\n")
     os._exit(0)
 
 
@@ -96,16 +143,6 @@ def answer(query: Query, verdict: Verdict) -> str:
         shape = ",".join(map(str, part.shape))
         lines += [f"{part.name} {part.type} [{shape}]", *values]
     return "\n".join(lines) + "\n"
-
-
-def decimals(value: Fraction) -> str:
-    """A fraction that decimal digits can express, with all of them."""
-    digits, number = 0, abs(value)
-    while number.denominator > 1:
-        number, digits = number * 10, digits + 1
-    text = str(number.numerator).rjust(digits + 1, "0")
-    sign = "-" if value < 0 else ""
-    return f"{sign}{text[: len(text) - digits]}.{text[len(text) - digits :]}0"
 
 
 def _parser():

@@ -12,6 +12,8 @@ from tfrobust.problems.syntax import Group, VNNLIBError, Word, refuse
 
 # What the bounds are sound for: real arithmetic, and any order of rounding.
 PROVEN = "float32", "Real", "real"
+# More variables than anyone should name one by one.
+_MOST = 10_000_000
 
 
 class Declared(NamedTuple):
@@ -70,21 +72,27 @@ def _network(group):
         "declare-output": [],
     }
     for part in group[2:]:
-        known = isinstance(part, Group) and part[:1] and part[0] in found
-        if not known or len(part) != 4:
+        flat = isinstance(part, Group) and len(part) == 4
+        flat = flat and all(isinstance(word, Word) for word in part)
+        if not flat or part[0] not in found:
             raise refuse(
                 part, "Not known: inputs and outputs alone are declared."
             )
         _, name, kind, shape = part
         if kind not in PROVEN:
             raise refuse(part, f"No proof covers the type {kind}.")
-        if not re.fullmatch(r"\[(\d+(,\d+)*)?\]", shape):
+        if not re.fullmatch(r"\[(\d{1,9}(,\d{1,9})*)?\]", shape):
             raise refuse(part, "A shape is expected, such as [1,10].")
         lengths = tuple(int(n) for n in shape[1:-1].split(",") if n)
+        if math.prod(lengths) > _MOST:
+            raise refuse(part, f"At most {_MOST} variables are expected.")
         found[part[0]].append(Declared(str(name), str(kind), lengths, "2.0"))
     if [len(of) for of in found.values()] != [1, 1]:
         raise refuse(group, "One input and one output are expected.")
-    return [of[0] for of in found.values()]
+    x, y = (of[0] for of in found.values())
+    if x.name == y.name:
+        raise refuse(group, f"The name {x.name} is declared twice.")
+    return x, y
 
 
 def _constants(groups):

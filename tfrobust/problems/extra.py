@@ -3,6 +3,7 @@
 import gzip
 import importlib
 import pathlib
+import zlib
 from typing import Any
 
 from tfrobust.types import Path
@@ -27,9 +28,20 @@ def load(name: str) -> Any:
 
 
 def contents(path: Path) -> bytes:
-    """What a file holds, which may be gzipped."""
+    """What a file holds, which may be gzipped.
+
+    Raises:
+        ValueError: If it is gzipped and damaged.
+    """
     data = pathlib.Path(path).read_bytes()
-    return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    if data[:2] != b"\x1f\x8b":
+        return data
+    try:
+        return gzip.decompress(data)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(
+            f"A whole gzip file is expected. Received: {path}: {error}."
+        ) from error
 
 
 def session(path: Path) -> Any:

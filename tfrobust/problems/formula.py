@@ -5,6 +5,7 @@ proven or shown.
 """
 
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -15,6 +16,10 @@ from tfrobust.problems.syntax import Group, VNNLIBError, Word, refuse
 Variable = tuple[bool, int]
 # More cases than anyone should bound one by one.
 _MOST = 10_000
+# float64 has no number of more digits, and Python reads no 4300.
+_DIGITS = 2000
+# Exponents of three digits: what float64 holds has no others.
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?0*[0-9]{1,3})?")
 
 
 class Term(NamedTuple):
@@ -155,7 +160,10 @@ def comparisons(asserted: Any) -> Iterator[Comparison]:
 def _number(word):
     if word[:1].isalpha() or word[:1] == "_":
         return None
-    try:
-        return Fraction(word)
-    except (ValueError, ZeroDivisionError):
-        raise refuse(word, "A number or a variable is expected.") from None
+    if not _NUMBER.fullmatch(word) or len(word) > _DIGITS:
+        raise refuse(
+            word,
+            "A number or a variable is expected, numbers as decimals of at "
+            f"most {_DIGITS} characters and an exponent of 3 digits.",
+        )
+    return Fraction(word)

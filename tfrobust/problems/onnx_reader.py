@@ -38,6 +38,7 @@ class Network:
         ImportError: If onnx isn't installed.
         NotImplementedError: If the file holds ops, attributes or types that
             aren't known; all ops are named at once.
+        ValueError: If it is no ONNX file, or a node can't be computed.
 
     Example:
         `tfr.verifiers.CROWN(box).margins(tfr.problems.Network(path), x, y)`
@@ -56,8 +57,7 @@ class Network:
                 "Known are what the benchmarks of VNN-COMP are made of."
             )
         self._arrays = {
-            part.name: onnx.numpy_helper.to_array(part)
-            for part in graph.initializer
+            part.name: _array(part, onnx) for part in graph.initializer
         }
         self._evaluator = load("onnx.reference").ReferenceEvaluator
         self._versions = {o.domain: o.version for o in model.opset_import}
@@ -85,7 +85,7 @@ class Network:
         values[self.input] = Value(tf.reshape(x, [-1, *self.shape]))
         for node in self._nodes:
             self._run(node, values)
-        found = values[self._ends[1][0]]
+        found = values.get(self._ends[1][0])
         if not isinstance(found, Value):
             raise ValueError(
                 "The network's output doesn't depend on its input."
@@ -96,24 +96,41 @@ class Network:
         """Adds what a node computes to the values."""
         if all(name in values for name in node.output):
             return
-        inputs = [values[name] if name else None for name in node.input]
-        if any(isinstance(given, Value) for given in inputs):
-            call = Call(inputs, self._attributes(node), len(node.output))
-            try:
-                made = RULES[node.op_type](call)
-            except Unreadable as error:
-                raise NotImplementedError(
-                    f"The ONNX op {node.op_type} at {node.name!r} isn't known "
-                    f"with {error}."
-                ) from error
-            made = made if isinstance(made, list) else [made]
-        else:
-            made = self._evaluator(node, opsets=self._versions).run(
-                None, {n: values[n] for n in node.input if n}
+        missing = [n for n in node.input if n and n not in values]
+        if missing:
+            raise NotImplementedError(
+                f"The ONNX op {node.op_type} at {node.name!r} reads what "
+                f"nothing known computes. Received: {missing}."
             )
-            # Once is enough.
-            self._arrays.update(zip(node.output, made, strict=True))
+        inputs = [values[name] if name else None for name in node.input]
+        try:
+            if any(isinstance(given, Value) for given in inputs):
+                made = self._read(node, inputs)
+            else:
+                made = self._evaluator(node, opsets=self._versions).run(
+                    None, {n: values[n] for n in node.input if n}
+                )
+                # Once is enough.
+                self._arrays.update(zip(node.output, made, strict=True))
+        except Unreadable as error:
+            raise NotImplementedError(
+                f"The ONNX op {node.op_type} at {node.name!r} isn't known "
+                f"with {error}."
+            ) from error
+        # What ONNX doesn't allow fails in many ways.
+        except Exception as error:
+            raise ValueError(
+                f"The ONNX op {node.op_type} at {node.name!r} can't be "
+                f"computed: {type(error).__name__}: {error}."
+            ) from error
         values.update(zip(node.output, made, strict=False))
+
+    def _read(self, node, inputs):
+        """The outputs of a node of which something depends on the input."""
+        call = Call(inputs, self._attributes(node), len(node.output))
+        made = RULES[node.op_type](call)
+        call.finish()
+        return made if isinstance(made, list) else [made]
 
     def _attributes(self, node):
         found = {}
@@ -136,6 +153,17 @@ def _loaded(path, onnx):
     # What isn't ONNX fails in many ways.
     except Exception as error:
         raise ValueError(f"{path} is no ONNX file: {error}") from error
+
+
+def _array(part, onnx):
+    """A constant of a file, which holds all its numbers itself."""
+    if part.data_location == onnx.TensorProto.EXTERNAL:
+        raise NotImplementedError(
+            "Constants within the ONNX file are expected. Received: "
+            f"{part.name!r} in another file. Save it with "
+            "onnx.save(onnx.load(path), path)."
+        )
+    return onnx.numpy_helper.to_array(part)
 
 
 def _known(node):

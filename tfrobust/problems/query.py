@@ -99,6 +99,7 @@ def read(path: Path) -> Query:
 
 _VERSIONS = [["<1.0>"], ["<2.0>"]]
 _LARGEST, _SMALLEST = 1e38, 2.0**-126
+_TOO_LARGE = "float32 doesn't hold numbers so large."
 
 
 def _cases(asserted, x, y):
@@ -126,10 +127,41 @@ def _of_outputs(comparison):
     return kinds == {True}
 
 
+class _Bound(NamedTuple):
+    """That an input ends somewhere, and where that stands."""
+
+    end: Fraction
+    strict: bool
+    source: Any
+
+
 def _box(comparisons, count, declared_input):
     """Ends of all inputs, or None if there is no input between them."""
-    low: list[Any] = [None] * count
-    high: list[Any] = [None] * count
+    ends = _ends(comparisons)
+    if ends is None:
+        return None
+    both = [(ends.get((k, False)), ends.get((k, True))) for k in range(count)]
+    for low, high in both:
+        if low is None or high is None:
+            continue
+        if low.end > high.end or (
+            low.end == high.end and (low.strict or high.strict)
+        ):
+            return None
+    for place, pair in enumerate(both):
+        if None in pair:
+            name = declared_input.names()[place]
+            side = "lower" if pair[0] is None else "upper"
+            raise VNNLIBError(f"Line 1: the input {name} has no {side} bound.")
+        for bound in pair:
+            if abs(bound.end) > _LARGEST:
+                raise refuse(bound.source, _TOO_LARGE)
+    return tuple(tuple(pair[k].end for pair in both) for k in (0, 1))
+
+
+def _ends(comparisons):
+    """The tightest bound of each place and side, or None if none can hold."""
+    found: dict[tuple[int, bool], _Bound] = {}
     for term, strict, source in comparisons:
         if not term.coefficients:
             if not Comparison(term, strict, source).holds({}):
@@ -138,20 +170,15 @@ def _box(comparisons, count, declared_input):
         if len(term.coefficients) > 1:
             raise refuse(source, "Bounds of single inputs alone make a box.")
         ((_, place), factor), *_ = term.coefficients.items()
-        # A strict bound is taken for one that isn't: more is proven. That the
-        # end is no counterexample `violated` knows.
-        end = -term.constant / factor
-        if factor > 0 and (high[place] is None or end < high[place]):
-            high[place] = end
-        if factor < 0 and (low[place] is None or end > low[place]):
-            low[place] = end
-    for ends, side in ((low, "lower"), (high, "upper")):
-        if None in ends:
-            name = declared_input.names()[ends.index(None)]
-            raise VNNLIBError(f"Line 1: the input {name} has no {side} bound.")
-    if any(a > b for a, b in zip(low, high, strict=True)):
-        return None
-    return tuple(low), tuple(high)
+        bound = _Bound(-term.constant / factor, strict, source)
+        known = found.get((place, factor > 0))
+        sign = 1 if factor > 0 else -1
+        if known is None or (sign * bound.end, not strict) < (
+            sign * known.end,
+            not known.strict,
+        ):
+            found[place, factor > 0] = bound
+    return found
 
 
 def _safe(unsafe, outputs):
@@ -188,7 +215,7 @@ def _row(comparison, outputs):
 def _rounded_down(exact, source):
     """The largest float32 that isn't above a fraction, nor subnormal."""
     if abs(exact) > _LARGEST:
-        raise refuse(source, "float32 doesn't hold numbers so large.")
+        raise refuse(source, _TOO_LARGE)
     found = np.float32(float(exact))
     while Fraction(float(found)) > exact:
         found = np.nextafter(found, np.float32(-np.inf))

@@ -17,24 +17,26 @@ class Window:
     """
 
     def __init__(self, call: Call, size: Any = None) -> None:
-        given = call.attributes
-        self.size = list(size or given["kernel_shape"])
-        ones = [1] * len(self.size)
-        self.strides = list(given.get("strides", ones))
-        self.dilations = list(given.get("dilations", ones))
-        self.sides = self._sides(call)
+        given = call.attribute("kernel_shape", size)
+        self.size = list(given if size is None else size)
         if len(self.size) != 2:
             raise Unreadable(f"a window of {len(self.size)} axes")
+        if list(given) != self.size:
+            raise Unreadable(f"kernel_shape={given}, not its kernel's")
+        self.strides = list(call.attribute("strides", [1, 1]))
+        self.dilations = list(call.attribute("dilations", [1, 1]))
+        self.sides = self._sides(call)
 
     def _sides(self, call):
         """Pads before and after each axis of the image."""
-        how = call.attributes.get("auto_pad", "NOTSET")
-        count = len(self.size)
-        if how in ("NOTSET", ""):
-            pads = call.attributes.get("pads", [0] * (2 * count))
-            return list(zip(pads[:count], pads[count:], strict=True))
+        how = call.attribute("auto_pad", "NOTSET")
+        pads = list(call.attribute("pads", [0] * 4))
+        if how in ("NOTSET", "") and min(pads) >= 0:
+            return list(zip(pads[:2], pads[2:], strict=True))
+        if how not in ("VALID", "SAME_UPPER", "SAME_LOWER") or any(pads):
+            raise Unreadable(f"auto_pad={how} and pads={pads}")
         if how == "VALID":
-            return [(0, 0)] * count
+            return [(0, 0)] * 2
         sides = []
         for length, k, s, d in zip(
             call.x.shape[2:],
@@ -65,7 +67,9 @@ def convolution(call: Call) -> Value:
     """A convolution, of groups of channels or of each."""
     kernel = call.constant(1)
     window = Window(call, kernel.shape[2:])
-    groups, image = call.attributes.get("group", 1), call.x.image()
+    groups, image = call.attribute("group", 1), call.x.image()
+    if kernel.shape[1] * groups != image.shape[-1]:
+        raise Unreadable(f"group={groups}, which its kernel doesn't fit")
     turned = np.transpose(kernel, [2, 3, 1, 0])
     if groups == image.shape[-1] and groups > 1:
         # Of every channel its own kernels, one after the other.
@@ -118,6 +122,7 @@ def average_pooling(call: Call) -> Value:
     """The mean of each window."""
     call.only(ceil_mode=0)
     window = Window(call)
+    counted = call.attribute("count_include_pad", 0)
     if max(window.dilations) > 1:
         raise Unreadable("dilations")
     image = call.x.image()
@@ -127,7 +132,7 @@ def average_pooling(call: Call) -> Value:
         return tf.nn.avg_pool2d(padded, window.size, window.strides, "VALID")
 
     made = pooled(image)
-    if window.pads and not call.attributes.get("count_include_pad", 0):
+    if window.pads and not counted:
         # Pads don't count. Both factors are whole, so that none is rounded.
         size = float(np.prod(window.size))
         share = pooled(tf.ones([1, *image.shape[1:3], 1]))
@@ -145,16 +150,20 @@ def global_average(call: Call) -> Value:
 def normalization(call: Call) -> Value:
     """A factor and a shift for each channel."""
     call.only(training_mode=0, spatial=1)
+    # How statistics move while a network trains.
+    call.attribute("momentum")
     if call.outputs > 1:
         raise Unreadable("statistics among its outputs")
     # One op, of whose constants verifiers know how they round.
     x, flat = call.x, len(call.x.shape) == 2
+    if not flat and len(x.shape) != 4:
+        raise Unreadable(f"an input of {len(x.shape)} axes")
     image = x.tensor[:, tf.newaxis, tf.newaxis] if flat else x.image()
     names = enumerate(("scale", "offset", "mean", "variance"), 1)
     made = tf.raw_ops.FusedBatchNormV3(
         x=image,
         **{name: tf.constant(call.constant(place)) for place, name in names},
-        epsilon=call.attributes.get("epsilon", 1e-5),
+        epsilon=call.attribute("epsilon", 1e-5),
         is_training=False,
     ).y
     if flat:

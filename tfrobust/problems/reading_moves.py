@@ -13,6 +13,8 @@ def reshaped(value: Value, shape: list[int]) -> Value:
     """A value in another shape, of which the first axis is the batch's."""
     if len(shape) < 1 or shape[0] != 1:
         raise Unreadable(f"the shape {shape}: the first axis isn't 1")
+    if math.prod(shape) != math.prod(value.shape):
+        raise Unreadable(f"the shape {shape} for one of {value.shape}")
     return Value(tf.reshape(value.first(), [-1, *shape[1:]]))
 
 
@@ -30,7 +32,7 @@ def reshape(call: Call) -> Any:
 
 def flatten(call: Call) -> Any:
     """One axis of all but the first."""
-    axis = call.attributes.get("axis", 1)
+    axis = call.attribute("axis", 1)
     if axis != 1:
         raise Unreadable(f"axis={axis}")
     return reshaped(call.x, [1, math.prod(call.x.shape[1:])])
@@ -38,7 +40,7 @@ def flatten(call: Call) -> Any:
 
 def transpose(call: Call) -> Any:
     """Axes in another order."""
-    order = call.attributes.get("perm", [*range(len(call.x.shape))][::-1])
+    order = call.attribute("perm", [*range(len(call.x.shape))][::-1])
     if order[0] != 0:
         raise Unreadable(f"perm={order}, which moves the batch")
     return Value(tf.transpose(call.x.first(), order))
@@ -58,6 +60,8 @@ def unsqueeze(call: Call) -> Any:
     axes = {int(axis) % rank for axis in given}
     if 0 in axes:
         raise Unreadable("axis 0, that of the batch")
+    if len(axes) < len(given) or not all(-rank <= a < rank for a in given):
+        raise Unreadable(f"axes={given.tolist()}")
     rest = iter(call.x.shape)
     return reshaped(
         call.x, [1 if axis in axes else next(rest) for axis in range(rank)]
@@ -67,7 +71,7 @@ def unsqueeze(call: Call) -> Any:
 def concat(call: Call) -> Any:
     """Values one after the other."""
     values = [given for given in call.inputs if isinstance(given, Value)]
-    axis = values[0].axis(call.attributes["axis"])
+    axis = values[0].axis(call.attribute("axis"))
     last = all(value.last for value in values)
     if last:
         axis = axis - 1 if axis > 1 else len(values[0].shape) - 1
@@ -97,12 +101,14 @@ def part(call: Call) -> Any:
 
 def gather(call: Call) -> Any:
     """Some places of an axis."""
-    axis = call.x.axis(call.attributes.get("axis", 0))
+    axis = call.x.axis(call.attribute("axis", 0))
     index = call.constant(1).astype(int)
     length, tensor = call.x.shape[axis], call.x.first()
     index = np.where(index < 0, index + length, index)
-    if index.ndim > 1:
+    if index.ndim > 1 or not index.size:
         raise Unreadable(f"indices of the shape {index.shape}")
+    if np.any((index < 0) | (index >= length)):
+        raise Unreadable(f"indices beyond the {length} of their axis")
     # Slices, which every verifier has a rule for.
     lead = (slice(None),) * axis
     parts = [
@@ -125,19 +131,35 @@ def pad(call: Call) -> Any:
 
 def split(call: Call) -> Any:
     """Parts of an axis, a list."""
-    axis, tensor = call.x.axis(call.attributes.get("axis", 0)), call.x.first()
-    sizes = call.constant(1, "split")
-    parts = call.outputs if sizes is None else np.ravel(sizes).tolist()
-    return [Value(part) for part in tf.split(tensor, parts, axis)]
+    axis, count = call.x.axis(call.attribute("axis", 0)), call.outputs
+    given, length = call.constant(1, "split"), call.x.shape[axis]
+    # Only where their number is an attribute may the last one be smaller.
+    number = call.attribute("num_outputs")
+    each = length // count if number is None else -(-length // count)
+    sizes = [each] * (count - 1) + [length - each * (count - 1)]
+    if given is not None:
+        sizes = np.ravel(given).tolist()
+    equal = given is not None or number is not None or sizes[-1] == each
+    if sum(sizes) != length or min(sizes) < 0 or not equal:
+        raise Unreadable(f"parts of {sizes} for an axis of {length}")
+    if len(sizes) != count or number not in (None, count):
+        raise Unreadable(f"{count} outputs for parts of {sizes}")
+    uneven = given is not None or sizes[-1] != each
+    parts = tf.split(call.x.first(), sizes if uneven else count, axis)
+    return [Value(part) for part in parts]
 
 
 def shape(call: Call) -> Any:
-    """The shape of one example, a constant."""
-    return np.array(call.x.shape, np.int64)
+    """The shape of one example, or a part of it, a constant."""
+    lengths = np.array(call.x.shape, np.int64)
+    # Python counts and clamps both ends as ONNX does.
+    return lengths[call.attribute("start", 0) : call.attribute("end")]
 
 
 def cast(call: Call) -> Any:
     """Numbers stay float32."""
-    if call.attributes["to"] != 1:
+    # It is about types of 8 bits.
+    call.attribute("saturate")
+    if call.attribute("to") != 1:
         raise Unreadable("a cast to another type than float32")
     return call.x

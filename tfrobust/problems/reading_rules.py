@@ -21,6 +21,8 @@ def _binary(function: Callable) -> Rule:
     """Two inputs or more, of which all but one may be constants."""
 
     def pair(first, second):
+        if not isinstance(first, Value) and not isinstance(second, Value):
+            raise Unreadable("two constants before what isn't one")
         if not isinstance(first, Value):
             return Value(
                 function(against(second, first), second.tensor), second.last
@@ -47,11 +49,14 @@ def _binary(function: Callable) -> Rule:
 def _dropout(call):
     if np.any(call.constant(2, default=False)):
         raise Unreadable("training")
+    # What is dropped in training.
+    call.constant(1, "ratio")
+    call.attribute("seed")
     return call.x
 
 
 def _leaky(call):
-    alpha = call.attributes.get("alpha", 0.01)
+    alpha = call.attribute("alpha", 0.01)
     return Value(tf.nn.leaky_relu(call.x.tensor, alpha), call.x.last)
 
 
@@ -63,20 +68,25 @@ def _elu(call):
 def _clip(call):
     tensor = call.x.tensor
     low, high = call.constant(1, "min"), call.constant(2, "max")
+    if any(np.ndim(end) > 1 or np.size(end) != 1 for end in (low, high)):
+        raise Unreadable("ends that aren't single numbers")
     tensor = tensor if low is None else tf.maximum(tensor, np.float32(low))
     tensor = tensor if high is None else tf.minimum(tensor, np.float32(high))
     return Value(tensor, call.x.last)
 
 
 def _power(call):
-    if not np.all(call.constant(1) == 2):
+    exponent, shape = call.constant(1), call.x.shape
+    if not np.all(exponent == 2):
         raise Unreadable("another exponent than 2")
+    if np.broadcast_shapes(np.shape(exponent), shape) != tuple(shape):
+        raise Unreadable(f"an exponent of the shape {exponent.shape}")
     return Value(tf.square(call.x.tensor), call.x.last)
 
 
 def _softmax(call):
-    axis = call.x.axis(call.attributes.get("axis", -1))
-    if call.attributes.get("flattens") and axis != len(call.x.shape) - 1:
+    axis = call.x.axis(call.attribute("axis", -1))
+    if call.attribute("flattens") and axis != len(call.x.shape) - 1:
         raise Unreadable(f"axis={axis} of old")
     return Value(tf.nn.softmax(call.x.first(), axis))
 
@@ -84,15 +94,16 @@ def _softmax(call):
 def _gemm(call):
     call.only(transA=0)
     kernel = call.constant(1).astype(np.float32)
-    kernel = kernel.T if call.attributes.get("transB", 0) else kernel
+    kernel = kernel.T if call.attribute("transB", 0) else kernel
     made, bias = tf.matmul(call.x.first(), kernel), call.constant(2)
     # Factors are ops of their own, so that verifiers see their rounding.
-    alpha = np.float32(call.attributes.get("alpha", 1.0))
+    alpha = np.float32(call.attribute("alpha", 1.0))
+    beta = call.attribute("beta", 1.0)
     made = made if alpha == 1 else made * alpha
     if bias is None:
         return Value(made)
-    scaled = bias * np.float32(call.attributes.get("beta", 1.0))
-    if np.any(scaled != np.float64(bias) * call.attributes.get("beta", 1.0)):
+    scaled = bias * np.float32(beta)
+    if np.any(scaled != np.float64(bias) * beta):
         raise Unreadable("a beta that rounds")
     return Value(made + against(Value(made), scaled))
 
@@ -101,11 +112,14 @@ def _matmul(call):
     first, second = call.inputs
     if not isinstance(second, Value):
         kernel = np.asarray(second, np.float32)
-        if kernel.ndim < 2 or max(kernel.shape[:-2], default=1) > 1:
+        lead, rank = kernel.shape[:-2], len(first.shape)
+        if not 2 <= kernel.ndim <= rank or max(lead, default=1) > 1:
             raise Unreadable(f"a constant of the shape {kernel.shape}")
         kernel = kernel.reshape(kernel.shape[-2:])
         return Value(tf.matmul(first.first(), kernel))
     if isinstance(first, Value):
+        if not 2 < len(first.shape) == len(second.shape):
+            raise Unreadable("inputs of other ranks, or of two axes")
         return Value(tf.matmul(first.first(), second.first()))
     if np.ndim(first) != 2 or len(second.shape) != 3:
         raise Unreadable("a constant on the left")
@@ -116,7 +130,9 @@ def _matmul(call):
 
 def _reduction(function: Callable) -> Rule:
     def rule(call):
-        keep = bool(call.attributes.get("keepdims", 1))
+        keep = bool(call.attribute("keepdims", 1))
+        # There are axes.
+        call.attribute("noop_with_empty_axes")
         axes = sorted(call.axes())
         return Value(function(call.x.first(), axes, keepdims=keep))
 

@@ -50,48 +50,71 @@ class Unreadable(Exception):
     """What an op is asked to do that isn't known."""
 
 
-class Call(NamedTuple):
-    """One node, and what it reads.
+class Call:
+    """One node, and what of it nobody has read yet.
 
-    Attributes:
+    Args:
         inputs: Values and arrays; None where an input is left out.
         attributes: Its attributes, texts decoded.
         outputs: How many outputs it has.
     """
 
-    inputs: list[Any]
-    attributes: dict[str, Any]
-    outputs: int
+    def __init__(
+        self, inputs: list[Any], attributes: dict[str, Any], outputs: int
+    ) -> None:
+        self.outputs = outputs
+        self._inputs, self._attributes = inputs, attributes
+        given = (k for k, value in enumerate(inputs) if value is not None)
+        self._left: set[Any] = {*given, *attributes}
+
+    @property
+    def inputs(self) -> list[Any]:
+        """All its inputs, values and arrays."""
+        self._left -= {*range(len(self._inputs))}
+        return self._inputs
 
     @property
     def x(self) -> Value:
         """The first input, which must depend on the network's."""
-        if not isinstance(self.inputs[0], Value):
+        self._left.discard(0)
+        if not self._inputs or not isinstance(self._inputs[0], Value):
             raise Unreadable("a constant in place of its first input")
-        return self.inputs[0]
+        return self._inputs[0]
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """An attribute, or what stands for one that is left out."""
+        self._left.discard(name)
+        return self._attributes.get(name, default)
 
     def constant(self, place: int, name: str = "", default: Any = None) -> Any:
         """An input that is a constant, or the attribute of its name."""
-        if place < len(self.inputs) and self.inputs[place] is not None:
-            given = self.inputs[place]
+        if place < len(self._inputs) and self._inputs[place] is not None:
+            self._left.discard(place)
+            given = self._inputs[place]
             if isinstance(given, Value):
                 raise Unreadable(f"an input {place} that isn't constant")
             return np.asarray(given)
-        return self.attributes.get(name, default)
+        return self.attribute(name, default)
 
     def only(self, **expected: Any) -> None:
         """Refuses other values of some attributes than those given."""
         for name, value in expected.items():
-            given = self.attributes.get(name, value)
+            given = self.attribute(name, value)
             if given != value:
                 raise Unreadable(f"{name}={given}")
 
     def axes(self, place: int = 1) -> list[int]:
         """The axes that it works on, none of which is the first."""
         given = self.constant(place, "axes")
-        if given is None:
+        if given is None or not np.size(given):
             raise Unreadable("no axes")
         return [self.x.axis(axis) for axis in np.ravel(given)]
+
+    def finish(self) -> None:
+        """Refuses attributes and inputs that nobody has read."""
+        for left in sorted(map(str, self._left)):
+            kind = "input" if left.isdigit() else "attribute"
+            raise Unreadable(f"the {kind} {left}")
 
 
 def against(value: Value, constant: np.ndarray) -> tf.Tensor:

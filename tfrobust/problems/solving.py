@@ -8,6 +8,7 @@ import numpy as np
 
 from tfrobust import checks
 from tfrobust.decision import CERTIFIED, FALSIFIED
+from tfrobust.problems.decimals import between
 from tfrobust.problems.extra import session
 from tfrobust.problems.onnx_reader import Network
 from tfrobust.problems.query import Case, Query, read
@@ -203,7 +204,7 @@ def _outward(ends: list[Fraction], upper: int) -> list[float]:
 def _clipped(point: np.ndarray, case: Case) -> list[Fraction]:
     """A point moved into the exact box, of float32 numbers if that holds any.
 
-    Where it holds none, the lower end stands for the float32 next to it.
+    Where it holds none, a decimal of it stands for the float32 next to it.
     """
     x = []
     for value, low, high in zip(point.ravel(), *case[:2], strict=True):
@@ -217,5 +218,5 @@ def _clipped(point: np.ndarray, case: Case) -> list[Fraction]:
             if Fraction(float(value)) > high:
                 value = np.nextafter(value, np.float32(-np.inf))
         exact = Fraction(float(value))
-        x.append(exact if low <= exact <= high else low)
+        x.append(exact if low <= exact <= high else between(low, high))
     return x

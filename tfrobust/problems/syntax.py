@@ -17,6 +17,10 @@ _TOKEN = re.compile(
 )
 
 
+# No formula needs as many; deeper ones would exhaust the stack.
+_DEEPEST = 200
+
+
 class Word(str):
     """A word, and the line that it stands in."""
 
@@ -59,7 +63,8 @@ def parse(text: str) -> list[Group]:
     """The groups of a file.
 
     Raises:
-        VNNLIBError: If brackets don't match, or a word stands outside.
+        VNNLIBError: If brackets don't match or are nested too deep, or a word
+            stands outside.
     """
     top: list[Group] = []
     stack: list[Group] = []
@@ -71,6 +76,11 @@ def parse(text: str) -> list[Group]:
             group.line = line
             (stack[-1] if stack else top).append(group)
             stack.append(group)
+            if len(stack) > _DEEPEST:
+                raise VNNLIBError(
+                    f"Line {line}: at most {_DEEPEST} brackets in brackets are "
+                    "expected. Received: more. Write flat sums and formulas."
+                )
         elif token == ")":
             if not stack:
                 raise VNNLIBError(f"Line {line}: a bracket closes nothing.")

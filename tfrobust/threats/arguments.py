@@ -11,10 +11,13 @@ from tfrobust.types import TensorLike
 
 
 def ends(low: TensorLike, high: TensorLike) -> tuple[Any, Any]:
-    """Returns the ends of a range, of each feature if one has several."""
+    """Returns the ends of a range, of each feature if one has several.
+
+    Of features some may be the same for all examples, such as a column of ones.
+    """
     found = [_end(name, end) for name, end in (("low", low), ("high", high))]
     try:
-        fine = bool(np.all(np.less(*found)))
+        fine = bool(np.all(np.less_equal(*found)) and np.any(np.less(*found)))
     except ValueError:
         fine = False
     if not fine:

@@ -66,7 +66,8 @@ class Box(Linf):
 
         Returns:
             Centres x, float32, and the threat around them. Rounding makes it
-            larger by up to a unit in the last place, never smaller.
+            larger by a few units in the last place of the larger end, never
+            smaller.
 
         Raises:
             ValueError: If they are of different shapes, or a lower end isn't
@@ -91,7 +92,7 @@ class Box(Linf):
         radius = np.where(radius > 0, radius + 2 * np.spacing(reach), radius)
         low, high = float(np.min(ends[0])), float(np.max(ends[1]))
         # A range that rounding doesn't reach.
-        spare = 1e-6 * max(abs(low), abs(high))
+        spare = 1e-6 * max(abs(low), abs(high), 1e-30)
         return x, cls(radius.astype(np.float32), low - spare, high + spare)
 
     @property

@@ -1,10 +1,12 @@
 """Trying to break the bounds of a function."""
 
+import numbers
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from tfrobust import checks
 from tfrobust.attacks import PGD
 from tfrobust.bounds import Bounds
 from tfrobust.graph import Trace
@@ -43,16 +45,20 @@ def check_rule(
 
     Raises:
         NotImplementedError: If an op has no rule.
-        ValueError: If a bound is wrong, with the place where it is.
+        TypeError: If the function doesn't return one tensor.
+        ValueError: If a bound is wrong, with the place where it is, or an
+            argument isn't as expected.
 
     Example:
         `tfr.verifiers.check_rule(tf.nn.relu, shape=(3,))`
     """
+    _check_arguments(shape, low, high, samples, seed)
     rng = np.random.default_rng(seed)
     x = tf.constant(rng.uniform(low, high, (samples, *shape)), tf.float32)
     radius = (high - low) * 10 ** rng.uniform(-5, 0, x.shape)
     radius[rng.random(x.shape) < 0.2] = 0.0
     threat = Box(radius.astype(np.float32), low, high)
+    _check_answer(function(x), samples)
     _check_alone(function, x)
     size = np.prod(function(x[:1]).shape[1:], dtype=int)
     head = tf.constant(rng.normal(size=(size, _LOGITS)), tf.float32)
@@ -69,6 +75,33 @@ def check_rule(
     verifiers = [kind(threat) for kind in (IBP, CROWNIBP, CROWN)]
     for verifier in (*verifiers, AlphaCROWN(threat, steps=3)):
         _check_margins(verifier, model, x, y, points)
+
+
+def _check_arguments(shape, low, high, samples, seed):
+    """Refuses what no boxes can be drawn from."""
+    listed = isinstance(shape, (list, tuple, tf.TensorShape)) and len(shape)
+    whole = listed and all(isinstance(n, numbers.Integral) for n in shape)
+    fits = bool(whole) and min(shape) > 0
+    expected = "be the shape of one input, without the batch, such as (3,)"
+    checks.argument(fits, "shape", expected, repr(shape))
+    checks.finite(low=low, high=high)
+    checks.argument(low < high, "low", f"be below high={high:g}", low)
+    checks.count(samples, "samples")
+    checks.count(seed, "seed", least=0)
+
+
+def _check_answer(found, samples):
+    """Refuses what isn't one tensor with a row for each example."""
+    if not tf.is_tensor(found):
+        raise TypeError(
+            "`function` must return one tensor, [batch, ...]. Received: "
+            f"{type(found).__name__}. Return one of its parts, or join them "
+            "with tf.concat."
+        )
+    rows = found.shape.rank and found.shape[0] == samples
+    expected = f"return one row for each of {samples} examples, [batch, ...]"
+    received = f"a tensor of shape {found.shape}"
+    checks.argument(bool(rows), "function", expected, received)
 
 
 def _check_alone(function, x):

@@ -17,7 +17,7 @@ class Clauses:
     the last class wins where every clause has a positive row, and not in a
     tie: what attacks labels, or decides about them, does so here.
 
-    The maximum is `max(a, b) = a + relu(b - a)`. Lines below this ReLU are all
+    The maximum is bounded as `a + relu(b - a)`. Lines below this ReLU are all
     mixtures of a and b, so that a clause may be proven of which no single row
     is positive everywhere.
 
@@ -30,12 +30,14 @@ class Clauses:
         label: The class that wins where the specification holds.
         form: The model, and what a specification must share with this one.
         order: For each clause, which of the logits is its.
+        varies: Whether examples have rows of their own, for `show`.
     """
 
     def __init__(self, model: Model, specification: Specification) -> None:
         clauses = specification.clauses
         self.form = model, specification.rows.shape[-1], clauses
         self._model = model
+        self.varies = specification.rows.ndim == 3
         sizes = [len(clause) for clause in clauses]
         ordered = np.argsort(sizes, kind="stable")
         self.label, self.order = len(clauses), np.argsort(ordered)
@@ -135,7 +137,7 @@ def _smallest(values, size, count):
             values[:, part * half * count : (part + 1) * half * count]
             for part in (0, 1)
         )
-        least = first - tf.nn.relu(first - second)
+        least = tf.minimum(first, second)
         if size % 2:
             least = tf.concat([least, values[:, 2 * half * count :]], axis=1)
         values, size = least, size - half

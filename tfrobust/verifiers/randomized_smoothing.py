@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tfrobust import checks
 from tfrobust.averaging import network_of
@@ -108,8 +109,10 @@ class RandomizedSmoothing(Configurable):
             A `Smoothed`.
 
         Raises:
-            ValueError: If an argument isn't as expected, or `before` is of
-                other examples, another sigma or as many draws.
+            ValueError: If an argument isn't as expected, the network doesn't
+                answer with two logits or more, a label is none of its classes,
+                or `before` is of other examples, another sigma or as many
+                draws.
         """
         x, y, index = _checked(x, y, index)
         if before is not None:
@@ -119,6 +122,8 @@ class RandomizedSmoothing(Configurable):
         bar = Progress(f"smoothed, sigma {self.sigma:g}", len(x), verbose)
         with network_of(model) as network:
             votes = self._votes(network, x.shape[1:])
+            classes = len(votes(x[0], index[0], _CHOOSE, 0, 1))
+            y = _labels(y, classes)
             for k, number in enumerate(index):
                 if before is None:
                     found = np.argmax(votes(x[k], number, _CHOOSE, 0, self.n0))
@@ -154,6 +159,10 @@ class RandomizedSmoothing(Configurable):
 
         Returns:
             Classes, int32 `[n]`.
+
+        Raises:
+            ValueError: If an argument isn't as expected, or the network doesn't
+                answer with two logits or more.
         """
         x = np.asarray(x, np.float32)
         x, _, index = _checked(x, np.zeros(len(x), np.int32), index)
@@ -209,4 +218,10 @@ def _checked(
     fits = fits and index.min() >= 0 and index.max() < EXAMPLES
     expected = f"hold {len(x)} different integers from 0 to {EXAMPLES}"
     checks.argument(fits, "index", expected, index)
-    return x, y.astype(np.int32), index.astype(np.int64)
+    return x, y, index.astype(np.int64)
+
+
+def _labels(y, classes):
+    """Labels, int32, all of them classes of the network."""
+    spec = tf.TensorSpec([len(y), classes])
+    return np.asarray(checks.labels(y, spec), np.int32)

@@ -69,6 +69,9 @@ def slope_of(node: Node) -> float:
         # In so many windows may the largest value be that of one input.
         windows = (-(-size // step) for size, step in zip(*sizes, strict=True))
         known = math.sqrt(math.prod(windows))
+    elif known is not None:
+        # A value that is broadcast moves in so many places.
+        known *= math.sqrt(node.size / node.dependent[0].size)
     alone = len(node.dependent) == 1 or moves_as_a_whole(node)
     if known is None or not alone:
         raise NotImplementedError(

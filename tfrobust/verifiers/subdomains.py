@@ -138,7 +138,10 @@ class Subdomains:
             negated = tf.reshape(-forms.tensor, [-1, 1, self.trace.input.size])
             room = (flat(end)[:, tf.newaxis] for end in self.room)
             reach = self.threat.reach(negated, *room)
-            reach += forms.magnitude(spare)
+            # Of the whole threat, however small the box is.
+            ends = self.x + self.room[0], self.x + self.room[1]
+            whole = rounding.spare(*ends, self.trace.input.size)
+            reach += forms.magnitude(whole)
             lower = tf.maximum(lower, forms.dot(self.x) - reach)
         lower = rounding.total([lower, constant])
         lower -= self.hidden[:, tf.newaxis]

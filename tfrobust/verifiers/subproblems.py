@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfrobust.bounds.bounds import Bounds
 from tfrobust.bounds.dense import Dense
+from tfrobust.bounds.rounding import widened
 from tfrobust.graph import Hinged, Trace
 from tfrobust.threats import Linf, Threat
 from tfrobust.threats.rows import flat
@@ -91,7 +92,8 @@ class Subproblems:
             # Where maxima are one op, they may be bounded better.
             whole = Bounds(Trace(self._model, x), self._threat, x)
         margins = whole.tightest(label_wins(y, trace.value))
-        room, box = self._threat.room(x), self._threat.box(x)
+        # Epsilon was rounded, and so is what is added to x.
+        room, box = self._threat.room(x), widened(self._threat.box(x))
         count = sum(node.size for node in signed_nodes(trace))
         signs = tf.zeros([tf.shape(x)[0], count])
         pairs = (tf.stack(pair, axis=1) for pair in (room, box))

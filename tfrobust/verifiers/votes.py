@@ -28,6 +28,10 @@ def voting(
         its stream of draws, and of the numbers of the first draw and of that
         after the last, to counts of the classes, `[classes]`. Answers that are
         no numbers count for none.
+
+    Raises:
+        ValueError: At use, if the network doesn't answer with two logits or
+            more.
     """
 
     @compiled
@@ -37,6 +41,7 @@ def voting(
         )
         noise = tf.ensure_shape(noise, [None, *shape])
         logits = tf.cast(model(x + sigma * noise, training=False), tf.float32)
+        _check(logits.shape)
         classes = logits.shape[-1]
         fine = tf.reduce_all(tf.math.is_finite(logits), axis=1)
         best = tf.argmax(logits, axis=1, output_type=tf.int32)
@@ -55,3 +60,13 @@ def voting(
         return counts[:-1]
 
     return votes
+
+
+def _check(shape):
+    """Refuses answers of which the largest is no class."""
+    if shape.rank != 2 or shape[-1] is None or shape[-1] < 2:
+        raise ValueError(
+            "`model` must answer with logits of shape [batch, classes], of at "
+            f"least 2 classes. Received shape {shape}. For one logit pass "
+            "tfr.logits_of(network)."
+        )

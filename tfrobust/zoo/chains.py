@@ -3,6 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import tensorflow as tf
+
+from tfrobust import checks
 from tfrobust.backend import keras
 from tfrobust.layers import MinMax
 
@@ -21,6 +25,16 @@ _CLASSES = {
     MinMax: (),
 }
 _BY_NAME = {kind.__name__: kind for kind in _CLASSES}
+# What a configuration says of names and training: no logit depends on it.
+_OF_TRAINING = {
+    *("name", "trainable", "batch_input_shape", "momentum", "synchronized"),
+    *("activity_regularizer", "beta_constraint", "beta_initializer"),
+    *("beta_regularizer", "bias_constraint", "bias_initializer"),
+    *("bias_regularizer", "gamma_constraint", "gamma_initializer"),
+    *("gamma_regularizer", "kernel_constraint", "kernel_initializer"),
+    *("kernel_regularizer", "moving_mean_initializer"),
+    *("moving_variance_initializer", "renorm_momentum"),
+}
 
 
 def described(model: keras.Model) -> dict[str, Any]:
@@ -30,8 +44,11 @@ def described(model: keras.Model) -> dict[str, Any]:
         model: A chain of layers, of those in the table.
 
     Raises:
-        NotImplementedError: If there are other layers; all are listed.
+        NotImplementedError: If there are other layers, or layers with settings
+            that aren't written; all are listed.
+        ValueError: If it doesn't map one float32 input to one output.
     """
+    _check_ends(model)
     steps = [
         layer
         for layer in model.layers
@@ -48,8 +65,16 @@ def described(model: keras.Model) -> dict[str, Any]:
             f"also: {', '.join(others)}. Write "
             "tfr.compression.plain(model), or replace them."
         )
+    others = [shown for layer in steps for shown in _unwritten(layer)]
+    if others:
+        raise NotImplementedError(
+            "The zoo keeps of a layer what its table names, such as units or "
+            "strides, and Keras's defaults of the rest. Received: "
+            f"{', '.join(others)}. Replace these layers, or keep the network "
+            "with model.save."
+        )
     return {
-        "input": [*model.input_shape[1:]],
+        "input": [*model.inputs[0].shape[1:]],
         "layers": [_described(layer) for layer in steps],
     }
 
@@ -59,7 +84,7 @@ def built(description: dict[str, Any], name: str) -> keras.Model:
     image = keras.Input(description["input"], name="image")
     x = image
     for kind, arguments in description["layers"]:
-        x = _BY_NAME[kind](**arguments)(x)
+        x = _BY_NAME[kind](**arguments, dtype="float32")(x)
     return keras.Model(image, x, name=name)
 
 
@@ -85,6 +110,52 @@ def _described(layer):
         type(layer).__name__,
         {name: config[name] for name in _CLASSES[type(layer)]},
     ]
+
+
+def _check_ends(model):
+    """Refuses what isn't from one float32 input to one output."""
+    inputs, outputs = (
+        getattr(model, ends, None) or [] for ends in ("inputs", "outputs")
+    )
+    kinds = [tf.as_dtype(tensor.dtype).name for tensor in inputs]
+    fits = kinds == ["float32"] and len(outputs) == 1
+    expected = "be a Keras model, built, of one float32 input and one output"
+    received = f"inputs {kinds}, {len(outputs)} outputs"
+    checks.argument(fits, "model", expected, received)
+
+
+def _unwritten(layer):
+    """What settings a layer has that a rebuilt one wouldn't, as text."""
+    shown = f"{layer.name} ({type(layer).__name__}) with "
+    function = getattr(layer, "activation", keras.activations.linear)
+    name = getattr(function, "__name__", None)
+    if getattr(keras.activations, str(name), None) is not function:
+        return [f"{shown}activation={name or checks.shown(function)}"]
+    _, arguments = _described(layer)
+    copy = type(layer)(**arguments, dtype="float32")
+    config, rebuilt = (_computing(part, layer) for part in (layer, copy))
+    return [
+        f"{shown}{key}={checks.shown(config.get(key))}"
+        for key in {**config, **rebuilt}
+        if not _same(config.get(key), rebuilt.get(key))
+    ]
+
+
+def _computing(layer, built):
+    """The part of a configuration that logits depend on."""
+    config = {
+        key: value
+        for key, value in layer.get_config().items()
+        if key not in _OF_TRAINING
+    }
+    if "axis" in config:  # Of the last one there are three ways to tell.
+        axes = np.ravel(config["axis"]) % built.input_spec.ndim
+        config["axis"] = axes.tolist()
+    return config
+
+
+def _same(one, other):
+    return one is other or bool(np.all(one == other))
 
 
 def _weighted(layers: Sequence):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfrobust import files
+from tfrobust import checks, files
 from tfrobust.averaging import network_of
 from tfrobust.backend import keras
 from tfrobust.evaluation import Report
@@ -38,7 +38,10 @@ def write(
 
     Raises:
         FileExistsError: If there is a file.
-        NotImplementedError: If the model has other layers.
+        NotImplementedError: If the model has other layers, or layers with
+            settings that the zoo doesn't write, such as a ReLU with a largest
+            value.
+        TypeError: If `report` or `command` isn't of its kind.
         ValueError: If `path` doesn't end in .npz, or the report is on other
             weights.
 
@@ -48,6 +51,8 @@ def write(
         tfr.zoo.write("small.npz", model, report, "python train.py")
         ```
     """
+    checks.kind(report, Report, "report", "what tfr.certify returns")
+    checks.kind(command, str, "command", "'python train.py'")
     path = files.new_arrays(path)
     with network_of(model) as network:
         description = chains.described(network)
