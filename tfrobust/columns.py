@@ -64,7 +64,7 @@ def _flat(given):
 
 def _apart(given):
     """Equal names with numbers: the first is kept, then come _1, _2, ..."""
-    found = []
+    found: list[str] = []
     for name in given:
         free = (f"{name}_{k}" for k in itertools.count(1))
         if name in found:

@@ -152,10 +152,9 @@ class Pieces(NamedTuple):
         """
         places = zip(self.parts, _middles(self.edges), strict=True)
         values = [_value(part, z) for part, z in places]
-        points = [point[0] for point in self.points]
         parts, points = (
             tuple(value > 0 or (equal and value == 0) for value in found)
-            for found in (values, points)
+            for found in (values, [point[0] for point in self.points])
         )
         return Pieces(self.edges, parts, points=points)
 
