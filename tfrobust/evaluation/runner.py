@@ -127,7 +127,7 @@ class Runner:
 
     def _settled(self):
         """The verifier, with what follows from weights that don't change."""
-        if self._network.varies:
+        if getattr(self._network, "varies", False):
             return self.adversary
         return self.adversary.settled(self._network, self._shape)
 

@@ -1,0 +1,94 @@
+"""Bounds of networks of sequences: attention and recurrent layers.
+
+A vision transformer of two blocks on 28x28 pixels, in patches of `--patch`, and
+an LSTM that reads 16 steps of 49 pixels, with weights as Keras draws them. For
+each verifier a row: seconds of the first call, which traces, and of a call on
+`--batch` images, the least of `--rounds`.
+
+Usage, from the root of the repository:
+    python -m benchmarks.sequences --batch=8
+"""
+
+import time
+
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+
+import tfrobust as tfr
+from tfrobust.backend import keras
+from tfrobust.verifiers import CROWN, CROWNIBP, IBP
+
+flags.DEFINE_integer("patch", 7, "Pixels to the side of a patch.")
+flags.DEFINE_integer("width", 32, "Features of a patch, and LSTM units.")
+flags.DEFINE_integer("batch", 8, "Images in a call.")
+flags.DEFINE_integer("rounds", 3, "Calls.")
+flags.DEFINE_float("epsilon", 0.001, "linf radius.")
+FLAGS = flags.FLAGS
+VERIFIERS = {"IBP": IBP, "CROWN-IBP": CROWNIBP, "CROWN": CROWN}
+
+
+def transformer(patch, width):
+    """Patches with positions, two blocks, and the mean over patches."""
+    layers = keras.layers
+    image = keras.Input((28, 28, 1))
+    x = layers.Conv2D(width, patch, strides=patch)(image)
+    count = (28 // patch) ** 2
+    x = layers.Reshape((count, width))(x)
+    x = layers.EinsumDense("bpf,fg->bpg", (count, width), bias_axes="pg")(x)
+    for _ in range(2):
+        y = layers.LayerNormalization()(x)
+        y = layers.MultiHeadAttention(2, width // 2)(y, y)
+        x = layers.Add()([x, y])
+        y = layers.LayerNormalization()(x)
+        y = layers.Dense(2 * width, "gelu")(y)
+        x = layers.Add()([x, layers.Dense(width)(y)])
+    x = layers.GlobalAveragePooling1D()(x)
+    return keras.Model(image, layers.Dense(10)(x))
+
+
+def recurrent(width):
+    """An LSTM of 16 steps."""
+    layers = keras.layers
+    image = keras.Input((28, 28, 1))
+    x = layers.Reshape((16, 49))(image)
+    return keras.Model(image, layers.Dense(10)(layers.LSTM(width)(x)))
+
+
+def timed(verifier, network, x, y):
+    """Seconds of the first call, and the least of the others."""
+
+    @tf.function(autograph=False)
+    def margins(x, y):
+        return verifier.margins(network, x, y)
+
+    seconds = []
+    for _ in range(1 + FLAGS.rounds):
+        begin = time.perf_counter()
+        found = margins(x, y).numpy()
+        seconds.append(time.perf_counter() - begin)
+    if not np.all(np.isfinite(found)):
+        raise SystemExit(f"{verifier} finds no bounds.")
+    return seconds[0], min(seconds[1:])
+
+
+def main(argv):
+    del argv
+    keras.utils.set_random_seed(0)
+    networks = {
+        "transformer": transformer(FLAGS.patch, FLAGS.width),
+        "LSTM": recurrent(FLAGS.width),
+    }
+    x = tf.random.stateless_uniform((FLAGS.batch, 28, 28, 1), [0, 0])
+    y = tf.range(FLAGS.batch) % 10
+    threat = tfr.threats.Linf(FLAGS.epsilon)
+    print("| network | method | first call, s | call, s |\n|---|---|---|---|")
+    for name, network in networks.items():
+        for method, kind in VERIFIERS.items():
+            first, rest = timed(kind(threat), network, x, y)
+            cells = f"{first:.1f} | {rest:.2f}"
+            print(f"| {name} | {method} | {cells} |", flush=True)
+
+
+if __name__ == "__main__":
+    app.run(main)
