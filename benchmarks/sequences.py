@@ -16,6 +16,7 @@ import tensorflow as tf
 from absl import app, flags
 
 import tfrobust as tfr
+from examples import attention
 from tfrobust.backend import keras
 from tfrobust.verifiers import CROWN, CROWNIBP, IBP
 
@@ -26,25 +27,6 @@ flags.DEFINE_integer("rounds", 3, "Calls.")
 flags.DEFINE_float("epsilon", 0.001, "linf radius.")
 FLAGS = flags.FLAGS
 VERIFIERS = {"IBP": IBP, "CROWN-IBP": CROWNIBP, "CROWN": CROWN}
-
-
-def transformer(patch, width):
-    """Patches with positions, two blocks, and the mean over patches."""
-    layers = keras.layers
-    image = keras.Input((28, 28, 1))
-    x = layers.Conv2D(width, patch, strides=patch)(image)
-    count = (28 // patch) ** 2
-    x = layers.Reshape((count, width))(x)
-    x = layers.EinsumDense("bpf,fg->bpg", (count, width), bias_axes="pg")(x)
-    for _ in range(2):
-        y = layers.LayerNormalization()(x)
-        y = layers.MultiHeadAttention(2, width // 2)(y, y)
-        x = layers.Add()([x, y])
-        y = layers.LayerNormalization()(x)
-        y = layers.Dense(2 * width, "gelu")(y)
-        x = layers.Add()([x, layers.Dense(width)(y)])
-    x = layers.GlobalAveragePooling1D()(x)
-    return keras.Model(image, layers.Dense(10)(x))
 
 
 def recurrent(width):
@@ -76,7 +58,9 @@ def main(argv):
     del argv
     keras.utils.set_random_seed(0)
     networks = {
-        "transformer": transformer(FLAGS.patch, FLAGS.width),
+        "transformer": attention.transformer(
+            FLAGS.width, (28, 28, 1), FLAGS.patch
+        ),
         "LSTM": recurrent(FLAGS.width),
     }
     x = tf.random.stateless_uniform((FLAGS.batch, 28, 28, 1), [0, 0])

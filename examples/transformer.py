@@ -10,6 +10,7 @@ loosely: certificates are for a smaller epsilon (--certified).
 
 from absl import app, flags
 
+import attention
 import datasets
 import tfrobust as tfr
 from tfrobust.backend import keras
@@ -22,30 +23,14 @@ flags.DEFINE_integer("width", 32, "Features of a patch.")
 flags.DEFINE_integer("examples", 100, "How many to attack.")
 
 
-def network(width):
-    """Patches with positions, two blocks, and the mean over patches."""
-    layers = keras.layers
-    inputs = keras.Input((8, 8, 1))
-    x = layers.Conv2D(width, 2, strides=2)(inputs)
-    x = layers.Reshape((16, width))(x)
-    x = layers.EinsumDense("bpf,fg->bpg", (16, width), bias_axes="pg")(x)
-    for _ in range(2):
-        y = layers.LayerNormalization()(x)
-        y = layers.MultiHeadAttention(2, width // 2)(y, y)
-        x = layers.Add()([x, y])
-        y = layers.LayerNormalization()(x)
-        y = layers.Dense(2 * width, "gelu")(y)
-        x = layers.Add()([x, layers.Dense(width)(y)])
-    x = layers.GlobalAveragePooling1D()(x)
-    return keras.Model(inputs, layers.Dense(10)(x))
-
-
 def main(argv):
     del argv
     keras.utils.set_random_seed(0)
     train, (x, y) = datasets.load("digits")
     linf = tfr.threats.Linf(FLAGS.epsilon)
-    model = tfr.RobustModel(network(FLAGS.width))
+    model = tfr.RobustModel(
+        attention.transformer(FLAGS.width, (8, 8, 1), patch=2)
+    )
     model.compile(
         keras.optimizers.Adam(2e-3),
         objective=tfr.objectives.WorstCase(tfr.attacks.PGD(linf, steps=5)),
