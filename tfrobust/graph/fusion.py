@@ -32,8 +32,7 @@ def shape(output: Node, measured: set[Node]) -> None:
     """
     for node in ancestors(output, *measured):
         time_major.fuse(node)
-    rows.fuse(ancestors(output, *measured), measured)
-    merged_steps.fuse(ancestors(output, *measured), measured)
+    _merge(output, measured)
 
 
 def fuse(output: Node, measured: set[Node]) -> None:
@@ -45,9 +44,11 @@ def fuse(output: Node, measured: set[Node]) -> None:
     """
     for node in ancestors(output, *measured):
         dilations.fuse(node)
+        # What reads it has a shape then, by which a curve is recognised.
+        time_major.fuse(node)
         products.fuse(node)
         statistics.fuse(node)
-    shape(output, measured)
+    _merge(output, measured)
     nodes = ancestors(output, *measured)
     selections.fuse(nodes)
     inner.fuse(nodes)
@@ -57,3 +58,9 @@ def fuse(output: Node, measured: set[Node]) -> None:
     for node in nodes:
         parts.fuse(node)
         bilinear.fuse(node)
+
+
+def _merge(output, measured):
+    """Recognises rows and steps that the batch was merged with."""
+    rows.fuse(ancestors(output, *measured), measured)
+    merged_steps.fuse(ancestors(output, *measured), measured)
