@@ -16,8 +16,7 @@ from matplotlib import pyplot as plt
 import tables
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("table", None, "CSV file.", required=True)
-flags.DEFINE_multi_string("where", [], "Rows to take, as column=value.")
+flags.adopt_module_key_flags(tables)
 flags.DEFINE_string("x", None, "Column of the horizontal axis.", required=True)
 flags.DEFINE_string("y", None, "Column of the vertical axis.", required=True)
 flags.DEFINE_list("by", [], "Columns that tell lines apart.")
@@ -40,7 +39,7 @@ def draw(panel, rows, label):
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
-    rows = tables.read(FLAGS.table, FLAGS.where)
+    rows = tables.read()
     figure, panel = plt.subplots(figsize=(5, 3.2))
     for names, runs in tables.grouped(rows, FLAGS.by).items():
         draw(panel, runs, ", ".join(names))

@@ -18,8 +18,7 @@ from absl import app, flags
 import tables
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("table", None, "CSV file.", required=True)
-flags.DEFINE_multi_string("where", [], "Rows to take, as column=value.")
+flags.adopt_module_key_flags(tables)
 flags.DEFINE_list("by", None, "Columns that tell runs apart.", required=True)
 flags.DEFINE_list("columns", None, "Columns to average.", required=True)
 flags.DEFINE_list("collapsed", [], "Columns of a weak and a strong attack.")
@@ -55,7 +54,7 @@ def main(argv):
         raise app.UsageError("--collapsed names a weak and a strong attack.")
     if len(FLAGS.interval) not in (0, 2):
         raise app.UsageError("--interval names a lower and an upper end.")
-    rows = tables.read(FLAGS.table, FLAGS.where)
+    rows = tables.read()
     header = [*FLAGS.by, "runs", *FLAGS.columns]
     header += ["collapsed"] if FLAGS.collapsed else []
     header += ["above 0", "below 0"] if FLAGS.interval else []

@@ -1,7 +1,7 @@
-"""Tables of runs that examples append to, read back.
+"""Tables of runs that examples append to, read back: --table and --where.
 
 Usage:
-    rows = tables.read(path, ["value=Gini index", "dataset=mnist"])
+    rows = tables.read()
     for name, runs in tables.grouped(rows, ["epsilon"]).items():
         print(name, tables.numbers(runs, ["mean"]).mean(axis=0))
 """
@@ -10,27 +10,29 @@ import csv
 import pathlib
 
 import numpy as np
-from absl import app
+from absl import app, flags
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("table", None, "CSV file.", required=True)
+flags.DEFINE_multi_string("where", [], "Rows to take, as column=value.")
 
 
-def read(path, where):
-    """The rows of a CSV file that have these values.
+def read():
+    """The rows of the table that --where takes.
 
-    Args:
-        path: The file.
-        where: Texts `"column=value"`; several of one column are alternatives.
+    Several values of one column are alternatives.
 
     Raises:
-        app.UsageError: If a text isn't of that form, there is no such column,
-            or no such row.
+        app.UsageError: If a --where isn't column=value, there is no such
+            column, or no such row.
     """
     wanted = {}
-    for text in where:
+    for text in FLAGS.where:
         name, equals, value = text.partition("=")
         if not equals:
             raise app.UsageError(f"--where={text} must be column=value.")
         wanted.setdefault(name, set()).add(value)
-    with pathlib.Path(path).open(newline="") as file:
+    with pathlib.Path(FLAGS.table).open(newline="") as file:
         rows = list(csv.DictReader(file))
     kept = [
         row
@@ -38,7 +40,8 @@ def read(path, where):
         if all(of(row, [k])[0] in values for k, values in wanted.items())
     ]
     if not kept:
-        raise app.UsageError(f"{path} has no row where {' and '.join(where)}.")
+        asked = " and ".join(FLAGS.where)
+        raise app.UsageError(f"{FLAGS.table} has no row where {asked}.")
     return kept
 
 

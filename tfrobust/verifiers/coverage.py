@@ -97,10 +97,8 @@ def coverage(model, verifier=None, shape=None):
         checks.kind(
             verifier, Verifier, "verifier", "tfr.verifiers.CROWN(threat)"
         )
-    if (
-        not all(isinstance(length, numbers.Integral) for length in shape)
-        or not shape
-    ):
+    known = all(isinstance(length, numbers.Integral) for length in shape)
+    if not (shape and known):
         raise ValueError(
             "`shape` must be the shape of one input, without the batch. "
             f"Received: {shape}. Pass it: coverage(model, shape=(28, 28, 1)). "
