@@ -6,7 +6,9 @@ Usage:
 
 It also prints how well the radii follow the digits: their correlation (of the
 logarithm, with intensity) with the image itself and with the other images, and
-the geometric mean of the radii on the ink, above 0.5, over that on the paper.
+the geometric mean of the radii on the ink, above 0.5, over that on the paper;
+and how alike the boxes are: the mean correlation of two maps of one class, of
+two classes, and of two of one class whose pixels are shuffled.
 """
 
 import pathlib
@@ -14,6 +16,8 @@ import pathlib
 import numpy as np
 from absl import app, flags
 from matplotlib import pyplot as plt
+
+import tfrobust as tfr
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("boxes", "boxes.npz", "Which file of each folder.")
@@ -31,6 +35,11 @@ def main(argv):
     for name, run in runs.items():
         found = " | ".join(f"{value:.2f}" for value in follows(run))
         print(f"| {name} | {run['certified'].sum()} | {found} |")
+    print("\n| run | within classes | across classes | shuffled |")
+    print("|---|---|---|---|")
+    for name, run in runs.items():
+        found = " | ".join(f"{value:.2f}" for value in alike(run))
+        print(f"| {name} | {found} |")
     draw(runs).savefig(FLAGS.output, dpi=100)
 
 
@@ -48,6 +57,17 @@ def follows(run):
     yield np.mean(np.diag(table))
     yield np.mean(table[~np.eye(count, dtype=bool)])
     yield np.exp(np.mean(ratio))
+
+
+def alike(run):
+    """How alike the maps of radii are: the columns of the second table."""
+    certified = run["certified"]
+    radii = np.log(run["radii"][certified]).reshape(certified.sum(), -1)
+    # A cube, whose map is constant, has no direction.
+    maps, kept = standard(radii), np.ptp(radii, axis=1) > 1e-4
+    labels = run["y"][certified].astype(int)
+    found = tfr.analysis.normal_similarity(maps[kept], labels[kept])
+    return found.within, found.across, found.null_within
 
 
 def standard(rows):

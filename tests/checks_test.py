@@ -36,6 +36,20 @@ def test_an_array_where_a_number_is_wanted_is_one_short_sentence():
     assert "\n" not in str(found.value)
 
 
+@pytest.mark.parametrize("value", [0, -1.0, np.inf, np.nan, None, True, "1"])
+def test_what_must_be_positive_is(value):
+    with pytest.raises(ValueError, match="`rate` must be positive and finite"):
+        checks.positive(value, "rate")
+    with pytest.raises(ValueError, match=r"`share` must lie in \(0, 0.5\]"):
+        checks.positive(value, "share", high=0.5)
+
+
+def test_what_is_positive_passes():
+    checks.positive(np.float32(0.5), "share", high=0.5)
+    with pytest.raises(ValueError, match="Received: share=0.6"):
+        checks.positive(0.6, "share", high=0.5)
+
+
 class Built:
     def __init__(self, *shape):
         self.input_shape = shape

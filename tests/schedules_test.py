@@ -153,7 +153,7 @@ def test_periods_without_clips_survive_json():
         ),
         (
             lambda: schedules.PeriodicExponential(1, math.nan, [0, 9]),
-            "`power` must be finite.*nan",
+            "`power` must be positive and finite.*nan",
         ),
         (
             lambda: schedules.PiecewiseLinear([0, 5], [1.0, math.inf]),

@@ -42,6 +42,16 @@ def number(
     argument(fine, name, expected, shown(value))
 
 
+def positive(value: Any, name: str, high: float = math.inf) -> None:
+    """Refuses an argument that is no finite number in `(0, high]`."""
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    expected = "be positive and finite"
+    if high < math.inf:
+        expected = f"lie in (0, {high}]"
+    fine = real and math.isfinite(value) and 0 < value <= high
+    argument(fine, name, expected, shown(value))
+
+
 def finite(**arguments: Any) -> None:
     """Refuses arguments that are no finite numbers, given by name."""
     for name, value in arguments.items():

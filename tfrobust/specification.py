@@ -13,6 +13,8 @@ from tfrobust.types import TensorLike
 
 # More clauses than any memory should be asked for.
 _MOST = 10_000
+# The smallest float32 of full precision.
+_LEAST = float(np.finfo(np.float32).tiny)
 
 
 class Specification:
@@ -64,17 +66,22 @@ class Specification:
         for name, value in {"rows": self.rows, "offsets": self.offsets}.items():
             fits = bool(np.all(np.isfinite(value)))
             checks.argument(fits, name, "be finite", value)
+            # TensorFlow computes as if such numbers were 0.
+            fits = bool(np.all((value == 0) | (abs(value) >= _LEAST)))
+            expected = f"hold 0, or numbers of at least {_LEAST:.2g} in size"
+            checks.argument(fits, name, expected, value)
         if clauses is None:
             clauses = [[row] for row in range(shape[-2])]
-        self.clauses = [[int(row) for row in clause] for clause in clauses]
+        self.clauses = [list(clause) for clause in clauses]
         fits = bool(self.clauses) and all(
-            clause and all(0 <= row < shape[-2] for row in clause)
+            clause and all(row in range(shape[-2]) for row in clause)
             for clause in self.clauses
         )
         expected = (
             f"name, in each clause, some of the rows 0 to {shape[-2] - 1}"
         )
         checks.argument(fits, "clauses", expected, clauses)
+        self.clauses = [[int(row) for row in clause] for clause in self.clauses]
         expected = f"be at most {_MOST}, each of which costs memory"
         few = len(self.clauses) <= _MOST
         checks.argument(few, "clauses", expected, len(self.clauses))
@@ -243,7 +250,8 @@ def _over_others(y, outputs):
     """Rows of the label's logit less each other one's, in their order."""
     y = np.reshape(np.asarray(y), [-1])
     fits = y.dtype.kind in "iu" and bool(np.all((y >= 0) & (y < outputs)))
-    checks.argument(fits, "y", f"hold labels from 0 to {outputs - 1}", y)
+    expected = f"hold one label or more, from 0 to {outputs - 1}"
+    checks.argument(fits and y.size > 0, "y", expected, y)
     eye = np.eye(outputs)
     others = [np.delete(np.arange(outputs), label) for label in y]
     return eye[y][:, np.newaxis] - eye[np.array(others)]

@@ -205,7 +205,7 @@ def test_the_network_is_read_in_inference_mode():
             "`steps` must be at least 1 and whole. Received: steps=0",
         ),
         ({"step_size": 0.0}, "`step_size` must be positive"),
-        ({"step_size": np.nan}, "`step_size` must be finite"),
+        ({"step_size": np.nan}, "`step_size` must be positive and finite"),
         ({"random_start": -0.1}, r"`random_start` must lie in \[0, 1\]"),
         ({"restarts": 0}, "`restarts` must be at least 1"),
         ({"momentum": -1.0}, "`momentum` must be at least 0"),

@@ -103,8 +103,16 @@ def test_a_layer_that_is_full_leaves_its_share_to_the_others():
     [
         (0, 0.1, r"`density` must lie in \(0, 1\]. Received: density=0"),
         (1.1, 0.1, r"`density` must lie in \(0, 1\]. Received: density=1.1"),
-        (float("nan"), 0.1, "`density` must be finite. Received: density=nan"),
-        ("0.1", 0.1, "`density` must be finite. Received: density='0.1'"),
+        (
+            float("nan"),
+            0.1,
+            r"`density` must lie in \(0, 1\]. Received: density=nan",
+        ),
+        (
+            "0.1",
+            0.1,
+            r"`density` must lie in \(0, 1\]. Received: density='0.1'",
+        ),
         (0.1, -0.1, r"`p` must lie in \[0, 1\]. Received: p=-0.1"),
         (0.1, 1.1, r"`p` must lie in \[0, 1\]. Received: p=1.1"),
         (0.01, 0.1, "at least one weight in each layer.*none of 50"),

@@ -76,3 +76,23 @@ def test_boxes_of_runs_are_drawn_and_compared_to_the_images(
     assert code == 0, output
     assert picture.read_bytes()[:4] == b"\x89PNG"
     assert output.count("| fc1_ibp | 3 | ") == 1
+
+
+def test_boxes_are_as_alike_as_their_patterns(script, tmp_path):
+    # Two maps of each of two classes, of opposite patterns, and a cube.
+    pattern = np.exp(np.random.default_rng(0).normal(size=(8, 8, 1)))
+    radii = np.stack([pattern, pattern, 1 / pattern, 1 / pattern, pattern**0])
+    np.savez(
+        tmp_path / "boxes.npz",
+        x=np.random.default_rng(1).uniform(size=radii.shape),
+        y=[0, 0, 1, 1, 1],
+        radii=radii,
+        certified=np.full(5, True),
+    )
+    options = (f"--output={tmp_path / 'boxes.png'}", tmp_path)
+    code, output = script("plot_boxes.py", *options)
+    assert code == 0, output
+    *_, row = (line for line in output.splitlines() if line.startswith("|"))
+    _, _, within, across, shuffled, _ = row.split("|")
+    assert (float(within), float(across)) == (1.0, -1.0)
+    assert abs(float(shuffled)) < 0.3

@@ -89,7 +89,7 @@ def test_a_model_is_not_written_into_a_configuration(hand):
         ({"weights": [0.5, -0.5, 1]}, "`weights` must be at least 0"),
         ({"weights": [0.5, np.nan, 1]}, "`weights` must be at least 0"),
         ({"temperature": 0}, "`temperature` must be positive"),
-        ({"temperature": "2"}, "`temperature` must be finite"),
+        ({"temperature": "2"}, "`temperature` must be positive and finite"),
         ({"attack": None}, "`attack` must be an Attack"),
     ],
 )

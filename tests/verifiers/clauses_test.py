@@ -204,6 +204,20 @@ def test_certify_takes_rows_of_each_example(net):
         evaluation.certify(network, (x[:3], spec), steps, verbose=0)
 
 
+def test_ranges_of_each_example_go_with_its_rows():
+    def network(x, training=False):
+        return x
+
+    # Of each its range, not the threat, keeps its row positive.
+    low = np.float32([[0.4, 0.0], [0.0, 0.3]])
+    threat = threats.Linf(0.45, low, low + 0.5)
+    spec = Specification(np.eye(2)[:, np.newaxis], [[-0.2], [-0.2]])
+    x = low + 0.1
+    for verifier in CROWN(threat), BranchAndBound(threat, LONG):
+        margins = np.ravel(verifier.margins(network, x, spec))
+        np.testing.assert_allclose(margins, [0.2, 0.1], atol=1e-5)
+
+
 @pytest.mark.parametrize("sizes", [[1], [2, 1], [3, 1, 3], [5, 4, 2]])
 def test_logits_are_what_the_clauses_say(sizes):
     rng = np.random.default_rng(0)

@@ -110,8 +110,7 @@ def boundary(
     """
     example = "tfr.attacks.MinimumNorm(tfr.attacks.APGD(threat))"
     checks.kind(attack, Attack, "attack", example)
-    checks.number(step, "step")
-    checks.argument(step > 0, "step", "be positive", step)
+    checks.positive(step, "step")
     checks.count(directions, "directions")
     x, y = problem(model, x, y, batch_size)
     attack.threat.checked(x)

@@ -112,8 +112,7 @@ def gradient_continuity(
     Reference: Liu et al., 2020, arXiv 2006.08403.
     """
     for length in lengths:
-        checks.number(length, "lengths")
-        checks.argument(length > 0, "lengths", "be positive", lengths)
+        checks.positive(length, "lengths")
     risk = Risk(model, data, loss, attack, batch_size)
     lines = _lines(directions, risk.size, seed)
     start = risk.weights()

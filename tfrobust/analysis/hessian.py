@@ -75,6 +75,5 @@ def hessian(
             '`at` must be "clean" without an attack, and "frozen" or '
             f'"attacked" with one. Received: at={at!r}, attack={attack!r}'
         )
-    checks.number(length, "length")
-    checks.argument(length > 0, "length", "be positive", length)
+    checks.positive(length, "length")
     return LossHessian(model, data, loss, attack, at, batch_size, length)

@@ -193,8 +193,7 @@ class LossHessian:
         checks.count(steps, "steps")
         checks.count(runs, "runs")
         if sigma is not None:
-            checks.number(sigma, "sigma")
-            checks.argument(sigma > 0, "sigma", "be positive", sigma)
+            checks.positive(sigma, "sigma")
         random = np.random.default_rng(seed)
         return spectral_density.density(
             self.product, self.size, grid, steps, runs, sigma, random

@@ -100,8 +100,7 @@ def dimension(normals: TensorLike, energy: float = 0.9) -> int:
 
     Reference: Moosavi-Dezfooli et al., 2017, arXiv 1610.08401.
     """
-    checks.number(energy, "energy", 0, 1)
-    checks.argument(energy > 0, "energy", "be positive", energy)
+    checks.positive(energy, "energy", high=1)
     values = np.linalg.svd(_units(normals), compute_uv=False) ** 2
     sums = np.cumsum(values) / values.sum()
     # Normals are float32: what is missing by less is rounding.

@@ -110,7 +110,8 @@ def _faithfulness(problem):
         {
             "deletion": areas.deletion,
             "insertion": areas.insertion,
-            "correlation with random weights": random.absolute,
+            "correlation with random weights": random.signed,
+            "that of magnitudes": random.absolute,
             "stability under noise": noise.cosine,
             "stability under attack": attacked.cosine,
             "overlap under noise": noise.overlap,
@@ -208,7 +209,7 @@ SECTIONS = {
         "Whether the maps tell of the model",
         "Deletion of what a map marks should hurt (low), insertion help "
         "(high). Maps that stay as they are under random weights read the "
-        "input alone.",
+        "input alone; magnitudes may, where gradients vanish with the input.",
         _faithfulness,
     ),
     "generation": Section(

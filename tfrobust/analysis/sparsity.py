@@ -49,8 +49,7 @@ def mass(maps: TensorLike, share: float = 0.9) -> np.ndarray:
         maps = tfr.analysis.saliency(model, x)
         print(tfr.analysis.mass(maps, share=0.9).mean())
     """
-    checks.number(share, "share", 0, 1)
-    checks.argument(share > 0, "share", "be positive", share)
+    checks.positive(share, "share", high=1)
     held = pixels(maps).reshape(len(np.asarray(maps)), -1)
     sums = np.cumsum(-np.sort(-held, axis=1), axis=1)
     # Of a sum the last digits are rounding.

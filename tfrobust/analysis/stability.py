@@ -70,8 +70,7 @@ def stability(
     """
     if not isinstance(near, (Threat, Attack)):
         checks.kind(near, Threat, "near", "tfr.threats.L2(0.5), or an Attack")
-    checks.number(top, "top", 0, 1)
-    checks.argument(top > 0, "top", "be positive", top)
+    checks.positive(top, "top", high=1)
     x, y = problem(model, x, y, batch_size)
     threat = near.threat if isinstance(near, Attack) else near
     threat.checked(x)

@@ -59,8 +59,7 @@ class FastEGL1(OneStep):
             "init_radius": init_radius,
         }.items():
             if value is not None:
-                checks.number(value, name)
-                checks.argument(value > 0, name, "be positive", value)
+                checks.positive(value, name)
         wide = threat.high - threat.low
         finite = bool(np.all(wide < math.inf))
         expected = "have a finite range, which bounds the step"

@@ -35,8 +35,7 @@ class PenaltyAttack(Attack):
             "constant": constant,
             "learning_rate": learning_rate,
         }.items():
-            checks.number(value, name, 0)
-            checks.argument(value > 0, name, "be positive", value)
+            checks.positive(value, name)
         checks.number(confidence, "confidence", 0)
         self.threat, self.steps, self.searches = threat, steps, searches
         self.constant, self.learning_rate = constant, learning_rate

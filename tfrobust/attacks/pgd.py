@@ -208,8 +208,7 @@ def _check_size(step_size):
     if tf.is_tensor(step_size) or isinstance(step_size, Schedule):
         return
     for size in np.ravel(step_size).tolist():
-        checks.number(size, "step_size")
-        checks.argument(size > 0, "step_size", "be positive", size)
+        checks.positive(size, "step_size")
 
 
 def _lowest(x):

@@ -75,13 +75,7 @@ class Square(Attack):
         checks.kind(threat, Threat, "threat", "tfr.threats.Linf(8 / 255)")
         checks.count(queries, "queries")
         checks.count(restarts, "restarts")
-        checks.number(initial_fraction, "initial_fraction")
-        checks.argument(
-            0 < initial_fraction <= 1,
-            "initial_fraction",
-            "lie in (0, 1]",
-            initial_fraction,
-        )
+        checks.positive(initial_fraction, "initial_fraction", high=1)
         checks.number(overdraw, "overdraw", 1)
         losses.get(loss)
         self.threat, self.queries = threat, queries

@@ -52,8 +52,7 @@ class GradualDensity(keras.callbacks.Callback):
         checkpoint: keras.callbacks.ModelCheckpoint | None = None,
     ):
         super().__init__()
-        checks.number(density, "density")
-        checks.argument(0 < density <= 1, "density", "lie in (0, 1]", density)
+        checks.positive(density, "density", high=1)
         checks.count(stages, "stages")
         checks.number(p, "p", 0, 1)
         kinds = keras.callbacks.ModelCheckpoint, type(None)

@@ -32,8 +32,7 @@ def layer_densities(
 
     Reference: Liu et al., 2022, arXiv 2202.01341.
     """
-    checks.number(density, "density")
-    checks.argument(0 < density <= 1, "density", "lie in (0, 1]", density)
+    checks.positive(density, "density", high=1)
     checks.number(p, "p", 0, 1)
     fine = isinstance(sizes, (list, tuple))
     checks.argument(fine, "sizes", "be a list", repr(sizes))

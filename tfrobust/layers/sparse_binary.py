@@ -61,12 +61,8 @@ class SparseBinary(HiddenKernel):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        checks.number(density, "density")
-        checks.argument(0 < density <= 1, "density", "lie in (0, 1]", density)
-        checks.number(score_scale, "score_scale")
-        checks.argument(
-            score_scale > 0, "score_scale", "be positive", score_scale
-        )
+        checks.positive(density, "density", high=1)
+        checks.positive(score_scale, "score_scale")
         checks.argument(
             initializer in INITIALIZERS,
             "initializer",

@@ -72,8 +72,7 @@ class ATAS(Continued):
         checks.count(warmup, "warmup", least=0)
         checks.number(beta, "beta", 0, 1)
         for name, value in {"c": c, "scale": scale, "low": low}.items():
-            checks.number(value, name)
-            checks.argument(value > 0, name, "be positive", value)
+            checks.positive(value, name)
         checks.number(high, "high", low)
         self.warmup, self.beta, self.c = warmup, beta, c
         self.scale, self.low, self.high = scale, low, high

@@ -62,9 +62,7 @@ class Distillation(Objective):
         check_adversary(attack, Attack, "attack")
         _check_teachers(teachers)
         _check_weights(weights, len(teachers))
-        checks.number(temperature, "temperature")
-        fine = temperature > 0
-        checks.argument(fine, "temperature", "be positive", temperature)
+        checks.positive(temperature, "temperature")
         self.attack, self.teachers = attack, list(teachers)
         self.weights, self.temperature = list(weights), temperature
 

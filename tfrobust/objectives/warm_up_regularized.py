@@ -56,8 +56,7 @@ class WarmUpRegularized(BoundRegularized):
         weight: Amount = 0.5,
     ):
         self._set(objective, verifier, weight)
-        checks.number(target, "target", 0)
-        checks.argument(target > 0, "target", "be positive", target)
+        checks.positive(target, "target")
         self.target = target
 
     def _bounding(self):

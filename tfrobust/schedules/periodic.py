@@ -127,8 +127,8 @@ class PeriodicExponential(_Periodic):
         high: float = math.inf,
     ):
         super().__init__(boundaries, low, high)
-        checks.finite(initial=initial, power=power)
-        checks.argument(power > 0, "power", "be positive", power)
+        checks.number(initial, "initial")
+        checks.positive(power, "power")
         self.initial, self.power = initial, power
 
     def value(self, r: tf.Tensor) -> tf.Tensor:
@@ -164,8 +164,8 @@ class PeriodicDrops(_Periodic):
         high: float = math.inf,
     ):
         super().__init__(boundaries, low, high)
-        checks.finite(initial=initial, power=power)
-        checks.argument(power > 0, "power", "be positive", power)
+        checks.number(initial, "initial")
+        checks.positive(power, "power")
         for drop in drops:
             checks.number(drop, "drops", low=0, high=1)
         self.initial, self.power, self.drops = initial, power, list(drops)

@@ -45,7 +45,7 @@ class Linf(Threat):
         width = np.max(np.subtract(self.high, self.low))
         if isinstance(self.epsilon, float) and self.epsilon >= width:
             raise ValueError(
-                "`epsilon` must be below the width of the valid range "
+                "`epsilon` must be below the width of the valid range, "
                 f"{range_shown(low, high)}. Received: epsilon={epsilon:g}. "
                 f"Did you mean {epsilon:g}/255?"
             )

@@ -53,9 +53,7 @@ class AlphaCROWN(Bounding):
     ) -> None:
         super().__init__(threat)
         checks.count(steps, "steps")
-        checks.argument(
-            learning_rate > 0, "learning_rate", "be positive", learning_rate
-        )
+        checks.positive(learning_rate, "learning_rate")
         self.steps, self.learning_rate = steps, learning_rate
         self.intersect, self.intermediate = intersect, intermediate
 

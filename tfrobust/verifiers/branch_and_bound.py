@@ -1,5 +1,6 @@
 """Branch and bound."""
 
+import numbers
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -109,12 +110,12 @@ class BranchAndBound(Verifier):
         candidates: int = 6,
     ) -> None:
         checks.kind(threat, Threat, "threat", "tfr.threats.Linf(0.1)")
-        checks.argument(timeout >= 0, "timeout", "not be negative", timeout)
+        fine = isinstance(timeout, numbers.Real) and timeout >= 0
+        expected = "be how many seconds, 0 or more, also infinite"
+        checks.argument(fine, "timeout", expected, timeout)
         checks.count(batch_size, "batch_size")
         checks.count(steps, "steps")
-        checks.argument(
-            learning_rate > 0, "learning_rate", "be positive", learning_rate
-        )
+        checks.positive(learning_rate, "learning_rate")
         checks.count(restarts, "restarts")
         checks.count(candidates, "candidates")
         self.threat, self.timeout, self.batch_size = threat, timeout, batch_size

@@ -121,7 +121,7 @@ def by_example(
 def _of_one(threat, x, example):
     """The threat of one example of x."""
     own = {}
-    for name in threat.per_example:
+    for name in (*threat.per_example, "low", "high"):
         values = getattr(threat, name)
         shape = tuple(getattr(values, "shape", ()))
         if len(shape) in (1, len(x.shape)) and shape[0] == len(x):

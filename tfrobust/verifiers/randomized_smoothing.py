@@ -67,8 +67,7 @@ class RandomizedSmoothing(Configurable):
         batch_size: int = 1000,
         seed: int = 0,
     ):
-        checks.number(sigma, "sigma", low=0.0)
-        checks.argument(sigma > 0, "sigma", "be positive", sigma)
+        checks.positive(sigma, "sigma")
         checks.number(alpha, "alpha", low=0.0, high=1.0)
         inside = 0 < alpha < 1
         checks.argument(inside, "alpha", "be between 0 and 1", alpha)
