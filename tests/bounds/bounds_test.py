@@ -1,5 +1,7 @@
 """Bounds of single values come in chunks, which change nothing."""
 
+import collections
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -103,3 +105,88 @@ def test_a_network_that_returns_its_input_is_bounded():
     crown = verifiers.CROWN(threats.Linf(0.1))
     margins = crown.margins(lambda x, training=False: tf.identity(x), x, [1])
     assert 0.29 < margins[0, 0] <= 0.3
+
+
+def gates(whole):
+    """A cell of an LSTM: its gates are parts of one value, or alone."""
+
+    def network(x, training=False):
+        if whole:
+            i, g, o = tf.split(x @ kernel, 3, axis=1)
+        else:
+            i, g, o = (x @ part for part in tf.split(kernel, 3, axis=1))
+        hidden = tf.sigmoid(o) * tf.tanh(tf.sigmoid(i) * tf.tanh(g))
+        return tf.tanh(hidden @ last) @ last
+
+    rng = np.random.default_rng(0)
+    kernel = tf.constant(rng.normal(size=(4, 12)), tf.float32)
+    last = tf.constant(rng.normal(size=(4, 4)), tf.float32)
+    return network
+
+
+@pytest.mark.keras_free
+@pytest.mark.parametrize("threat", [threats.Linf(0.1), threats.L2(0.3)])
+@pytest.mark.parametrize("intersect", [True, False])
+def test_parts_are_bounded_at_once_and_what_an_activation_returns_never(
+    threat, intersect, monkeypatch
+):
+    tightened = bounds.Bounds._tightened
+    seen = []
+
+    def recorded(self, node, consumers):
+        seen.append((node.type, len(consumers)))
+        return tightened(self, node, consumers)
+
+    monkeypatch.setattr(bounds.Bounds, "_tightened", recorded)
+    x, y = np.random.default_rng(1).uniform(0.2, 0.8, (3, 4)), np.arange(3)
+    verifier = verifiers.CROWN(threat, intersect=intersect)
+    whole = verifier.margins(gates(True), x, y)
+    products = [("Product", 1), ("MatMul", 1)]
+    first = [] if threat.is_box else [("MatMul", 3)]
+    assert seen == first + products
+    seen.clear()
+    alone = verifier.margins(gates(False), x, y)
+    first = [] if threat.is_box else [("MatMul", 1)] * 3
+    assert seen == first + products
+    np.testing.assert_allclose(whole, alone, rtol=1e-4)
+    assert np.all(np.isfinite(whole))
+
+
+@pytest.mark.keras_free
+def test_a_curve_is_one_function_of_a_graph_with_the_same_lines():
+    network = gates(True)
+    x, y = np.random.default_rng(1).uniform(0.2, 0.8, (3, 4)), np.arange(3)
+    verifier = verifiers.CROWN(threats.L2(0.3))
+
+    @tf.function(autograph=False)
+    def margins(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            found = verifier.margins(network, x, y)
+        return found, tape.gradient(found, x)
+
+    x = tf.constant(x, tf.float32)
+    found, slopes = margins(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        expected = verifier.margins(network, x, y)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        slopes, tape.gradient(expected, x), rtol=1e-3, atol=1e-4
+    )
+
+
+@pytest.mark.keras_free
+def test_activations_of_one_shape_share_their_lines():
+    @tf.function(autograph=False)
+    def margins(x):
+        verifier = verifiers.CROWN(threats.L2(0.3))
+        return verifier.margins(gates(True), x, np.arange(3))
+
+    found = margins.get_concrete_function(tf.TensorSpec([3, 4]))
+    calls = collections.Counter(
+        op.get_attr("f").name
+        for op in found.graph.get_operations()
+        if "PartitionedCall" in op.type
+    )
+    assert sorted(calls.values()) == [2, 3]

@@ -5,6 +5,7 @@ import math
 import tensorflow as tf
 
 from tfrobust.bounds import rounding
+from tfrobust.bounds.activation import Activation
 from tfrobust.bounds.dense import Dense
 from tfrobust.bounds.open_values import in_chunks, index_of, placed
 from tfrobust.bounds.patches import Patches
@@ -144,6 +145,9 @@ class Bounds:
 
     def _gains(self, node, tighten):
         """Whether a backward pass can be tighter than intervals here."""
+        if isinstance(node.rule, Activation):
+            # Lines enclose the function: they say no more than its range.
+            return False
         linear = self._mixes[node] < math.inf
         if not linear:
             return tighten

@@ -1,5 +1,7 @@
 """Lines around smooth activations."""
 
+import functools
+
 import tensorflow as tf
 
 from tfrobust.bounds import rounding
@@ -41,11 +43,7 @@ def sigmoid(
     alpha: tf.Tensor | None = None,
 ) -> Relaxation:
     """Lines around `1 / (1 + exp(-z))`."""
-
-    def slope(z):
-        return tf.sigmoid(z) * tf.sigmoid(-z)
-
-    return _s_shaped(tf.sigmoid, slope, 0.5, lower, upper, alpha)
+    return _traced_once(_around_sigmoid, lower, upper, alpha)
 
 
 def tanh(
@@ -55,7 +53,36 @@ def tanh(
     alpha: tf.Tensor | None = None,
 ) -> Relaxation:
     """Lines around `tanh(z)`."""
+    return _traced_once(_around_tanh, lower, upper, alpha)
 
+
+def _traced_once(around, lower, upper, alpha):
+    """Lines that are a function in a graph, one for all activations of a shape.
+
+    A recurrent network has five of them for every step, of 140 ops each.
+    """
+    # An optimised choice is differentiated, which would trace them again.
+    if alpha is None and tf.inside_function():
+        around = _function(around)
+    return around(lower, upper, alpha)
+
+
+@functools.cache
+def _function(around):
+    attributes = {"_noinline": True}
+    return tf.function(
+        around, autograph=False, experimental_attributes=attributes
+    )
+
+
+def _around_sigmoid(lower, upper, alpha):
+    def slope(z):
+        return tf.sigmoid(z) * tf.sigmoid(-z)
+
+    return _s_shaped(tf.sigmoid, slope, 0.5, lower, upper, alpha)
+
+
+def _around_tanh(lower, upper, alpha):
     def slope(z):
         # Accurate where 1 - tanh(z)^2 would cancel.
         return 4 * tf.sigmoid(2 * z) * tf.sigmoid(-2 * z)

@@ -137,10 +137,26 @@ def _add(pending, node, forms):
 
 
 def consumers_of(trace: Trace) -> dict[Node, list[Node]]:
-    """The ops that aren't linear and read a node, by node."""
+    """The ops that aren't linear and read a node, by node.
+
+    Of parts that make up a whole value, such as the gates of an LSTM, they are
+    those of the whole, which is bounded at once.
+    """
     consumers: dict = {node: [] for node in trace.nodes}
+    parts: dict = {node: [] for node in trace.nodes}
     for node in trace.nodes[1:]:
-        if not node.rule.linear:
-            for given in node.dependent:
+        for given in node.dependent:
+            if not node.rule.linear:
                 consumers[given].append(node)
+            elif node.rule.moves and len(node.dependent) == 1:
+                parts[given].append(node)
+    for whole, found in parts.items():
+        read = [part for part in found if consumers[part]]
+        readers = [reader for part in read for reader in consumers[part]]
+        # Of a ReLU's input only what may have either sign is bounded.
+        hinges = any(getattr(reader.rule, "hinge", True) for reader in readers)
+        enough = sum(part.size for part in read) >= whole.size
+        if len(read) > 1 and enough and not hinges:
+            consumers[whole] += readers
+            consumers.update({part: [] for part in read})
     return consumers
