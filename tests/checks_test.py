@@ -83,3 +83,12 @@ def test_inputs_fit_what_the_model_was_built_for(shape, built):
 def test_inputs_of_another_shape_are_refused(shape, built):
     with pytest.raises(ValueError, match="that the model was built for"):
         checks.fits(shape, built)
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (3,), (2, 1, 4)])
+def test_a_range_of_other_features_is_refused(shape):
+    x, high = np.full((5, 4), 0.5, np.float32), np.ones(shape, np.float32)
+    with pytest.raises(ValueError, match=r"`high` must .* of x, \(4,\)\."):
+        checks.inputs(x, 0.0, high)
+    for end in np.ones((1, 4)), np.ones((5, 4)), np.ones((1, 1)):
+        checks.inputs(x, 0.0, end.astype(np.float32))

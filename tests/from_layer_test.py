@@ -73,6 +73,11 @@ def masked():
     return keras.Model(tokens, layers.SimpleRNN(2)(x))
 
 
+def last():
+    given = keras.Input((5,))
+    return keras.Model(given, layers.Dense(2, name="last")(given))
+
+
 class Own(keras.Model):
     def call(self, x):
         return x
@@ -84,6 +89,7 @@ class Own(keras.Model):
         (network, "other", ValueError, "`name` must be one of"),
         (beside, "one", ValueError, "that all goes through"),
         (masked, "embedding", ValueError, "without a mask"),
+        (last, "last", ValueError, "`name` must be a layer before the last"),
         (Own, "embedding", TypeError, "functional or Sequential"),
     ],
 )

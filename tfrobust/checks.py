@@ -105,6 +105,8 @@ def inputs(
     x = kinds.tensor(x)
     # Variables, too, which are no arrays inside of a graph.
     if any(len(getattr(end, "shape", ())) for end in (low, high)):
+        for name, end in {"low": low, "high": high}.items():
+            _fits_features(end, x, name)
         return _in_ranges(x, low, high, tolerance)
     ends = smallest, largest = tf.reduce_min(x), tf.reduce_max(x)
     fine = (smallest >= low - tolerance) & (largest <= high + tolerance)
@@ -122,6 +124,19 @@ def inputs(
         x,
         ends,
     )
+
+
+def _fits_features(end, x, name):
+    """Refuses an end of a range that doesn't broadcast against x."""
+    shape = tf.TensorShape(getattr(end, "shape", ()))
+    try:
+        fits = tf.broadcast_static_shape(shape, x.shape).rank == x.shape.rank
+    except ValueError:
+        fits = False
+    expected = (
+        f"be one number, or one for each feature of x, {tuple(x.shape[1:])}"
+    )
+    argument(fits, name, expected, end)
 
 
 def _in_ranges(x, low, high, tolerance):

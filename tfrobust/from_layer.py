@@ -35,6 +35,8 @@ def cut(network: Any, name: str) -> Cut:
     layers = [layer.name for layer in network.layers]
     checks.argument(name in layers, "name", f"be one of {layers}", name)
     tensor = network.get_layer(name).output
+    expected = "be a layer before the last, behind which something is left"
+    checks.argument(tensor is not network.outputs[0], "name", expected, name)
     front = keras.Model(network.inputs, tensor, name=f"to_{name}")
     try:
         rest = keras.Model(tensor, network.outputs[0], name=f"from_{name}")

@@ -247,6 +247,28 @@ def test_where_there_is_no_value_nothing_is_proven(name):
         assert margins[0, 0] > 0 and margins[1, 0] == -np.inf
 
 
+def test_a_reciprocal_of_negative_numbers_is_bounded():
+    check_rule(lambda x: 1 / x, (3,), -5.0, -0.2, samples=4)
+
+
+def test_a_reciprocal_is_bounded_alike_on_both_sides():
+    def model(x, training=False):
+        return tf.concat([1 / x, 9 + 0 * x], 1)
+
+    def mirrored(x, training=False):
+        return tf.concat([-9 + 0 * x, 1 / x], 1)
+
+    x = np.float32([[0.5], [0.9], [2.0]])
+    linf = threats.Linf(0.1, -3.0, 3.0)
+    for kind in (verifiers.IBP, verifiers.CROWN, verifiers.AlphaCROWN):
+        for label in (0, 1):
+            y = np.full(3, label)
+            above = kind(linf).margins(model, x, y)[:, 1 - label]
+            below = kind(linf).margins(mirrored, -x, y)[:, 1 - label]
+            np.testing.assert_allclose(below, above, rtol=1e-4, atol=1e-5)
+            assert np.all(np.isfinite(below))
+
+
 @every_curve
 def test_a_curve_is_pulled_by_a_gradient(name):
     curve = CURVES[name]

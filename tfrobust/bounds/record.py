@@ -52,8 +52,9 @@ class Record:
                 return f"has no rule for {attribute.name}={text!r}"
         if not (node.batched and self.apart(node)):
             return (
-                "mixes the examples of a batch, or reads constants of unknown "
-                "shape, so that no example can be bounded by itself"
+                "isn't known to compute each example by itself: it mixes "
+                "those of a batch, reads constants of unknown shape, or is "
+                "used in a way that has no rule"
             )
         several = self.rule.linear or hasattr(self.rule, "planes")
         if len(node.dependent) > 1 and not several:

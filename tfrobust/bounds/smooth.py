@@ -30,6 +30,8 @@ class Curve(NamedTuple):
             one, too. In between it has a derivative.
         turns: Where its derivative changes sign.
         positive: Whether it is a function of positive numbers only.
+        odd: Whether it is minus itself where z is negative, which is then as
+            good as positive.
         spread: What the error of a factor is multiplied by: 1 for a product
             with z.
     """
@@ -40,6 +42,7 @@ class Curve(NamedTuple):
     bends: tuple = ()
     turns: tuple = ()
     positive: bool = False
+    odd: bool = False
     spread: float = 0.0
 
     @property

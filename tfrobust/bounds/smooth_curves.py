@@ -93,7 +93,9 @@ CURVES = {
     "Exp": Curve(tf.exp, tf.exp),
     "Expm1": Curve(tf.math.expm1, tf.exp),
     "Log": Curve(tf.math.log, lambda z: 1 / z, False, positive=True),
-    "Reciprocal": Curve(lambda z: 1 / z, lambda z: -1 / (z * z), positive=True),
+    "Reciprocal": Curve(
+        lambda z: 1 / z, lambda z: -1 / (z * z), positive=True, odd=True
+    ),
     "Rsqrt": Curve(
         tf.math.rsqrt, lambda z: -tf.math.rsqrt(z) / (2 * z), positive=True
     ),

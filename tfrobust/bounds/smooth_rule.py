@@ -5,7 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tfrobust.bounds import rounding, smooth
-from tfrobust.bounds.activation import Activation
+from tfrobust.bounds.activation import Activation, Relaxation
 from tfrobust.graph import Node
 
 
@@ -30,6 +30,13 @@ class Smooth(Activation):
         """The interval of a node; infinite where there is no value."""
         ((lower, upper),) = intervals
         curve = self._curve(node)
+        if curve.odd:
+            below = upper < 0
+            least, most = self._range(curve, *_mirrored(below, lower, upper))
+            return _mirrored(below, least, most)
+        return self._range(curve, lower, upper)
+
+    def _range(self, curve, lower, upper):
         size = curve.spread * rounding.size(lower, upper)
         least, most = smooth.extremes(curve, lower, upper)
         below = least - self._error * (1 + tf.abs(least) + size)
@@ -45,7 +52,27 @@ class Smooth(Activation):
     def _between(self, node, lower, upper, alpha=None):
         """The lines; of nothing where there is no value."""
         curve = self._curve(node)
+        negative = upper < 0
+        if curve.odd:
+            lower, upper = _mirrored(negative, lower, upper)
         if curve.positive:
             fine = lower > 0
             lower, upper = (tf.where(fine, end, 1.0) for end in (lower, upper))
-        return smooth.lines(curve, lower, upper, alpha, self._error)
+        found = smooth.lines(curve, lower, upper, alpha, self._error)
+        if not curve.odd:
+            return found
+        slopes = found.lower_slope, found.upper_slope
+        below, above = _mirrored(
+            negative, found.lower_intercept, found.upper_intercept
+        )
+        return Relaxation(
+            tf.where(negative, *slopes[::-1]),
+            below,
+            tf.where(negative, *slopes),
+            above,
+        )
+
+
+def _mirrored(where, lower, upper):
+    """The ends of minus an interval, where that is asked for."""
+    return tf.where(where, -upper, lower), tf.where(where, -lower, upper)
