@@ -36,6 +36,8 @@ NETWORKS = {
         (4, 4, 16, 32),
         (49 * 32, 10),
     ],
+    # Of a step, and of what the step before left; four gates beside each other.
+    "lstm": [(49, 4 * 32), (32, 4 * 32), (32, 10)],
 }
 TOOLS = "tfrobust", "auto_LiRPA"
 WORKER = pathlib.Path(__file__).with_name("certify_worker.py")

@@ -9,6 +9,7 @@ few examples.
 """
 
 import ctypes
+import functools
 import gc
 import json
 import pathlib
@@ -61,11 +62,16 @@ def keras_network(keras, name, weights):
         return layers.Conv2D(size[k], kernel, strides, padding="same")
 
     image = keras.Input((28, 28, 1))
+    if name == "lstm":
+        x = layers.Reshape((16, 49))(image)
+        x = layers.LSTM(size[0] // 4)(x)
+        kernel, bias, recurrent, more, *last = weights
+        weights = [kernel, recurrent, bias + more, *last]
     if name == "mlp":
         x = layers.Flatten()(image)
         for units in size[:-1]:
             x = layers.ReLU()(layers.Dense(units)(x))
-    else:
+    if name in ("cnn", "residual"):
         x = layers.ReLU()(convolution(0, 4, 2)(image))
     if name == "cnn":
         x = layers.ReLU()(convolution(1, 4, 2)(x))
@@ -84,10 +90,13 @@ def keras_network(keras, name, weights):
 
 def auto_lirpa(problem, weights):
     import torch
+    import torch.onnx._internal.torchscript_exporter._globals
     import torch.onnx.symbolic_helper
 
     # What its release of 2022 expects of PyTorch, and newer ones changed.
-    torch.onnx.symbolic_helper._set_opset_version = lambda version: None
+    torch.onnx.symbolic_helper._set_opset_version = functools.partial(
+        setattr, opset_of(torch), "export_onnx_opset_version"
+    )
     torch._C.Node.__getitem__ = lambda self, key: getattr(
         self, self.kindOf(key)
     )(key)
@@ -139,6 +148,11 @@ def auto_lirpa(problem, weights):
     return prepare
 
 
+def opset_of(torch):
+    """Where PyTorch keeps the version of ONNX that it writes."""
+    return torch.onnx._internal.torchscript_exporter._globals.GLOBALS
+
+
 def torch_network(torch, name, weights):
     nn = torch.nn
 
@@ -182,6 +196,28 @@ def torch_network(torch, name, weights):
             x = self.first(x)
             return self.last(self.inner(x) + x)
 
+    class Recurrent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.given, self.kept, self.last = map(dense, range(3))
+
+        def forward(self, x):
+            x, units = x.flatten(1), self.kept.in_features
+            # Before the first step everything is 0.
+            held = hidden = 0.0 * x[:, :units]
+            for step in range(16):
+                row = x[:, 49 * step : 49 * (step + 1)]
+                gates = self.given(row) + self.kept(hidden)
+                i, f, g, o = (
+                    gates[:, k * units : (k + 1) * units] for k in range(4)
+                )
+                kept = torch.sigmoid(f) * held
+                held = kept + torch.sigmoid(i) * torch.tanh(g)
+                hidden = torch.sigmoid(o) * torch.tanh(held)
+            return self.last(hidden)
+
+    if name == "lstm":
+        return Recurrent()
     if name == "residual":
         return Residual()
     if name == "mlp":

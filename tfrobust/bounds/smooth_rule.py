@@ -52,25 +52,24 @@ class Smooth(Activation):
     def _between(self, node, lower, upper, alpha=None):
         """The lines; of nothing where there is no value."""
         curve = self._curve(node)
+        if not curve.odd:
+            return self._lines(curve, lower, upper, alpha)
         negative = upper < 0
-        if curve.odd:
-            lower, upper = _mirrored(negative, lower, upper)
+        ends = _mirrored(negative, lower, upper)
+        slope, below, steeper, above = self._lines(curve, *ends, alpha)
+        below, above = _mirrored(negative, below, above)
+        return Relaxation(
+            tf.where(negative, steeper, slope),
+            below,
+            tf.where(negative, slope, steeper),
+            above,
+        )
+
+    def _lines(self, curve, lower, upper, alpha):
         if curve.positive:
             fine = lower > 0
             lower, upper = (tf.where(fine, end, 1.0) for end in (lower, upper))
-        found = smooth.lines(curve, lower, upper, alpha, self._error)
-        if not curve.odd:
-            return found
-        slopes = found.lower_slope, found.upper_slope
-        below, above = _mirrored(
-            negative, found.lower_intercept, found.upper_intercept
-        )
-        return Relaxation(
-            tf.where(negative, *slopes[::-1]),
-            below,
-            tf.where(negative, *slopes),
-            above,
-        )
+        return smooth.lines(curve, lower, upper, alpha, self._error)
 
 
 def _mirrored(where, lower, upper):
