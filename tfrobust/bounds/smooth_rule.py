@@ -55,8 +55,9 @@ class Smooth(Activation):
         if not curve.odd:
             return self._lines(curve, lower, upper, alpha)
         negative = upper < 0
-        ends = _mirrored(negative, lower, upper)
-        slope, below, steeper, above = self._lines(curve, *ends, alpha)
+        lower, upper = _mirrored(negative, lower, upper)
+        found = self._lines(curve, lower, upper, alpha)
+        slope, below, steeper, above = found
         below, above = _mirrored(negative, below, above)
         return Relaxation(
             tf.where(negative, steeper, slope),
