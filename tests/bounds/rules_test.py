@@ -297,6 +297,19 @@ def test_the_op_at_fault_is_named(function, shape, sentence):
     assert re.search(sentence, "\n".join(found)), found
 
 
+def test_of_what_mixes_examples_nothing_that_follows_is_blamed():
+    def model(x, training=False):
+        mixed = tf.nn.relu(2 * x[::-1] + 1)
+        return tf.math.lgamma(x) + mixed @ tf.ones([4, 4])
+
+    with pytest.raises(NotImplementedError) as found:
+        verifiers.IBP(threats.Linf(0.1)).margins(
+            model, [[0.5] * 4] * 4, [0] * 4
+        )
+    named = re.findall("op (\\w+) at", str(found.value))
+    assert sorted(named) == ["Lgamma", "StridedSlice"]
+
+
 def test_a_linear_network_with_channels_first_is_bounded_exactly():
     def network(x, training=False):
         units = tf.reshape(conv(x, "NCHW"), [-1, 32])

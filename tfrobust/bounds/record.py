@@ -51,11 +51,7 @@ class Record:
                 text = value.decode() if isinstance(value, bytes) else value
                 return f"has no rule for {attribute.name}={text!r}"
         if not (node.batched and self.apart(node)):
-            return (
-                "isn't known to compute each example by itself: it mixes "
-                "those of a batch, reads constants of unknown shape, or is "
-                "used in a way that has no rule"
-            )
+            return _MIXED
         several = self.rule.linear or hasattr(self.rule, "planes")
         if len(node.dependent) > 1 and not several:
             return (
@@ -83,6 +79,10 @@ def ANY(value: Any) -> bool:  # noqa: N802, a constant to those who read the tab
     return True
 
 
+_MIXED = (
+    "may not treat each example by itself: it mixes the examples of a "
+    "batch, reads constants of unknown shape, or is used in a way without rule"
+)
 # The table, by the type of the op; `rules` fills it.
 RULES: dict[str, Record] = {}
 # What the engine reads of a rule.
@@ -198,10 +198,16 @@ def look_up(trace: Trace) -> None:
         NotImplementedError: If there is none; it names all such ops.
     """
     nodes = [n for n in (*trace.nodes[1:], *trace.measured) if not n.record]
-    missing = [node for node in nodes if _why(node)]
+    missing = {node: why for node in nodes if (why := _why(node))}
     if missing:
-        whys = dict.fromkeys(f"{_why(node)}." for node in missing)
-        remedies = dict.fromkeys(_remedy(node) for node in missing)
+        # Once examples are mixed, whatever follows has no batch either.
+        named = [
+            node
+            for node, why in missing.items()
+            if not (why.endswith(_MIXED) and missing.keys() & {*node.dependent})
+        ]
+        whys = dict.fromkeys(f"{missing[node]}." for node in named)
+        remedies = dict.fromkeys(_remedy(node) for node in named)
         raise NotImplementedError(" ".join([*whys, *remedies]))
     for node in nodes:
         node.record = RULES[node.type]
