@@ -1,5 +1,7 @@
 """Lipschitz bounds: closed forms, soundness, and what is refused."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -138,6 +140,49 @@ def test_at_radius_zero_only_rounding_is_lost():
     lower = tfr.verifiers.Lipschitz(tfr.threats.L2(0.0)).margins(network, x, y)
     exact = differences(network(x), y)
     assert np.all(lower <= exact) and np.all(exact - lower < 1e-3)
+
+
+def test_rounding_is_counted_once_between_activations():
+    sizes = 400, 300, 200, 10
+    rng = np.random.default_rng(0)
+    kernels = [
+        np.linalg.qr(rng.normal(size=pair))[0].astype(np.float32)
+        for pair in itertools.pairwise(sizes)
+    ]
+
+    def forward(x, order):
+        for number, kernel in enumerate(kernels):
+            x = np.asarray(tfr.layers.MinMax()(x)) if number else x
+            x = order(x, kernel)
+        return x
+
+    network = chain(
+        (400,),
+        layers.Dense(300),
+        tfr.layers.MinMax(),
+        layers.Dense(200),
+        tfr.layers.MinMax(),
+        layers.Dense(10),
+    )
+    network.set_weights(
+        [part for k in kernels for part in (k, np.zeros(k.shape[1]))]
+    )
+    x, y = rng.uniform(0.3, 0.7, (8, 400)).astype(np.float32), np.arange(8)
+    still = tfr.verifiers.Lipschitz(tfr.threats.L2(0.0)).margins(network, x, y)
+    for order in (
+        lambda x, k: (x.astype(float) @ k).astype(np.float32),
+        lambda x, k: np.cumsum(x[:, :, None] * k, axis=1)[:, -1],
+        lambda x, k: np.cumsum((x[:, :, None] * k)[:, ::-1], axis=1)[:, -1],
+    ):
+        z = forward(x, order)
+        found = np.take_along_axis(z, y[:, np.newaxis], 1) - z
+        assert np.all(found >= still - 1e-9)
+    moved = tfr.verifiers.Lipschitz(tfr.threats.L2(0.3)).margins(network, x, y)
+    rows = kernels[-1].T
+    lengths = np.linalg.norm(rows[y][:, np.newaxis] - rows, axis=2)
+    fall = np.asarray(differences(network(x), y) - moved)
+    assert np.all(fall >= 0.3 * lengths - 1e-4)
+    assert np.all(fall <= 1.3 * 0.3 * lengths + 1e-2)
 
 
 def test_overlapping_windows_lengthen_a_move():

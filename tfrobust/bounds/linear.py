@@ -95,9 +95,12 @@ class Linear:
         return least - off, most + off
 
     def drift(
-        self, node: Node, drifts: list, intervals: Any
+        self, node: Node, drifts: list, intervals: Any, backward: bool = True
     ) -> tf.Tensor | None:
-        """How far rounding moves a node, given its inputs' drifts, if any."""
+        """How far rounding moves a node, given its inputs' drifts, if any.
+
+        That covers forms that are pulled back through it, if `backward`.
+        """
         if self.moves:
             if all(drift is None for drift in drifts):
                 return None
@@ -106,13 +109,14 @@ class Linear:
                 for drift, (lower, _) in zip(drifts, intervals, strict=True)
             ]
             return self._absolute(node, *drifts)
-        off = rounding.share(sum(self._terms(node)))
+        forward, back = self._terms(node)
+        off = rounding.share(forward + back if backward else forward)
         sums = [
             rounding.size(*pair) + (0.0 if drift is None else drift / off)
             for drift, pair in zip(drifts, intervals, strict=True)
         ]
         total = off * self._total(node, sums)
-        if self._offset:
+        if self._offset and backward:
             # All of it is summed up for each function, also in the parts of
             # which `Sparse` forms remember to be the sum.
             total += rounding.share(4 * node.size) * self._sizes(node)

@@ -149,26 +149,27 @@ class Drifts:
     apart by that much, and nothing more needs to know of rounding.
 
     Args:
-        intervals: Maps nodes to their intervals; those that a drift asks for
-            must be known when it is asked for.
+        intervals: Maps nodes to intervals, known once a drift asks for them.
+        stops: Linear nodes that begin anew, as activations do.
+        backward: Whether a backward pass is covered, too.
 
     Reference: Higham, 2002, Accuracy and Stability of Numerical Algorithms,
     section 3.5.
     """
 
-    def __init__(self, intervals: dict) -> None:
-        self._intervals = intervals
-        self._known: dict[Node, Any] = {}
+    def __init__(self, intervals: dict, stops: Any = (), backward: bool = True):
+        self._intervals, self._known = intervals, dict[Node, Any]()
+        self._stops, self._backward = stops, backward
 
     def of(self, node: Node) -> tf.Tensor | None:
         """The drift of a node, `[batch, ...]`; None if it is exact."""
-        if node.op is None or not node.rule.linear:
+        if node.op is None or node in self._stops or not node.rule.linear:
             return None
         if node not in self._known:
+            given = node.dependent
+            ends = [self._intervals[one] for one in given]
             self._known[node] = node.rule.drift(
-                node,
-                [self.of(given) for given in node.dependent],
-                [self._intervals[given] for given in node.dependent],
+                node, [*map(self.of, given)], ends, self._backward
             )
         return self._known[node]
 

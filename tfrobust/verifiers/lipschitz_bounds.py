@@ -19,6 +19,8 @@ from tfrobust.verifiers.segments import (
     slope_of,
 )
 
+# How far both values, that at x and that it is compared with, may be off.
+_BOTH = 2.001
 # Whose values are computed without rounding.
 EXACT = {"Abs", "MaxPool", "Maximum", "MinMax", "Minimum", "Relu", "Relu6"}
 
@@ -96,11 +98,13 @@ class LipschitzBounds:
         self.intervals = {trace.input: box}
         self.constants: dict[Node, Any] = {trace.input: tf.constant(1.0)}
         self.moves = {trace.input: radius}
-        self._drifts = rounding.Drifts(self.intervals)
+        self._activations = activations(trace)
+        self._drifts = rounding.Drifts(
+            self.intervals, self._activations, backward=False
+        )
         self._magnitudes = rounding.Magnitudes()
         self._magnitudes.add(trace.input, box)
         self._values = {trace.input: x}
-        self._activations = activations(trace)
         self._stations = _stations(trace, self._activations)
         for node in trace.nodes[1:]:
             if node in self._activations:
@@ -117,7 +121,7 @@ class LipschitzBounds:
         output = self.trace.output
         value = self._values[output]
         off = rounding.share(4 * output.size) * tf.abs(value)
-        off += 4 * self._drift(output)
+        off += _BOTH * self._drift(output)
         fall = sum(
             _rows(part) * self.moves[source][:, tf.newaxis]
             for source, part in self._sources(forms).items()
@@ -146,7 +150,7 @@ class LipschitzBounds:
     def _enter(self, node):
         """How far moves what an activation reads, as a whole and each value."""
         given = node.dependent[0]
-        drift = 4 * self._drift(given)
+        drift = _BOTH * self._drift(given)
         constant, move, each = 0.0, _length(drift), drift
         found = self._lengths[self._stations.index(node)]
         for number, (norm, alone) in found.items():
