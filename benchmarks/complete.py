@@ -1,7 +1,7 @@
 r"""Complete decisions: how many, how fast, and none of them wrong.
 
     python -m benchmarks.complete --problems=6 --timeout=20
-    python -m benchmarks.complete --instances=acasxu --timeout=60
+    python -m benchmarks.complete --problems=acasxu --timeout=60
     python -m benchmarks.complete --points=4 --timeout=30 \
         --peer=alpha-beta-CROWN/vnncomp_scripts
 
@@ -12,7 +12,9 @@ wrong there, as in SoundnessBench. The others ask for a little more than what no
 random point shows. `sat` is only said of what onnxruntime confirms.
 
 The second decides the instances of a folder, lines of network, query and
-seconds in instances.csv, as VNN-COMP has them.
+seconds in instances.csv, as VNN-COMP has them, and counts the answers. What is
+known to be right, sat or unsat, may stand behind the seconds: another one is
+wrong.
 
 The third trains networks on digits by PGD, by intervals and by linear bounds,
 and decides test images that they get right. The same problems go to another
@@ -35,11 +37,14 @@ from benchmarks.vnncomp import peer
 from tfrobust import problems, threats
 from tfrobust.verifiers import BranchAndBound, Specification
 
-flags.DEFINE_integer("problems", 6, "Problems of each network, an even number.")
+flags.DEFINE_string(
+    "problems",
+    "6",
+    "A folder with instances.csv; or how many of each network to draw, even.",
+)
 flags.DEFINE_float("timeout", 20.0, "Seconds for each problem.")
 flags.DEFINE_float("epsilon", 0.1, "linf radius.")
 flags.DEFINE_integer("seed", 0, "Keys networks, inputs and points.")
-flags.DEFINE_string("instances", None, "A folder with instances.csv.")
 flags.DEFINE_integer("points", 0, "Test images of each trained network.", 0)
 flags.DEFINE_string("peer", None, "A folder with a tool's VNN-COMP scripts.")
 FLAGS = flags.FLAGS
@@ -90,29 +95,30 @@ NETWORKS = {
 def main(argv):
     """Prints a row for each network, or for each instance."""
     del argv
-    if FLAGS.instances:
-        decide_folder(pathlib.Path(FLAGS.instances))
+    if not FLAGS.problems.isdecimal():
+        decide_folder(pathlib.Path(FLAGS.problems))
         return
     if FLAGS.points:
         decide_trained()
         return
     print("| network | hidden | sat | unsat | unknown | wrong | seconds |")
     print("|---|---:|---:|---:|---:|---:|---:|")
-    wrong = 0
+    wrong, number = 0, int(FLAGS.problems)
     for name, make in NETWORKS.items():
-        counts, seconds = decide(*make(np.random.default_rng(FLAGS.seed)))
+        rng = np.random.default_rng(FLAGS.seed)
+        counts, seconds = decide(*make(rng), number)
         wrong += counts["wrong"]
         shown = [counts[key] for key in ("sat", "unsat", "unknown", "wrong")]
-        cells = [name, FLAGS.problems // 2, *shown, f"{seconds:.1f}"]
+        cells = [name, number // 2, *shown, f"{seconds:.1f}"]
         print(f"| {' | '.join(map(str, cells))} |", flush=True)
     if wrong:
         raise SystemExit(f"{wrong} answers are wrong.")
 
 
-def decide(model, shape):
+def decide(model, shape, number):
     """Counts of answers for one network, and the median of the seconds."""
     rng = np.random.default_rng(FLAGS.seed + 1)
-    x = rng.uniform(0.2, 0.8, (FLAGS.problems, *shape)).astype(np.float32)
+    x = rng.uniform(0.2, 0.8, (number, *shape)).astype(np.float32)
     threat = threats.Linf(FLAGS.epsilon)
     rows, offsets, hidden = properties(model, x, threat)
     counts, seconds = collections.Counter(), []
@@ -122,7 +128,7 @@ def decide(model, shape):
             model, x, asked, threat, folder + "/problems", FLAGS.timeout
         )
         solver = problems.Solver(written.folder / "onnx" / "model.onnx")
-        for k in range(FLAGS.problems):
+        for k in range(number):
             begin = time.monotonic()
             query = written.folder / "vnnlib" / "2.0" / f"{k}.vnnlib"
             verdict = solver.verify(query, FLAGS.timeout)
@@ -202,12 +208,13 @@ def share(found):
 
 
 def decide_folder(folder):
-    """Decides the instances of a folder, one line each."""
+    """Decides the instances of a folder, one line each, and counts them."""
     print("| network | query | answer | seconds |\n|---|---|---|---:|")
     solvers: dict[str, problems.Solver] = {}
+    counts: collections.Counter = collections.Counter()
     with open(folder / "instances.csv", newline="") as lines:
-        for network, query, *limit in csv.reader(lines):
-            seconds = min([FLAGS.timeout, *map(float, limit)])
+        for network, query, limit, *known in csv.reader(lines):
+            seconds = min(FLAGS.timeout, float(limit))
             begin = time.monotonic()
             try:
                 if network not in solvers:  # Only one takes memory.
@@ -216,9 +223,19 @@ def decide_folder(folder):
             except (NotImplementedError, ValueError) as error:
                 result = f"refused: {error}"
             took = time.monotonic() - begin
+            counts[result.split(":")[0]] += 1
+            counts["wrong"] += {result, *known} == {"sat", "unsat"}
             print(
                 f"| {network} | {query} | {result} | {took:.1f} |", flush=True
             )
+    solved = counts["sat"] + counts["unsat"]
+    print(
+        f"\n{solved} solved, {counts['sat']} by a counterexample; "
+        f"{counts['timed-out']} timed out, {counts['unknown']} unknown, "
+        f"{counts['refused']} refused."
+    )
+    if counts["wrong"]:
+        raise SystemExit(f"{counts['wrong']} answers are wrong.")
 
 
 if __name__ == "__main__":
