@@ -9,7 +9,9 @@ from tfrobust.bounds import rounding
 from tfrobust.bounds.dense import Dense
 from tfrobust.bounds.propagation import interval, sources
 from tfrobust.bounds.record import look_up
+from tfrobust.bounds.sorting import moves_as_a_whole
 from tfrobust.graph import Node, Trace
+from tfrobust.graph.sorting import in_pairs
 from tfrobust.threats import Threat
 from tfrobust.threats.rows import column, flat
 from tfrobust.verifiers.segments import (
@@ -111,8 +113,7 @@ class LipschitzBounds:
                 self._enter(node)
             self.intervals[node] = interval(node, self.intervals)
             self._magnitudes.add(node, self.intervals[node])
-            given = (self._values[other] for other in node.dependent)
-            self._values[node] = node.run(*given)
+            self._values[node] = self._value(node)
             if node in self._activations:
                 self._leave(node)
 
@@ -146,6 +147,13 @@ class LipschitzBounds:
     def _sources(self, forms):
         """Forms of the output as those of the input and of activations."""
         return sources(self.trace, self.trace.output, forms, self._activations)
+
+    def _value(self, node):
+        """What a node computes at x; sorted pairs aren't sums, but moved."""
+        given = [self._values[other] for other in node.dependent]
+        if moves_as_a_whole(node):
+            return in_pairs(given[0], node.op.detail)
+        return node.run(*given)
 
     def _enter(self, node):
         """How far moves what an activation reads, as a whole and each value."""
