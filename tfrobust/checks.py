@@ -32,24 +32,26 @@ def number(
     value: Any, name: str, low: float = -math.inf, high: float = math.inf
 ) -> None:
     """Refuses an argument that is no finite number in `[low, high]`."""
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     expected = (
         "be finite" if low == -math.inf else f"be at least {low} and finite"
     )
     if high < math.inf:
         expected = f"lie in [{low}, {high}]"
-    fine = real and math.isfinite(value) and low <= value <= high
+    fine = _finite(value) and low <= value <= high
     argument(fine, name, expected, shown(value))
 
 
 def positive(value: Any, name: str, high: float = math.inf) -> None:
     """Refuses an argument that is no finite number in `(0, high]`."""
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     expected = "be positive and finite"
     if high < math.inf:
         expected = f"lie in (0, {high}]"
-    fine = real and math.isfinite(value) and 0 < value <= high
-    argument(fine, name, expected, shown(value))
+    argument(_finite(value) and 0 < value <= high, name, expected, shown(value))
+
+
+def _finite(value):
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return real and math.isfinite(value)
 
 
 def finite(**arguments: Any) -> None:
