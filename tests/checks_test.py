@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import tfrobust as tfr
 from tfrobust import checks
+from tfrobust.backend import keras
+
+THREAT = tfr.threats.Linf(0.01)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +87,36 @@ def test_inputs_fit_what_the_model_was_built_for(shape, built):
 def test_inputs_of_another_shape_are_refused(shape, built):
     with pytest.raises(ValueError, match="that the model was built for"):
         checks.fits(shape, built)
+
+
+@pytest.mark.parametrize(
+    "shape, mend", [((20, 4), "sizes that it was"), ((5,), r"x\[np.newaxis\]")]
+)
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda model, x, y: tfr.attacks.PGD(THREAT)(model.network, x, y),
+        lambda model, x, y: tfr.attacks.Square(THREAT)(model.network, x, y),
+        lambda model, x, y: tfr.verifiers.IBP(THREAT).decide(model, x, y),
+        lambda model, x, y: tfr.verifiers.CROWN(THREAT).margins(model, x, y),
+        lambda model, x, y: tfr.attack(model, x, y, epsilon=0.1),
+        lambda model, x, y: tfr.certify(
+            model, (x, y), [tfr.verifiers.IBP(THREAT)]
+        ),
+        lambda model, x, y: model.fit(x, y),
+        lambda model, x, y: model.fit(tf.data.Dataset.from_tensors((x, y))),
+        lambda model, x, y: model.evaluate(
+            tf.data.Dataset.from_tensors((x, y))
+        ),
+    ],
+)
+def test_wrong_inputs_are_refused_before_keras_sees_them(use, shape, mend):
+    layers = [keras.layers.Input((5,)), keras.layers.Dense(3)]
+    model = tfr.RobustModel(keras.Sequential(layers))
+    model.compile("sgd", objective=tfr.objectives.Clean())
+    x, y = np.full(shape, 0.5, np.float32), np.zeros(shape[0], int)
+    with pytest.raises(ValueError, match=f"that the model was.*{mend}"):
+        use(model, x, y)
 
 
 @pytest.mark.parametrize("shape", [(1, 3), (3,), (2, 1, 4)])

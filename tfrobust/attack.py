@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from tfrobust import hoisting
+from tfrobust import checks, hoisting
 from tfrobust.adversary import Adversary, Self, parts_of, targeted
 from tfrobust.halves import in_halves
 from tfrobust.types import Model, TensorLike
@@ -48,11 +48,12 @@ class Attack(Adversary):
                 None leaves it to the attack.
 
         Raises:
-            ValueError: If `start` has another shape than x, or the attack or
-                one inside doesn't take any; or a targeted attack isn't told
-                its targets.
+            ValueError: If x has another shape than the model was built for;
+                `start` has another than x, or the attack or one inside doesn't
+                take any; or a targeted attack isn't told its targets.
         """
         x = self.threat.checked(x)
+        checks.fits(x.shape[1:], model)
         if y is None:
             y = self._predicted(model, x)
         if start is not None:

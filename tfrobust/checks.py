@@ -4,16 +4,15 @@ On eager values they raise ValueError. Inside a compiled step, where values
 aren't known yet, they add an assertion with the same sentence.
 """
 
-import contextlib
 import math
 import numbers
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
 
 from tfrobust import kinds, losses
+from tfrobust.assertions import require
 from tfrobust.backend import Schedule
 from tfrobust.types import TensorLike
 
@@ -119,7 +118,7 @@ def inputs(
     if x.shape.rank == 2:
         mend = "Pass the range of your features, as tfr.threats.Box(radius, low"
         mend += "=x.min(axis=0), high=x.max(axis=0)), or scale them to it."
-    return _require(
+    return require(
         fine,
         f"`x` must lie in the threat's valid range [{low}, {high}] and hold no "
         f"NaN. {mend} Received minimum and maximum",
@@ -130,22 +129,25 @@ def inputs(
 
 def _fits_features(end, x, name):
     """Refuses an end of a range that doesn't broadcast against x."""
-    shape = tf.TensorShape(getattr(end, "shape", ()))
-    try:
-        fits = tf.broadcast_static_shape(shape, x.shape).rank == x.shape.rank
-    except ValueError:
-        fits = False
-    expected = (
-        f"be one number, or one for each feature of x, {tuple(x.shape[1:])}"
-    )
+    sizes = tuple(x.shape[1:])
+    expected = f"be one number, or one for each feature of x, {sizes}"
+    fits = broadcasts(getattr(end, "shape", ()), x.shape)
     argument(fits, name, expected, end)
+
+
+def broadcasts(shape: Any, target: Any) -> bool:
+    """Whether a value of `shape` broadcasts against x of shape `target`."""
+    pairs = zip(reversed(list(shape)), reversed(list(target)), strict=False)
+    return len(shape) <= len(target) and all(
+        a in (1, None, b) or b is None for a, b in pairs
+    )
 
 
 def _in_ranges(x, low, high, tolerance):
     """The same of features that have ranges of their own."""
     below, above = tf.reduce_max(low - x), tf.reduce_max(x - high)
     fine = tf.reduce_all((x >= low - tolerance) & (x <= high + tolerance))
-    return _require(
+    return require(
         fine,
         "`x` must lie in the threat's valid range of each feature and hold no "
         "NaN. Widen `low` and `high`, or leave these examples out. Received, "
@@ -168,13 +170,20 @@ def fits(shape: tuple, model: Any) -> None:
     if not sizes or not all(n is None or isinstance(n, int) for n in sizes):
         return
     wanted, given = tf.TensorShape(sizes), tf.TensorShape(shape)
+    if given.rank is None:
+        return
     ends = (wanted, given), (wanted, [*given, 1]), ([*wanted, 1], given)
     if not any(tf.TensorShape(a).is_compatible_with(b) for a, b in ends):
+        built, came = (
+            ", ".join(["batch", *map(str, s)]) for s in (sizes, shape)
+        )
+        mend = "Reshape x, with an axis of examples in front: x[np.newaxis] of "
+        mend += "a single one."
+        if given.rank == wanted.rank:
+            mend = "Pass inputs of the sizes that it was trained with."
         raise ValueError(
-            "`x` must have the shape that the model was built for, [batch, "
-            f"{', '.join(map(str, sizes))}]. Received shape [batch, "
-            f"{', '.join(map(str, shape))}]. Reshape x, with an axis of "
-            "examples in front: x[np.newaxis] of a single one."
+            "`x` must have the shape that the model was built for, "
+            f"[{built}]. Received shape [{came}]. {mend}"
         )
 
 
@@ -207,7 +216,7 @@ def labels(y: TensorLike, logits: Any) -> tf.Tensor:
         )
     fine = (whole >= 0) & (whole < shape[-1])
     fine &= tf.cast(whole, y.dtype) == tf.reshape(y, [-1])
-    return _require(
+    return require(
         tf.reduce_all(fine),
         "`y` must hold whole class labels from 0 to "
         f"{shape[-1] - 1}. Received minimum and maximum",
@@ -229,41 +238,10 @@ def positions(index: TensorLike, size: int) -> tf.Tensor:
     fine = tf.size(tf.unique(index)[0]) == tf.size(index)
     # Of no examples the minimum is the largest number.
     fine &= (tf.size(index) == 0) | ((smallest >= 0) & (largest < size))
-    return _require(
+    return require(
         fine,
         "`index` must hold distinct positions in the training data, from 0 "
         f"to {size - 1}. Received minimum and maximum",
         tf.cast(index, tf.int32),
         ends,
     )
-
-
-@contextlib.contextmanager
-def in_one_sentence() -> Iterator[None]:
-    """Says of a failed check in a compiled step what it says eagerly."""
-    message = None
-    try:
-        yield
-    except tf.errors.InvalidArgumentError as error:
-        pattern = r"assertion failed: \[(.*?)\] \[([^]]*)\] \[([^]]*)\]\s"
-        found = re.search(pattern, f"{error.message}\n", re.DOTALL)
-        if not found or "Received" not in found[1]:
-            raise
-        sentence = found[1].replace("\\'", "'")
-        message = f"{sentence}: {found[2]}, {found[3]}."
-    if message:
-        raise tf.errors.InvalidArgumentError(None, None, message)
-
-
-def _require(condition, sentence, value, culprits):
-    """Returns `value`, once `condition` holds."""
-    if tf.executing_eagerly():
-        if not condition:
-            found = ", ".join(f"{float(c):g}" for c in culprits)
-            raise ValueError(f"{sentence}: {found}.")
-        return value
-    # Not `tf.debugging.Assert`, which wraps it in a conditional of 15 ops.
-    data = [tf.convert_to_tensor(datum) for datum in (sentence, *culprits)]
-    assertion = tf.raw_ops.Assert(condition=condition, data=data)
-    with tf.control_dependencies([assertion]):
-        return tf.identity(value)

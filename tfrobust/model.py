@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfrobust import backend, checks, hoisting, losses
 from tfrobust.arguments import chosen, refuse_weights
+from tfrobust.assertions import in_one_sentence
 from tfrobust.backend import as_in_keras, keras, register
 from tfrobust.instances.indexed import unindexed, unpacked
 from tfrobust.instances.memory import Memory
@@ -156,6 +157,7 @@ class RobustModel(Wrapper):
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         (x, index), y, sample_weight = unpacked(data)
         plan = self._plan
+        checks.fits(x.shape[1:], self.network)
         if not self.built:
             self(x)
         y = plan.checked(self.network, x, y)
@@ -184,6 +186,7 @@ class RobustModel(Wrapper):
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         (x, _), y, sample_weight = unpacked(data)
         plan = self._plan
+        checks.fits(x.shape[1:], self.network)
         y = plan.checked(self.network, x, y)
         network = plan.form.network(self.network)
         clean = network(x, training=False)
@@ -212,7 +215,7 @@ class RobustModel(Wrapper):
         given.arguments["callbacks"] = with_remarks(
             given.arguments.get("callbacks"), self.memory, self._plan.objective
         )
-        with checks.in_one_sentence():
+        with in_one_sentence():
             return super().fit(*given.args, **given.kwargs)
 
     @as_in_keras
@@ -228,7 +231,7 @@ class RobustModel(Wrapper):
         self._check(x, y)
         self._testing = True
         try:
-            with checks.in_one_sentence():
+            with in_one_sentence():
                 return super().evaluate(x, y, *args, **kwargs)
         finally:
             self._testing = False

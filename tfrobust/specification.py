@@ -64,12 +64,11 @@ class Specification:
         expected = f"have a number for each of {shape[-2]} rows"
         checks.argument(fits, "offsets", expected, self.offsets.shape)
         for name, value in {"rows": self.rows, "offsets": self.offsets}.items():
-            fits = bool(np.all(np.isfinite(value)))
-            checks.argument(fits, name, "be finite", value)
-            # TensorFlow computes as if such numbers were 0.
-            fits = bool(np.all((value == 0) | (abs(value) >= _LEAST)))
-            expected = f"hold 0, or numbers of at least {_LEAST:.2g} in size"
-            checks.argument(fits, name, expected, value)
+            size = abs(value)
+            # TensorFlow computes as if numbers below that were 0.
+            fine = (size == 0) | ((size >= _LEAST) & (size < math.inf))
+            expected = f"be finite, and 0 or at least {_LEAST:.2g} in size"
+            checks.argument(bool(np.all(fine)), name, expected, value)
         if clauses is None:
             clauses = [[row] for row in range(shape[-2])]
         self.clauses = [list(clause) for clause in clauses]
@@ -77,9 +76,7 @@ class Specification:
             clause and all(row in range(shape[-2]) for row in clause)
             for clause in self.clauses
         )
-        expected = (
-            f"name, in each clause, some of the rows 0 to {shape[-2] - 1}"
-        )
+        expected = f"name, in each clause, some of rows 0 to {shape[-2] - 1}"
         checks.argument(fits, "clauses", expected, clauses)
         self.clauses = [[int(row) for row in clause] for clause in self.clauses]
         expected = f"be at most {_MOST}, each of which costs memory"
@@ -137,9 +134,7 @@ class Specification:
         """
         ends = np.broadcast_arrays(*(np.asarray(e, float) for e in (low, high)))
         low, high = (np.atleast_1d(end) for end in ends)
-        fits = bool(np.all(low < high)) and not (
-            np.any(low == math.inf) or np.any(high == -math.inf)
-        )
+        fits = bool(np.all(low < high))
         checks.argument(fits, "low", "be below high", (low, high))
         finite = [np.isfinite(e).reshape(-1, e.shape[-1]) for e in (low, high)]
         alike = all(bool(np.all(of == of[0])) for of in finite)
@@ -181,10 +176,8 @@ class Specification:
     def __call__(self, outputs: TensorLike) -> tf.Tensor:
         """By how much it holds at outputs, `[batch]`; below 0 if it doesn't."""
         outputs = tf.cast(outputs, tf.float32)
-        rows = self.matched(outputs)
-        return self.margin(
-            tf.einsum("bro,bo->br", rows, outputs) + self.offsets
-        )
+        values = tf.einsum("bro,bo->br", self.matched(outputs), outputs)
+        return self.margin(values + self.offsets)
 
     def margin(self, values: TensorLike) -> tf.Tensor:
         """What its rows, or lower bounds of them, say of the whole, `[batch]`.

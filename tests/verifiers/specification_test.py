@@ -182,8 +182,8 @@ def test_boxes_between_corners_hold_both_and_are_bounded():
             lambda: Specification(np.ones((2, 3)), clauses=[[0.5]]),
             "`clauses` must",
         ),
-        (lambda: Specification([[1e-39, 1]]), "`rows` must hold 0, or"),
-        (lambda: Specification([[1, 1]], [-1e-40]), "`offsets` must hold 0"),
+        (lambda: Specification([[1e-39, 1]]), "finite, and 0 or at least"),
+        (lambda: Specification([[1, 1]], [-1e-40]), "finite, and 0 or at"),
         (lambda: Specification.label([4], 4), "from 0 to 3"),
         (lambda: Specification.label([0.5], 4), "from 0 to 3"),
         (

@@ -3,11 +3,14 @@
 import numpy as np
 import tensorflow as tf
 
+from tfrobust import checks
+
 
 def of_a_function(network, parts):
     """The batches, once the network answers the same twice."""
     for number, (x, y) in enumerate(parts):
         if number == 0:
+            checks.fits(x.shape[1:], network)
             few = tf.cast(x[:2], tf.float32)
             once, again = (
                 np.asarray(network(few, training=False)) for _ in range(2)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfrobust import checks
 from tfrobust.backend import Schedule
 from tfrobust.types import TensorLike
 
@@ -88,7 +89,7 @@ def against(
     given, rank = found.shape, len(x.shape)
     if given.rank == 1:
         found = tf.reshape(found, [-1] + [1] * (rank - 1))
-    if given.rank not in (0, 1, rank - 1, rank) or not _broadcasts(
+    if given.rank not in (0, 1, rank - 1, rank) or not checks.broadcasts(
         found.shape, x.shape
     ):
         raise ValueError(
@@ -97,17 +98,9 @@ def against(
             f"{[1, *x.shape[1:]]}. Received shape {given}. For features pass "
             "epsilon[np.newaxis], or tfr.threats.Box(epsilon)."
         )
-    if mask is not None and not _broadcasts(mask.shape, x.shape):
+    if mask is not None and not checks.broadcasts(mask.shape, x.shape):
         raise ValueError(
             "`mask` must broadcast against x, of shape "
             f"{x.shape}. Received shape {tuple(mask.shape)}."
         )
     return found
-
-
-def _broadcasts(shape, target):
-    """Whether a value of `shape` broadcasts against x of shape `target`."""
-    pairs = zip(reversed(list(shape)), reversed(list(target)), strict=False)
-    return len(shape) <= len(target) and all(
-        a in (1, None, b) or b is None for a, b in pairs
-    )

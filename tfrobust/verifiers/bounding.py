@@ -103,6 +103,7 @@ class Bounding(Verifier):
             ```
         """
         x = self.threat.checked(x)
+        checks.fits(x.shape[1:], model)
         if tf.executing_eagerly() and len(x) == 0:
             raise ValueError("`x` must hold at least one example.")
         trace = Trace(model, x)
