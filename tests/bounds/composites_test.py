@@ -60,6 +60,7 @@ BOUNDED = {
     "rows": (by_rows, SERIES),
     "rows transposed": (lambda x: by_rows(x, transpose_b=True), SERIES),
     "rows and bias": (lambda x: by_rows(x, bias=True), SERIES),
+    "rows of many axes": (lambda x: by_rows(x, bias=True), (1, 2, 1, 2, 2, 3)),
     "rows, curved": (lambda x: by_rows(x, tf.tanh), SERIES),
     "two products": (lambda x: by_rows(x, twice, bias=True), SERIES),
     "dilated": (

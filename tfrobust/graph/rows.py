@@ -7,8 +7,6 @@ from tfrobust.graph.node import Node, readers_of
 
 # They work on each value by itself and have no attribute but their type.
 _ELEMENTWISE = {"Elu", "Relu", "Relu6", "Sigmoid", "Softplus", "Tanh"}
-# A bias has no kernel for more axes.
-_AXES = 4
 
 
 def fuse(nodes: list[Node], measured: set[Node]) -> None:
@@ -39,7 +37,7 @@ def _merges(node):
         return False
     # Whether the rows are whole is known, or a product will tell.
     width = node.op.outputs[0].shape[1]
-    return 2 <= len(given.shape) <= _AXES and width in (None, given.shape[-1])
+    return len(given.shape) >= 2 and width in (None, given.shape[-1])
 
 
 def _region(merged, readers, measured):
