@@ -181,7 +181,12 @@ def convolution_by_input(
     numbers = numbers.reshape(*numbers.shape[:3], block**2 * channels)
     flat = tf.concat([tf.reshape(kernel, [-1]), tf.zeros(1, kernel.dtype)], 0)
     kernel = tf.gather(flat, numbers)
-    found = tf.nn.conv2d(gradient, kernel, step, [[0, 0], *around, [0, 0]])
+    around = [(0, 0), *around, (0, 0)]
+    sizes = zip(gradient.shape[1:3], kernel.shape[:2], strict=True)
+    same = [_same(*pair, step) for pair in sizes]
+    # By that name oneDNN takes the gradients of this gradient, too.
+    how = "SAME" if around[1:3] == same else around
+    found = tf.nn.conv2d(gradient, kernel, step, how)
     # TensorFlow's depth_to_space takes four times as long.
     height, width = found.shape[1:3]
     found = tf.reshape(found, [-1, height, width, block, block, channels])
@@ -223,4 +228,10 @@ def padding_before(
         return explicit[0]
     if padding == "VALID":
         return 0
-    return max((-(-size // stride) - 1) * stride + length - size, 0) // 2
+    return _same(size, length, stride)[0]
+
+
+def _same(size, length, stride):
+    """How many zeros `SAME` puts in front of an axis, and behind it."""
+    total = max((-(-size // stride) - 1) * stride + length - size, 0)
+    return total // 2, total - total // 2

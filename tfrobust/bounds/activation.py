@@ -218,17 +218,19 @@ def hinge_lines(
     lower: tf.Tensor, upper: tf.Tensor, alpha: tf.Tensor | None = None
 ) -> Relaxation:
     """Lines around `max(z, 0)`; alpha is the slope of the lower one."""
-    unstable = (lower < 0) & (upper > 0)
-    always = tf.cast(lower >= 0, lower.dtype)
-    chord = tf.where(unstable, divided(upper, upper - lower), always)
+    # Where it is stable, one end is 0 and the chord's slope 0 or 1.
+    below, above = tf.nn.relu(-lower), tf.nn.relu(upper)
+    chord = tf.math.divide_no_nan(above, above + below)
     # A slope too small for float32 would take the whole line to 0.
-    flat = unstable & (chord < rounding.TINY)
+    flat = chord < rounding.TINY
     chord = tf.where(flat, 0.0, chord)
+    intercept = tf.where(flat, above, below * chord)
     if alpha is None:
-        alpha = tf.cast(upper > -lower, lower.dtype)
-    slope = tf.where(unstable, alpha, always)
-    above = tf.where(unstable, -lower * chord, 0.0)
-    return Relaxation(slope, None, chord, tf.where(flat, upper, above))
+        slope = tf.cast(above > below, lower.dtype)
+    else:
+        unstable = (below > 0) & (above > 0)
+        slope = tf.where(unstable, alpha, tf.cast(lower >= 0, lower.dtype))
+    return Relaxation(slope, None, chord, intercept)
 
 
 def divided(numerator: Any, denominator: tf.Tensor) -> tf.Tensor:

@@ -59,7 +59,8 @@ class Dense(Forms):
         return Sparse.of(self, tensor, examples, numbers)
 
     def negative(self) -> Dense:
-        return Dense(tf.minimum(self.tensor, 0.0))
+        # Its gradient takes half as long as that of tf.minimum.
+        return Dense(-tf.nn.relu(-self.tensor))
 
     def scaled(self, value: tf.Tensor) -> Dense:
         return Dense(self.tensor * self._beside(value))

@@ -171,7 +171,7 @@ class Linear:
             size = tf.stop_gradient(tf.abs(centre) + radius)
             radii.append(radius + off * size)
         # Rounding may have made of zero a little less, or nothing of little.
-        radius = tf.maximum(self._magnitude(node, *radii), rounding.TINY)
+        radius = tf.abs(self._magnitude(node, *radii)) + rounding.TINY
         if self._offset:
             radius += off * self._sizes(node)
         return Around(node.run(*centres), radius)
