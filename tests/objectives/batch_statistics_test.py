@@ -174,6 +174,19 @@ def test_what_is_random_in_training_is_refused():
         BatchStatistics(WorstCase(IBP))(network(layers.Dropout(0.5)), X, Y)
 
 
+def test_statistics_inside_of_a_function_are_refused():
+    normalize = layers.BatchNormalization()
+
+    @tf.function(autograph=False)
+    def normalized(x, training=False):
+        return normalize(x, training=training)
+
+    normalize.build([None, 5, 5, 2])
+    message = "no tf.function of its own"
+    with pytest.raises(NotImplementedError, match=message):
+        BatchStatistics(Clean())(normalized, X, Y)
+
+
 def test_a_network_that_counts_its_batch_is_refused():
     kernel = tf.ones([50, 3])
 

@@ -53,11 +53,13 @@ class Frame:
             if depends and self.in_training and taken(self, op):
                 continue
             if depends and writes(op):
+                mend = "Call its layer with training=False, or replace it."
+                if self.in_training:
+                    mend = "Let its layer have no tf.function of its own."
                 raise NotImplementedError(
                     f"The op {op.type} at {op.name!r} changes a state, or "
                     "calls Python, so that the network isn't a function of "
-                    "its input alone and can't be bounded. Call its layer "
-                    "with training=False, or replace it."
+                    f"its input alone and can't be bounded. {mend}"
                 )
             if on_lists(self, op) or op.type in READERS or not depends:
                 continue

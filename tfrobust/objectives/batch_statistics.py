@@ -33,9 +33,10 @@ class BatchStatistics(Wrapper):
         TypeError: If `objective` is none.
         ValueError: If an `AWP` is inside; in training, if the network has
             layers that are random in training, such as Dropout, beside those
-            that it begins with.
+            that move images, such as RandomFlip, in front.
         NotImplementedError: In training, if an op of the network can't be run
-            again: see `verifiers.coverage`.
+            again, see `verifiers.coverage`, or a layer normalises inside of a
+            `tf.function` of its own.
 
     Example:
         `BatchStatistics(WorstCase(tfr.verifiers.IBP(linf)))`
