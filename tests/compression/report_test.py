@@ -183,3 +183,16 @@ def test_magnitudes_that_nearly_agree_are_no_signs():
     found = report(model)
     assert found.layers[0]["bits"] == 32
     assert found.storage["8-bit gaps + kept signs"]["disk"] is None
+
+
+def test_a_kernel_that_is_applied_at_each_step_counts_once():
+    inner = tfr.layers.SparseBinaryDense(5, density=0.5)
+    steps = keras.layers.TimeDistributed(inner, name="steps")
+    last = keras.layers.Dense(2, name="last")
+    network = keras.Sequential(
+        [keras.Input((3, 4)), steps, keras.layers.Flatten(), last]
+    )
+    rows = {row["layer"]: row for row in report(network).layers}
+    assert list(rows) == ["steps", "last"]
+    assert (rows["steps"]["weights"], rows["steps"]["kept"]) == (20, 10)
+    assert rows["last"]["kept"] == 30

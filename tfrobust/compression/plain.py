@@ -30,9 +30,8 @@ def plain(model: keras.Model) -> keras.Model:
         ```
     """
     check(model)
-    found = leaves(model)
-    _refuse_inside(found)
-    if not any(_replaceable(layer) for layer in found):
+    _refuse_inside(leaves(model))
+    if not hides(model):
         raise ValueError(
             "`model` must have sparse or binary layers. Received: "
             f"{model.name!r}, which has none and is plain already. Did you "
@@ -41,6 +40,11 @@ def plain(model: keras.Model) -> keras.Model:
     copy = clone(model, _stock)
     compare(model, copy)
     return copy
+
+
+def hides(model: keras.Model) -> bool:
+    """Whether a model has a layer that `plain` replaces."""
+    return any(_replaceable(layer) for layer in leaves(model))
 
 
 def _stock(layer):

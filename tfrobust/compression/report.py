@@ -11,7 +11,7 @@ from tfrobust.averaging import on_network
 from tfrobust.backend import keras
 from tfrobust.compression import packing
 from tfrobust.compression.cloning import check, leaves
-from tfrobust.compression.plain import plain
+from tfrobust.compression.plain import hides, plain
 from tfrobust.compression.size_report import SizeReport
 
 # Layers that use each weight once for each position of their output.
@@ -42,10 +42,8 @@ def report(model: keras.Model) -> SizeReport:
         print(tfr.compression.report(model))
     """
     check(model)
-    layers = leaves(model)
-    if any(hasattr(layer, "plain") for layer in layers):
-        return report(plain(model))
-    wrapped = [x.name for x in layers if isinstance(x, keras.layers.Wrapper)]
+    layers = leaves(plain(model) if hides(model) else model)
+    wrapped = [layer.name for layer in layers if _wraps(layer)]
     if wrapped:
         raise ValueError(
             "`model` must have plain layers. Received also the wrappers: "
@@ -71,9 +69,16 @@ def report(model: keras.Model) -> SizeReport:
     )
 
 
+def _wraps(layer):
+    """Whether it is a wrapper that changes what it wraps."""
+    steps = type(layer) is keras.layers.TimeDistributed
+    return isinstance(layer, keras.layers.Wrapper) and not steps
+
+
 def _row(layer, kernel):
     """The figures of one kernel."""
-    depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+    applied = getattr(layer, "layer", layer)
+    depthwise = isinstance(applied, keras.layers.DepthwiseConv2D)
     kept = kernel != 0
     count, (inputs, outputs) = int(kept.sum()), kernel.shape[-2:]
     by_input = kept.reshape(-1, inputs, outputs).any((0, 2))

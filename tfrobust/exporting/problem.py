@@ -9,8 +9,7 @@ import tensorflow as tf
 from tfrobust import backend
 from tfrobust.attack import Attack
 from tfrobust.attacks import PGD
-from tfrobust.compression.cloning import leaves
-from tfrobust.compression.plain import plain
+from tfrobust.compression.plain import hides, plain
 from tfrobust.evaluation.batches import arrays, labelled
 from tfrobust.evaluation.report import Report
 from tfrobust.exporting.comparison import probes
@@ -22,10 +21,8 @@ OUTPUTS = ("logits", "probabilities", "class", "certified", "margin", "epsilon")
 
 def stock(network):
     """The network in stock Keras layers, where it can be had."""
-    hidden = getattr(network, "outputs", None) and any(
-        hasattr(layer, "plain") for layer in leaves(network)
-    )
-    return plain(network) if hidden else network
+    known = bool(getattr(network, "outputs", None))
+    return plain(network) if known and hides(network) else network
 
 
 def input_spec(network, input_name):
