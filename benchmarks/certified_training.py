@@ -17,14 +17,8 @@ import types
 
 from absl import app, flags
 
-from benchmarks.fast_training import (
-    Counted,
-    begun,
-    fitting,
-    in_turns,
-    plain,
-    show,
-)
+from benchmarks.counted import Counted
+from benchmarks.fast_training import begun, fitting, in_turns, plain, show
 from examples import networks
 from examples.certified_methods import METHODS, Recipe
 

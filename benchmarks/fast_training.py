@@ -19,6 +19,7 @@ import tensorflow as tf
 from absl import app, flags
 
 import tfrobust as tfr
+from benchmarks.counted import Counted
 from examples import datasets, networks
 from examples.fast_methods import METHODS
 
@@ -32,16 +33,6 @@ FLAGS = flags.FLAGS
 
 INSTANCES = 60000
 SLOTS = {"perturbation": tfr.instances.Slot((28, 28, 1), unit=True)}
-
-
-class Counted(tfr.RobustModel):
-    """Counts how often its training step is traced."""
-
-    traces = 0
-
-    def train_step(self, data):
-        self.traces += 1
-        return super().train_step(data)
 
 
 def main(argv):

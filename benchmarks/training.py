@@ -19,6 +19,7 @@ import tensorflow as tf
 from absl import app, flags
 
 import tfrobust as tfr
+from benchmarks.counted import Counted
 from examples import datasets, networks
 
 flags.DEFINE_string("data_dir", None, "Folder of mnist.npz; None downloads.")
@@ -28,16 +29,6 @@ flags.DEFINE_integer("steps", 10, "Steps of PGD.", 1)
 flags.DEFINE_integer("rounds", 5, "Rounds; in each every row has a turn.", 1)
 flags.DEFINE_integer("threads", 2, "Threads of TensorFlow.", 1)
 FLAGS = flags.FLAGS
-
-
-class Counted(tfr.RobustModel):
-    """Counts how often its training step is traced."""
-
-    traces = 0
-
-    def train_step(self, data):
-        self.traces += 1
-        return super().train_step(data)
 
 
 def main(_):
