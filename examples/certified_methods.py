@@ -6,7 +6,7 @@ Usage:
 What `--weight` is depends on the method:
 
 - ibp, crown_ibp, kw, fusion: the share of the bound against the clean loss;
-- mtl, cc, exp: the share of the bound against the attack;
+- mtl, cc, exp, cc_crown_ibp: the share of the bound against the attack;
 - sabr: the side of the small box, as a share of the threat's;
 - taps, staps: the factor of the gradient of attacked points inside;
 - per: the weight of the hyperplanes that are too near;
@@ -51,10 +51,10 @@ def attack_of(recipe):
     return tfr.attacks.PGD(recipe.threat, recipe.steps, 2 / recipe.steps)
 
 
-def expressive(form):
-    """Builds a mixture of interval bounds and an attack."""
+def expressive(form, verifier=verifiers.IBP):
+    """Builds a mixture of bounds and an attack."""
     return lambda recipe: objectives.Expressive(
-        attack_of(recipe), verifiers.IBP(recipe.threat), recipe.weight, form
+        attack_of(recipe), verifier(recipe.threat), recipe.weight, form
     )
 
 
@@ -133,6 +133,7 @@ METHODS = {
     "mtl": warmed_up(expressive("mtl")),
     "cc": warmed_up(expressive("cc")),
     "exp": warmed_up(expressive("exp")),
+    "cc_crown_ibp": warmed_up(expressive("cc", verifiers.CROWNIBP)),
     "sabr": lambda recipe: objectives.SABR(
         attack_of(recipe), share=recipe.weight
     ),
