@@ -177,8 +177,8 @@ def fits(shape: tuple, model: Any) -> None:
         built, came = (
             ", ".join(["batch", *map(str, s)]) for s in (sizes, shape)
         )
-        mend = "Reshape x, with an axis of examples in front: x[np.newaxis] of "
-        mend += "a single one."
+        mend = "Put an axis of examples in front, x[np.newaxis] of a single "
+        mend += "one. A dataset must come in batches: dataset.batch(64)."
         if given.rank == wanted.rank:
             mend = "Pass inputs of the sizes that it was trained with."
         raise ValueError(
