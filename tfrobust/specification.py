@@ -225,14 +225,12 @@ class Specification:
         fits = one.shape[-1] == two.shape[-1]
         expected = f"be about {one.shape[-1]} outputs"
         checks.argument(fits, "other", expected, two.shape[-1])
-        counts = {len(rows) for rows in (one, two) if rows.ndim == 3}
+        size = {len(rows) for rows in (one, two) if rows.ndim == 3}
         expected = "be about as many examples"
-        checks.argument(len(counts) < 2, "other", expected, two.shape)
-        rows = [
-            np.broadcast_to(r, (*counts, *r.shape[-2:])) for r in (one, two)
-        ]
+        checks.argument(len(size) < 2, "other", expected, two.shape)
+        rows = [np.broadcast_to(r, (*size, *r.shape[-2:])) for r in (one, two)]
         offsets = [
-            np.broadcast_to(o, (*counts, o.shape[-1]))
+            np.broadcast_to(o, (*size, o.shape[-1]))
             for o in (self.offsets, other.offsets)
         ]
         joined = np.concatenate(rows, axis=-2)

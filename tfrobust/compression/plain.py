@@ -31,7 +31,7 @@ def plain(model: keras.Model) -> keras.Model:
     """
     check(model)
     _refuse_inside(leaves(model))
-    if not hides(model):
+    if not _hides(model):
         raise ValueError(
             "`model` must have sparse or binary layers. Received: "
             f"{model.name!r}, which has none and is plain already. Did you "
@@ -42,7 +42,12 @@ def plain(model: keras.Model) -> keras.Model:
     return copy
 
 
-def hides(model: keras.Model) -> bool:
+def made_plain(model: keras.Model) -> keras.Model:
+    """The network by `plain`; the model itself if it is plain already."""
+    return plain(model) if _hides(model) else model
+
+
+def _hides(model):
     """Whether a model has a layer that `plain` replaces."""
     return any(_replaceable(layer) for layer in leaves(model))
 

@@ -12,7 +12,7 @@ from tfrobust.compression.cloning import (
     duplicate,
 )
 from tfrobust.compression.graph_config import replay
-from tfrobust.compression.plain import hides, plain
+from tfrobust.compression.plain import made_plain
 
 # Sums of fewer or other terms are rounded in another order.
 TOLERANCE = 1e-4
@@ -37,8 +37,7 @@ def prepared(model: keras.Model) -> keras.Model:
             "`model` must have one input. Received: "
             f"{model.name!r}, which has {len(model.inputs)}."
         )
-    if hides(model):
-        model = plain(model)
+    model = made_plain(model)
     refused = [
         f"{part.name} ({type(part).__name__})"
         for part in getattr(model, "operations", None) or model.layers

@@ -11,7 +11,7 @@ from tfrobust.averaging import on_network
 from tfrobust.backend import keras
 from tfrobust.compression import packing
 from tfrobust.compression.cloning import check, leaves
-from tfrobust.compression.plain import hides, plain
+from tfrobust.compression.plain import made_plain
 from tfrobust.compression.size_report import SizeReport
 
 # Layers that use each weight once for each position of their output.
@@ -42,7 +42,7 @@ def report(model: keras.Model) -> SizeReport:
         print(tfr.compression.report(model))
     """
     check(model)
-    layers = leaves(plain(model) if hides(model) else model)
+    layers = leaves(made_plain(model))
     wrapped = [layer.name for layer in layers if _wraps(layer)]
     if wrapped:
         raise ValueError(

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfrobust import backend
 from tfrobust.attack import Attack
 from tfrobust.attacks import PGD
-from tfrobust.compression.plain import hides, plain
+from tfrobust.compression.plain import made_plain
 from tfrobust.evaluation.batches import arrays, labelled
 from tfrobust.evaluation.report import Report
 from tfrobust.exporting.comparison import probes
@@ -21,8 +21,8 @@ OUTPUTS = ("logits", "probabilities", "class", "certified", "margin", "epsilon")
 
 def stock(network):
     """The network in stock Keras layers, where it can be had."""
-    known = bool(getattr(network, "outputs", None))
-    return plain(network) if known and hides(network) else network
+    known = getattr(network, "outputs", None)
+    return made_plain(network) if known else network
 
 
 def input_spec(network, input_name):
