@@ -113,8 +113,9 @@ def auto_lirpa(problem, weights):
     def prepare(method, literal=False):
         # By default intervals replace the bounds of ReLUs that they settle,
         # which is faster, and other margins than those of the papers.
+        convolutions = problem["network"] in ("cnn", "residual")
         options = {
-            "conv_mode": "patches",
+            "conv_mode": "patches" if convolutions else "matrix",
             "sparse_intermediate_bounds": not literal,
         }
         bounded = []

@@ -119,6 +119,25 @@ def test_wrong_inputs_are_refused_before_keras_sees_them(use, shape, mend):
         use(model, x, y)
 
 
+@pytest.mark.parametrize(
+    "x, y, sentence",
+    [
+        (np.full((20, 4), 3.0), np.full(20, 7), "that the model was built for"),
+        (np.full((20, 5), 3.0), np.full(20, 7), "labels from 0 to 2"),
+        (np.full((20, 5), 3.0), np.full(20, 2), "valid range"),
+    ],
+)
+def test_of_several_faults_shapes_come_first_then_labels_then_ranges(
+    x, y, sentence
+):
+    layers = [keras.layers.Input((5,)), keras.layers.Dense(3)]
+    model = tfr.RobustModel(keras.Sequential(layers))
+    model.compile("sgd", epsilon=0.1)
+    for use in model.fit, model.evaluate:
+        with pytest.raises(ValueError, match=sentence):
+            use(x.astype(np.float32), y)
+
+
 @pytest.mark.parametrize("shape", [(1, 3), (3,), (2, 1, 4)])
 def test_a_range_of_other_features_is_refused(shape):
     x, high = np.full((5, 4), 0.5, np.float32), np.ones(shape, np.float32)

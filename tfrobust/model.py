@@ -157,7 +157,6 @@ class RobustModel(Wrapper):
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         (x, index), y, sample_weight = unpacked(data)
         plan = self._plan
-        checks.fits(x.shape[1:], self.network)
         if not self.built:
             self(x)
         y = plan.checked(self.network, x, y)
@@ -186,7 +185,6 @@ class RobustModel(Wrapper):
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         (x, _), y, sample_weight = unpacked(data)
         plan = self._plan
-        checks.fits(x.shape[1:], self.network)
         y = plan.checked(self.network, x, y)
         network = plan.form.network(self.network)
         clean = network(x, training=False)

@@ -110,13 +110,16 @@ class Plan:
         if isinstance(x, np.ndarray):
             if not len(x):
                 raise ValueError("`x` must hold at least one example.")
-            checks.fits(x.shape[1:], network)
+            self.checked(network, x, y)
             for adversary in self._all():
                 adversary.threat.checked(x)
-            self.checked(network, x, y)
 
     def checked(self, network: keras.Model, x: Any, y: Any) -> Any:
-        """Returns labels after checking them, if the loss reads classes."""
+        """Returns labels after checking them and the shape of inputs.
+
+        What the labels hold is checked if the loss reads classes.
+        """
+        checks.fits(x.shape[1:], network)
         if y is None:
             raise ValueError(
                 "`y` must hold labels. Received inputs alone. Pass "
