@@ -178,3 +178,38 @@ def test_labels_may_be_true_or_false():
     two = model.evaluate(X, Y > 0, verbose=0)
     assert two == model.evaluate(X, (Y > 0).astype(int), verbose=0)
     assert two == model.evaluate(dataset(X, Y > 0), verbose=0)
+
+
+KINDS = {
+    "several": ({"a": X}, Y, TypeError, "tfr.Joined"),
+    "unbatched": (X[0], Y[0], ValueError, "A dataset must come in batches"),
+    "bytes": (X.astype("uint8"), Y, ValueError, "must be floating point"),
+}
+
+
+@pytest.mark.parametrize("case", KINDS)
+def test_a_step_says_one_sentence_of_what_is_of_another_kind(case):
+    x, y, error, sentence = KINDS[case]
+    data = tf.data.Dataset.from_tensors((x, y))
+    uses = [
+        lambda model: model.fit(data, verbose=0),
+        lambda model: model.evaluate(data, verbose=0),
+    ]
+    if case != "unbatched":
+        uses.append(lambda model: model.train_on_batch(x, y))
+        uses.append(lambda model: model.test_on_batch(x, y))
+    for use in uses:
+        with pytest.raises(error, match=sentence) as caught:
+            use(compiled())
+        assert "\n" not in str(caught.value)
+
+
+def test_a_step_on_one_batch_says_one_sentence_of_what_it_holds():
+    for x, y, sentence in BAD.values():
+        for step in (compiled().train_on_batch, compiled().test_on_batch):
+            found = pytest.raises(
+                tf.errors.InvalidArgumentError, match=sentence
+            )
+            with found as caught:
+                step(x.astype("float32"), y)
+            assert "\n" not in str(caught.value)

@@ -39,10 +39,20 @@ def require(condition: Any, sentence: str, value: Any, culprits: Any) -> Any:
 
 @contextlib.contextmanager
 def in_one_sentence() -> Iterator[None]:
-    """Says of a failed check in a compiled step what it says eagerly."""
+    """Says of a failed check in a compiled step what it says eagerly.
+
+    Also of one that failed while tf_keras traced the step, which AutoGraph
+    wraps in the lines that called it.
+    """
     message = None
     try:
         yield
+    except (TypeError, ValueError) as error:
+        kind, text = type(error), str(error)
+        if not text.startswith("in user code:"):
+            raise
+        said = text.rpartition(f" {kind.__name__}: ")[2].strip()
+        raise kind(said) from None
     except tf.errors.InvalidArgumentError as error:
         pattern = r"assertion failed: \[(.*?)\] \[([^]]*)\] \[([^]]*)\]\s"
         found = re.search(pattern, f"{error.message}\n", re.DOTALL)

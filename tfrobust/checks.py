@@ -195,6 +195,7 @@ def labels(y: TensorLike, logits: Any) -> tf.Tensor:
         logits: What has the shape of the logits, `[batch, classes]`: they
             themselves, or a `tf.TensorSpec`.
     """
+    argument(y is not None, "y", "hold a label for each example", y)
     y, shape = tf.convert_to_tensor(y), tf.TensorShape(logits.shape)
     if y.dtype == tf.string:
         raise ValueError(

@@ -201,6 +201,7 @@ class RobustModel(Wrapper):
         return self.network(x, training=False)
 
     @as_in_keras
+    @in_one_sentence()
     def fit(self, x=None, y=None, *args, **kwargs):
         """As in Keras; arrays are checked before the first step."""
         given = inspect.signature(self.fit).bind(x, y, *args, **kwargs)
@@ -213,10 +214,10 @@ class RobustModel(Wrapper):
         given.arguments["callbacks"] = with_remarks(
             given.arguments.get("callbacks"), self.memory, self._plan.objective
         )
-        with in_one_sentence():
-            return super().fit(*given.args, **given.kwargs)
+        return super().fit(*given.args, **given.kwargs)
 
     @as_in_keras
+    @in_one_sentence()
     def train_on_batch(self, x, *args, **kwargs):
         """As in Keras."""
         self._check()
@@ -224,13 +225,13 @@ class RobustModel(Wrapper):
         return super().train_on_batch(x, *args, **kwargs)
 
     @as_in_keras
+    @in_one_sentence()
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """As in Keras; arrays are checked before the first step."""
         self._check(x, y)
         self._testing = True
         try:
-            with in_one_sentence():
-                return super().evaluate(x, y, *args, **kwargs)
+            return super().evaluate(x, y, *args, **kwargs)
         finally:
             self._testing = False
 

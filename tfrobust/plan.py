@@ -101,12 +101,7 @@ class Plan:
     def check(self, network: keras.Model, x: Any, y: Any) -> None:
         """Checks arrays before Keras makes batches of them."""
         x, _ = unindexed(x)
-        kinds.dense(x, "x")
-        if isinstance(x, list | tuple):
-            raise TypeError(
-                "`x` must be an array or a dataset. Received: "
-                f"{type(x).__name__}. Pass np.asarray(x, 'float32')."
-            )
+        _refuse_several(x)
         if isinstance(x, np.ndarray):
             if not len(x):
                 raise ValueError("`x` must hold at least one example.")
@@ -115,10 +110,11 @@ class Plan:
                 adversary.threat.checked(x)
 
     def checked(self, network: keras.Model, x: Any, y: Any) -> Any:
-        """Returns labels after checking them and the shape of inputs.
+        """Returns labels after checking them, and inputs but for their range.
 
         What the labels hold is checked if the loss reads classes.
         """
+        _refuse_several(x)
         checks.fits(x.shape[1:], network)
         if y is None:
             raise ValueError(
@@ -203,6 +199,15 @@ def of_some(logits: Callable, clean: tf.Tensor) -> tf.Tensor:
         return logits()
     some = tf.shape(clean)[0] > 0
     return tf.ensure_shape(tf.cond(some, logits, lambda: clean), clean.shape)
+
+
+def _refuse_several(x):
+    kinds.dense(x, "x")
+    if isinstance(x, list | tuple):
+        raise TypeError(
+            "`x` must be an array or a dataset. Received: "
+            f"{type(x).__name__}. Pass np.asarray(x, 'float32')."
+        )
 
 
 def _refuse_moved(objective, layer):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tfrobust.assertions import in_one_sentence
 from tfrobust.backend import as_in_keras
 from tfrobust.from_layer import Cut, cut
 from tfrobust.persistent import Persistent
@@ -44,6 +45,12 @@ class Wrapper(Persistent):
     def trained_loss(self) -> Any:
         """The loss on the network's outputs, None before `compile`."""
         return self._plan.recipe.get("loss")
+
+    @as_in_keras
+    @in_one_sentence()
+    def test_on_batch(self, *args, **kwargs):
+        """As in Keras."""
+        return super().test_on_batch(*args, **kwargs)
 
     def seen(self) -> Any:
         """The network as adversaries see it, once compiled.

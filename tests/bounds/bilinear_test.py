@@ -72,7 +72,17 @@ def test_lines_are_optimised_before_a_product():
     assert best <= plain * (1 + 1e-4)
 
 
-def planes(low, high, below, above):
+def test_planes_are_optimised():
+    def function(x):
+        product = x * turned(x)
+        return product * turned(product)
+
+    kinds = [KINDS[2], verifiers.AlphaCROWN]
+    plain, best = slack(function, (3,), kinds=kinds)
+    assert best < 0.95 * plain
+
+
+def planes(low, high, below, above, alpha=None):
     """Slopes and constant of those of `x[0] * x[1]`, below and above."""
     trace = Trace(lambda x, training: x[:, :1] * x[:, 1:], tf.zeros([1, 2]))
     look_up(trace)
@@ -81,7 +91,9 @@ def planes(low, high, below, above):
         (tf.constant([[low]]), tf.constant([[high]]), still),
         (tf.constant([[below]]), tf.constant([[above]]), still),
     ]
-    found = node.rule.planes(node, factors)
+    if alpha is not None:
+        alpha = tf.fill([1, 2, 1], alpha)
+    found = node.rule.planes(node, factors, alpha)
     forms = Dense(tf.constant([[[1.0], [-1.0]]]))
     (x, y), constant = found.pull(forms)
     return np.concatenate(
@@ -93,12 +105,13 @@ def planes(low, high, below, above):
     "ends",
     [(-1, 2, 3, 5), (-1, 1, -2, 2), (1, 1, -1, 4), (-3, -2, 1e4, 2e4)],
 )
-def test_planes_touch_a_product_and_never_cross_it(ends):
+@pytest.mark.parametrize("alpha", [None, 0.0, 0.3, 0.5, 1.0])
+def test_planes_touch_a_product_and_never_cross_it(ends, alpha):
     low, high, below, above = map(float, ends)
     x, y = np.meshgrid(
         np.linspace(low, high, 41), np.linspace(below, above, 41)
     )
-    lower, upper = planes(low, high, below, above)
+    lower, upper = planes(low, high, below, above, alpha)
     least = lower[0] * x + lower[1] * y + lower[2]
     most = -(upper[0] * x + upper[1] * y + upper[2])
     assert np.all(least <= x * y) and np.all(x * y <= most)
@@ -106,8 +119,28 @@ def test_planes_touch_a_product_and_never_cross_it(ends):
     size = 1 + np.max(np.abs(x * y))
     assert np.min(x * y - least) < 1e-5 * size
     assert np.min(most - x * y) < 1e-5 * size
-    area = (high - low) * (above - below)
-    np.testing.assert_allclose(most - least, area / 2, atol=3e-5 * size)
+    between, area = most - least, (high - low) * (above - below)
+    np.testing.assert_allclose(np.mean(between), area / 2, atol=3e-5 * size)
+    if alpha == 0.5:
+        np.testing.assert_allclose(between, area / 2, atol=3e-5 * size)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_factor_that_keeps_its_sign_multiplies_by_its_least(sign):
+    ends = sorted([0.2 * sign, 0.9 * sign])
+    for lower in planes(*ends, -1.0, 1.0)[:, 1], planes(-1.0, 1.0, *ends)[:, 0]:
+        np.testing.assert_allclose(lower, [0.2 * sign, -0.2 * sign], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "alpha, gap", [(0.0, (0, 4)), (1.0, (4, 0)), (0.5, (2, 2))]
+)
+def test_planes_are_mccormicks_at_both_ends(alpha, gap):
+    lower, upper = planes(-1.0, 1.0, 0.0, 2.0, alpha)
+    for x, y, share in [(-1, 0, gap[0]), (1, 2, gap[1])]:
+        assert abs(x * y - lower @ [x, y, 1] - share) < 1e-4
+    for x, y, share in [(1, 0, gap[1]), (-1, 2, gap[0])]:
+        assert abs(-(upper @ [x, y, 1]) - x * y - share) < 1e-4
 
 
 MIXES = "mixes the examples|isn't known before|first axis"

@@ -51,6 +51,12 @@ def test_a_loop_is_bounded_as_its_steps_are(name):
     np.testing.assert_allclose(loop, unrolled, rtol=1e-3)
 
 
+def test_lines_through_gates_are_no_looser_than_intervals():
+    kinds, shape = (verifiers.IBP, verifiers.CROWNIBP), (12, 3)
+    found = slack(built(layers.LSTM(8), shape), shape, kinds=kinds)
+    assert found[1] < found[0]
+
+
 FILM = 2, 4, 4, 2
 STEPS = {
     "convolved in a loop": lambda: layers.ConvLSTM2D(1, 3),

@@ -196,3 +196,58 @@ def test_a_kernel_that_is_applied_at_each_step_counts_once():
     assert list(rows) == ["steps", "last"]
     assert (rows["steps"]["weights"], rows["steps"]["kept"]) == (20, 10)
     assert rows["last"]["kept"] == 30
+
+
+def test_a_hidden_kernel_two_layers_deep_is_refused():
+    binary = tfr.layers.SparseBinaryDense(5, density=0.5)
+    for inner in keras.Sequential([binary]), layers.TimeDistributed(binary):
+        shape = (4, 6) if inner.name.startswith("seq") else (2, 4, 6)
+        image = keras.Input(shape)
+        steps = layers.TimeDistributed(inner)(image)
+        with pytest.raises(ValueError, match="outside of others"):
+            report(keras.Model(image, steps))
+
+
+def test_operations_of_a_shared_layer_are_unknown():
+    image, shared = keras.Input((6,)), layers.Dense(6)
+    found = report(keras.Model(image, layers.Dense(1)(shared(shared(image)))))
+    assert [row["operations"] for row in found.layers] == [None, 6]
+
+
+def test_layers_of_a_name_have_patterns_of_their_own():
+    def part():
+        return keras.Sequential([keras.Input((3,)), layers.Dense(3, name="k")])
+
+    found = report(keras.Sequential([keras.Input((3,)), part(), part()]))
+    assert list(found.patterns) == ["k", "k-2"]
+    found = report(keras.Sequential([keras.Input((4, 3)), layers.GRU(2)]))
+    first, second = found.patterns
+    assert second == f"{first}-2"
+
+
+def test_a_transposed_convolution_reads_its_last_axis():
+    layer = layers.Conv2DTranspose(5, 1, use_bias=False)
+    model = keras.Sequential([keras.Input((3, 3, 2)), layer])
+    kernel = np.ones((1, 1, 5, 2))
+    kernel[..., 4, :] = 0
+    model.set_weights([kernel])
+    ((row,), (pattern,)) = report(model).layers, report(model).patterns.values()
+    assert (row["inputs"], row["dead_inputs"]) == (2, 0)
+    assert (row["outputs"], row["dead_outputs"]) == (5, 1)
+    assert pattern.shape == (2, 5)
+
+
+def test_what_is_no_kernel_is_stored_with_the_rest():
+    model = keras.Sequential(
+        [
+            keras.Input((3, 4)),
+            layers.Dense(4, name="k"),
+            layers.PReLU(),
+            layers.LayerNormalization([1, 2]),
+            layers.Flatten(),
+        ]
+    )
+    found = report(model)
+    assert [row["layer"] for row in found.layers] == ["k"]
+    bytes_ = 4 * model.count_params()
+    assert found.storage["float32"] == {"disk": bytes_, "memory": bytes_}

@@ -1,21 +1,18 @@
-"""Planes around products of two values that depend on the input.
-
-With x within a of its centre m, and y within b of n, a product differs from
-what is linear in either, `m * y + x * n - m * n`, by `(x - m) * (y - n)`, and
-so by at most `a * b`. These are the planes of McCormick, in the middle of each
-of his pairs; the same holds of sums of products.
-
-Reference: McCormick, 1976, Mathematical Programming 10, section 4.
-"""
+"""Ops that multiply two values that depend on the input: see `planes`."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 
 from tfrobust.bounds import rounding
-from tfrobust.bounds.activation import folded
 from tfrobust.bounds.forms import Forms
+from tfrobust.bounds.planes import (
+    ElementwisePlanes,
+    MatrixPlanes,
+    product,
+    towards_zero,
+)
 from tfrobust.bounds.record import RULES, Record
 from tfrobust.graph import Node
 
@@ -27,7 +24,8 @@ class Bilinear:
         elementwise: Whether it multiplies value by value.
     """
 
-    linear = moves = hinge = optimizable = False
+    linear = moves = hinge = False
+    optimizable = True
 
     def __init__(self, elementwise: bool) -> None:
         self._elementwise = elementwise
@@ -38,14 +36,12 @@ class Bilinear:
         """The interval of a node from those of its factors."""
         (low, high), (below, above), *whole = intervals
         sizes = rounding.size(low, high), rounding.size(below, above)
-        total = _product(node, *sizes)
+        total = product(node, *sizes)
         off = rounding.share(2 * _terms(node) + 8) * total + rounding.TINY
         off = tf.stop_gradient(off)
         if self._elementwise:
             products = [
-                _product(node, x, y)
-                for x in (low, high)
-                for y in (below, above)
+                product(node, x, y) for x in (low, high) for y in (below, above)
             ]
             a, b, c, d = products
             least = tf.minimum(tf.minimum(a, b), tf.minimum(c, d))
@@ -57,24 +53,30 @@ class Bilinear:
         radius = node.run(tf.abs(x) + a, b) + node.run(a, tf.abs(y)) + 2 * off
         return centre - radius, centre + radius
 
-    def planes(self, node: Node, parts: list) -> Any:
+    def planes(
+        self, node: Node, parts: list, alpha: tf.Tensor | None = None
+    ) -> Any:
         """The planes of a node that hold in float32.
 
         Args:
             node: The node.
             parts: Of each factor its interval, and how far rounding may move
                 it: see `Drifts.parts`.
+            alpha: Which plane of each pair, or what in between, `[batch,
+                forms, ...]`; None for the default.
         """
         (low, high, moved), (below, above, stirred), *whole = parts
-        (x, a), (y, b) = _around(low, high), _around(below, above)
+        (x, a), (y, b) = factors = _around(low, high), _around(below, above)
         sizes = rounding.size(low, high), rounding.size(below, above)
-        off = 4 * rounding.share(2 * _terms(node) + 16) * _product(node, *sizes)
-        off += 1.001 * _product(node, moved, sizes[1])
-        off += 1.001 * _product(node, sizes[0], stirred)
-        centre, radius = _product(node, x, y), _product(node, a, b)
+        # No term of a plane is larger, nor any two of them together.
+        largest = 1.001 * product(node, *sizes)
+        off = 4 * rounding.share(2 * _terms(node) + 16) * largest
+        off += 1.001 * product(node, moved, sizes[1])
+        off += 1.001 * product(node, sizes[0], stirred)
+        centre, radius = product(node, x, y), product(node, a, b)
         # All values of the product are summed up for each form.
-        summed = tf.abs(centre) + radius + off
-        off += 2 * rounding.share(node.size) * summed + rounding.TINY
+        summed = 2 * rounding.share(node.size) * (largest + off)
+        off += summed + rounding.TINY
         radius += tf.stop_gradient(off)
         limit, known = _limit(node, sizes[1], whole), None
         if limit is not None:
@@ -84,7 +86,11 @@ class Bilinear:
             known = tf.cast(inside, tf.float32)
             centre = tf.where(inside, centre, 0.0)
             radius = tf.where(inside, radius, limit)
-        return Planes(node, (x, y), centre, radius, known, self._elementwise)
+        tilt = towards_zero(*factors) if self._elementwise else None
+        if alpha is not None:
+            tilt = 2 * alpha - 1, tf.zeros_like(alpha)
+        kind = ElementwisePlanes if self._elementwise else MatrixPlanes
+        return kind(node, factors, centre, radius, known, tilt)
 
     def pull(self, node: Node, lines: Any, forms: Forms) -> tuple[list, Any]:
         """The smallest that the planes allow: `Forms`, and a constant."""
@@ -95,62 +101,12 @@ class Bilinear:
         return None
 
 
-class Planes(NamedTuple):
-    """Planes around a product; see `Bilinear`."""
-
-    node: Any
-    centres: tuple  # Of both factors.
-    centre: Any  # Their product.
-    radius: Any
-    known: Any  # 1 where there are planes, else 0; None for anywhere.
-    elementwise: bool
-
-    def pull(self, forms: Forms) -> tuple[list, Any]:
-        """The smallest that the planes allow.
-
-        Returns:
-            The `Forms` of both factors, and a constant.
-        """
-        constant = -forms.dot(self.centre) - forms.magnitude(self.radius)
-        if self.known is not None:
-            forms = forms.scaled(self.known)
-        pulled = self._times if self.elementwise else self._through
-        others = len(self.node.dependent) - 2
-        found = [pulled(forms, k) for k in (0, 1)]
-        return found + [None] * others, constant
-
-    def _times(self, forms, position):
-        """Value by value, summed up where a factor is broadcast."""
-        other = self.centres[1 - position] + tf.zeros(self.node.shape)
-        shape = self.node.dependent[position].shape
-        return folded(forms.scaled(other), self.node.shape, shape)
-
-    def _through(self, forms, position):
-        """Each form by the other factor's centre of its example."""
-        own = forms.scaled(tf.ones_like(self.centre)).dense(self.node.shape)
-        other = own.read(self.centres[1 - position])
-        shape = self.node.dependent[position].shape
-        zeros = tf.zeros([tf.shape(other)[0], *shape])
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(zeros)
-            pair = (zeros, other) if position == 0 else (other, zeros)
-            product = _product(self.node, *pair)
-        flat = tape.gradient(product, zeros, output_gradients=own.flat)
-        flat.set_shape([None, *shape])
-        return own.replaced(flat)
-
-
 def _around(lower, upper):
     """The centre of an interval, and a radius that reaches both ends."""
     centre = (lower + upper) / 2
     radius = tf.maximum(upper - centre, centre - lower)
     off = rounding.share(0) * radius + rounding.TINY
     return centre, radius + tf.stop_gradient(off)
-
-
-def _product(node, first, second):
-    """The product; of what its limit stands on nothing is read."""
-    return node.run(first, second, *[second] * (len(node.dependent) - 2))
 
 
 def _limit(node, factor, whole):

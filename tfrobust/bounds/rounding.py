@@ -186,7 +186,8 @@ class Drifts:
         """
         planes = getattr(how or node.rule, "planes", None)
         if planes:
-            return planes(node, [self.parts(k) for k in node.dependent])
+            chosen = () if alpha is None else (alpha,)
+            return planes(node, [*map(self.parts, node.dependent)], *chosen)
         parts = self.parts(node.dependent[0])
         if alpha is not None:
             parts = tuple(part[:, tf.newaxis] for part in parts)

@@ -43,7 +43,12 @@ def plain(model: keras.Model) -> keras.Model:
 
 
 def made_plain(model: keras.Model) -> keras.Model:
-    """The network by `plain`; the model itself if it is plain already."""
+    """The network by `plain`; the model itself if it is plain already.
+
+    Raises:
+        ValueError: If a layer has one with a hidden kernel inside.
+    """
+    _refuse_inside(leaves(model))
     return plain(model) if _hides(model) else model
 
 

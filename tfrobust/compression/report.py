@@ -22,6 +22,13 @@ _ONCE = (
     keras.layers.Dense,
     keras.layers.DepthwiseConv2D,
 )
+_TRANSPOSED = (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)
+# Weights of some axes that are added, or multiply value by value.
+_NO_KERNELS = "alpha", "beta", "bias", "gamma"
 
 
 @on_network
@@ -51,22 +58,42 @@ def report(model: keras.Model) -> SizeReport:
             "tfr.compression.strip; the size of a quantised one is that of "
             "its LiteRT file."
         )
-    pairs = [
-        (layer, weight)
-        for layer in layers
-        for weight in layer.get_weights()
-        if weight.ndim > 1
-    ]
+    pairs = [(layer, k) for layer in layers for k in _kernels(layer)]
     if not pairs:
         raise ValueError(
             "`model` must have kernels. Received: "
             f"{model.name!r}, whose layers have none."
         )
+    names = _numbered([layer.name for layer, _ in pairs])
+    patterns = [_pattern(_forward(*pair)) for pair in pairs]
     return SizeReport(
         layers=[_row(layer, kernel) for layer, kernel in pairs],
         storage=_storage(layers, [kernel for _, kernel in pairs]),
-        patterns={layer.name: _pattern(kernel) for layer, kernel in pairs},
+        patterns=dict(zip(names, patterns, strict=True)),
     )
+
+
+def _kernels(layer):
+    """The weights of a layer that multiply what it reads."""
+    pairs = zip(layer.weights, layer.get_weights(), strict=True)
+    for weight, values in pairs:
+        name = weight.name.split("/")[-1].split(":")[0]
+        if values.ndim > 1 and name not in _NO_KERNELS:
+            yield values
+
+
+def _forward(layer, kernel):
+    """A kernel whose last axes are what it reads and what it returns."""
+    transposed = isinstance(getattr(layer, "layer", layer), _TRANSPOSED)
+    return kernel.swapaxes(-1, -2) if transposed else kernel
+
+
+def _numbered(names):
+    """The same names, those that came before with a number: dense-2."""
+    return [
+        f"{name}-{names[:k].count(name) + 1}" if name in names[:k] else name
+        for k, name in enumerate(names)
+    ]
 
 
 def _wraps(layer):
@@ -79,8 +106,8 @@ def _row(layer, kernel):
     """The figures of one kernel."""
     applied = getattr(layer, "layer", layer)
     depthwise = isinstance(applied, keras.layers.DepthwiseConv2D)
-    kept = kernel != 0
-    count, (inputs, outputs) = int(kept.sum()), kernel.shape[-2:]
+    kept = _forward(layer, kernel) != 0
+    count, (inputs, outputs) = int(kept.sum()), kept.shape[-2:]
     by_input = kept.reshape(-1, inputs, outputs).any((0, 2))
     outputs *= inputs if depthwise else 1
     by_output = kept.reshape(-1, outputs).any(0)
@@ -119,17 +146,16 @@ def _operations(layer, kept):
     """Products of kept weights that one example takes; None if unknown."""
     if not isinstance(layer, _ONCE):
         return None
-    try:
-        shape = layer.output.shape[1:-1]
-    except (AttributeError, ValueError):  # It is called more than once.
+    if len(layer._inbound_nodes) != 1:  # It is called more than once.
         return None
+    shape = layer.output.shape[1:-1]
     return None if None in shape else kept * math.prod(shape)
 
 
 def _storage(layers, kernels):
     """Bytes on disk and in memory in every scheme."""
     weights = [w for layer in layers for w in layer.get_weights()]
-    others = sum(w.nbytes for w in weights if w.ndim < 2)
+    others = sum(w.nbytes for w in weights) - sum(k.nbytes for k in kernels)
     each = [_schemes(kernel) for kernel in kernels]
     decoded = others + sum(4 * kernel.size for kernel in kernels)
     found = {}

@@ -24,7 +24,8 @@ class SizeReport:
             scheme cannot hold the model: signs alone need one magnitude in
             each output channel, and a plane of signs no zeros.
         patterns: Dictionary of layer to the number of weights that are kept
-            between each input and output channel.
+            between each input and output channel; further kernels of a name
+            are numbered, as in "gru-2".
     """
 
     layers: list[dict]

@@ -116,10 +116,11 @@ def _pairs(parts):
     """Those that hold any examples, as arrays."""
     for x, y in parts:
         x, y = np.asarray(x), np.asarray(y)
-        if y.dtype.kind not in "iuf":
+        if y.dtype.kind not in "biuf":
             raise ValueError(
                 "`y` must hold class labels that are numbers. Received dtype "
-                f"{y.dtype.name}. Convert them, as by y.astype('int64')."
+                f"{y.dtype.name}. Number the classes: "
+                "np.unique(y, return_inverse=True)[1]."
             )
         if len(x) != len(y):
             raise ValueError(

@@ -1,9 +1,8 @@
 """Batches as `certify` takes them: of a function, and of one property."""
 
 import numpy as np
-import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import checks, kinds
 
 
 def of_a_function(network, parts):
@@ -11,7 +10,7 @@ def of_a_function(network, parts):
     for number, (x, y) in enumerate(parts):
         if number == 0:
             checks.fits(x.shape[1:], network)
-            few = tf.cast(x[:2], tf.float32)
+            few = kinds.tensor(x[:2])
             once, again = (
                 np.asarray(network(few, training=False)) for _ in range(2)
             )

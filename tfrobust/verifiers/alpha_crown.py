@@ -16,7 +16,7 @@ from tfrobust.verifiers.optimized_bounds import OptimizedBounds
 
 @register
 class AlphaCROWN(Bounding):
-    """CROWN with the slopes of its lower lines optimised.
+    """CROWN with the slopes of its lower lines, and of planes, optimised.
 
     Every margin of every example gets lines of its own, found by gradient
     ascent from those of `CROWN`; so does, layer after layer, every bound of

@@ -58,6 +58,10 @@ class Bounding(Verifier):
     def margins(
         self, model: Model, x: TensorLike, y: TensorLike | Specification
     ) -> tf.Tensor:
+        # None is no specification for `traced`.
+        checks.argument(
+            y is not None, "y", "hold labels or be a tfr.Specification", y
+        )
         margins = self.traced(model, x, y, self.lower)
         if isinstance(y, Specification):
             # Of a sum that is rounded to float32.

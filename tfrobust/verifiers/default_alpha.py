@@ -17,6 +17,8 @@ def default_alpha(
         coefficients: The forms of the node, `[batch, forms, ...]`:
             their signs tell which of both lines matters.
     """
+    if hasattr(node.rule, "planes"):
+        return drifts.lines(node).alpha(coefficients)
     zeros = tf.zeros_like(coefficients[:, :1])
     first, last, given = map(
         _slopes,
