@@ -52,6 +52,21 @@ def test_no_network_breaks_a_verifier(first):
     assert violations(range(first, first + COUNT)) == []
 
 
+@pytest.mark.builds_keras
+@pytest.mark.parametrize("first", networks.FAMILIES)
+def test_every_family_of_ops_is_bounded_behind_every_other(first):
+    for place, second in enumerate(networks.FAMILIES):
+        for number in range(20):  # Some attributes are refused.
+            spec = networks.paired(first, second, number)
+            names = fuzz.chosen(100 * number + place, 2, searches=0)
+            verdicts = judge.judge(spec, number, names)[1].values()
+            assert not [v.violation for v in verdicts if v.violation], spec
+            if all(verdict.outcome == "bounded" for verdict in verdicts):
+                break
+        else:
+            pytest.fail(f"No network of {first} and {second} is bounded.")
+
+
 @pytest.mark.parametrize("family", list(rounding.FAMILIES))
 def test_no_rounding_breaks_a_verifier(family):
     assert (

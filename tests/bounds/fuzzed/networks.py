@@ -34,6 +34,12 @@ _NOT_AFFINE = (
     "same",
 )
 _STRANGE = "refused", "mixing"
+# The names of steps by where they are written, but for strange ones.
+FAMILIES: dict = {}
+for _name, _maker in STEPS.items():
+    if KINDS[_name] not in _STRANGE:
+        _family = _maker.__module__.rpartition(".")[2]
+        FAMILIES.setdefault(_family, []).append(_name)
 
 
 class Spec(NamedTuple):
@@ -165,6 +171,20 @@ def alone(number):
         if any(taken == name for taken, _ in Network(spec).taken):
             break
     return spec
+
+
+def paired(first, second, number=0):
+    """A network of a step of one family, and then one of another, numbered."""
+    numbers = [list(FAMILIES).index(family) for family in (first, second)]
+    rng = np.random.default_rng([*numbers, number, 10])
+    for _ in range(1000):
+        shape = SHAPES[rng.integers(len(SHAPES))]
+        names = [rng.choice(FAMILIES[family]) for family in (first, second)]
+        steps = [(str(name), int(rng.integers(2**31))) for name in names]
+        spec = Spec(shape, tuple(steps))
+        if Network(spec).taken == steps:
+            return spec
+    raise LookupError(f"No step of {second} applies behind one of {first}.")
 
 
 def _head(x, classes, seed):
