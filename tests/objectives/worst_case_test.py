@@ -128,6 +128,7 @@ def test_a_targeted_attack_would_help_the_network_and_is_refused(
         attacks.AutoAttack(LINF),
         attacks.Restart(attacks.PGD(LINF), 2),
         attacks.FAB(LINF),
+        attacks.Square(LINF),
     ],
     ids=lambda attack: type(attack).__name__,
 )

@@ -61,6 +61,8 @@ class Square(Attack):
     arXiv 2103.01208.
     """
 
+    of_labels = True  # What the model gets wrong is finished.
+
     def __init__(
         self,
         threat: Threat,

@@ -42,8 +42,9 @@ class TRADES(Objective):
     ):
         check_adversary(attack, Attack, "attack")
         checks.amount(beta, "beta", low=0)
-        early = getattr(attack, "early_stop", False)
-        if early or not hasattr(attack, "loss"):
+        labels = ("early_stop", "of_labels")
+        reads = any(getattr(attack, name, False) for name in labels)
+        if reads or not hasattr(attack, "loss"):
             raise ValueError(
                 "`attack` must ascend any loss: the divergence has no labels. "
                 f"Received: {attack!r}. Pass tfr.attacks.PGD(threat), or "
