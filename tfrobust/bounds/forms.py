@@ -111,6 +111,10 @@ class Forms(abc.ABC):
         window = self.window.union(other.window) if both else None
         return self._within(window, shape)._sum(other._within(window, shape))
 
+    def magnitudes(self) -> Forms:
+        """The forms of the magnitudes of their coefficients."""
+        return self._with(tf.abs(self.tensor), self.window)
+
     def magnitude(self, size: tf.Tensor) -> tf.Tensor:
         """The sum of the magnitudes of all terms, z's given, `[*forms]`."""
         return self._total(tf.abs(self.tensor), self._beside(size))

@@ -65,15 +65,21 @@ class Planes(abc.ABC):
         Returns:
             The `Forms` of both factors, and a constant.
         """
-        constant = -forms.dot(self.centre) - forms.magnitude(self.radius)
+        sizes = forms.magnitudes()
+        constant = -forms.dot(self.centre) - sizes.dot(self.radius)
         if self.known is not None:
-            forms = forms.scaled(self.known)
+            forms, sizes = forms.scaled(self.known), sizes.scaled(self.known)
         others = len(self.node.dependent) - 2
-        return [*self.pulled(forms), *[None] * others], constant
+        return [*self.pulled(forms, sizes), *[None] * others], constant
 
     @abc.abstractmethod
-    def pulled(self, forms: Forms) -> list:
-        """The `Forms` of both factors."""
+    def pulled(self, forms: Forms, sizes: Forms) -> list:
+        """The `Forms` of both factors.
+
+        Args:
+            forms: Those of the product.
+            sizes: Those of the magnitudes of their coefficients.
+        """
 
     def alpha(self, coefficients: tf.Tensor) -> tf.Tensor:
         """The alpha of these planes, of which each form has its own.
@@ -103,9 +109,8 @@ class ElementwisePlanes(Planes):
         # What coefficients and their magnitudes are multiplied by.
         self._slopes = (y + q * b, p * b), (x + p * a, q * a)
 
-    def pulled(self, forms: Forms) -> list:
-        sizes, found = _magnitudes(forms), []
-        given = self.node.dependent[:2]
+    def pulled(self, forms: Forms, sizes: Forms) -> list:
+        given, found = self.node.dependent[:2], []
         for factor, slopes in zip(given, self._slopes, strict=True):
             parts = zip((forms, sizes), slopes, strict=True)
             own, other = (part.scaled(slope) for part, slope in parts)
@@ -118,12 +123,12 @@ class ElementwisePlanes(Planes):
 class MatrixPlanes(Planes):
     """Planes around sums of products."""
 
-    def pulled(self, forms: Forms) -> list:
+    def pulled(self, forms: Forms, sizes: Forms) -> list:
         (x, a), (y, b) = self.factors
         first, second = self._by(forms, 0, y), self._by(forms, 1, x)
         if self.tilt is None:
             return [first, second]
-        sizes, (p, q) = _magnitudes(forms), self.tilt
+        p, q = self.tilt
         of_x = forms.scaled(q).plus(sizes.scaled(p))
         of_y = forms.scaled(p).plus(sizes.scaled(q))
         first = first.plus(self._by(of_x, 0, b))
@@ -170,8 +175,3 @@ def towards_zero(first: tuple, second: tuple) -> tuple:
     ]
     x, y = map(tf.stop_gradient, signs)
     return x * (tf.abs(y) - 1), y * (tf.abs(x) - 1)
-
-
-def _magnitudes(forms):
-    """The forms of the magnitudes of their coefficients."""
-    return forms.replaced(tf.abs(forms.flat), forms.window)
