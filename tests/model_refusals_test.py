@@ -204,6 +204,22 @@ def test_a_step_says_one_sentence_of_what_is_of_another_kind(case):
         assert "\n" not in str(caught.value)
 
 
+def test_a_fault_in_a_layer_of_the_users_keeps_its_lines():
+    class Faulty(keras.layers.Layer):
+        def call(self, x, training=False):
+            if training:
+                raise ValueError("not today")
+            return x
+
+    parts = [keras.Input((4,)), keras.layers.Dense(3), Faulty()]
+    model = tfr.RobustModel(keras.Sequential(parts))
+    model.compile("sgd", objective=tfr.objectives.Clean())
+    with pytest.raises(ValueError, match="not today") as caught:
+        model.fit(X, Y, verbose=0)
+    place = caught.getrepr(style="long")
+    assert "line" in str(caught.value) or "test_a_fault" in str(place)
+
+
 def test_a_step_on_one_batch_says_one_sentence_of_what_it_holds():
     for x, y, sentence in BAD.values():
         for step in (compiled().train_on_batch, compiled().test_on_batch):
