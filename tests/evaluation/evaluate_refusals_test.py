@@ -28,8 +28,7 @@ RAMP = tfr.schedules.Ramp(0.0, 0.1, end=10)
         (lambda x, y: (x, y + 0.5), ValueError, "whole class labels"),
         (lambda x, y: (x, y[:-1]), ValueError, "40 inputs and 39 labels"),
         (lambda x, y: (x[:0], y[:0]), ValueError, "at least one example"),
-        (lambda x, y: (x, y > 0), ValueError, r"dtype bool.*astype\('int64'\)"),
-        (lambda x, y: (x, y.astype(str)), ValueError, "that are numbers"),
+        (lambda x, y: (x, y.astype(str)), ValueError, "dtype str.*np.unique"),
         (lambda x, y: (x, None), TypeError, "`y` must be an array.*None"),
         (lambda x, y: (x, 3), TypeError, "`y` must be an array.*3"),
         (lambda x, y: (x, y, y), TypeError, "must be a pair"),
@@ -57,7 +56,7 @@ def test_data_that_cannot_be_meant_is_refused(
         (lambda x, y: ({"x": x}, y), "pairs of tensors"),
         (lambda x, y: (x * 255, y), "valid range .*x / 255.0"),
         (lambda x, y: (x, y + 1), "class labels from 0 to 1"),
-        (lambda x, y: (x, y > 0), "dtype bool"),
+        (lambda x, y: (x, y.astype(str)), "dtype object.*np.unique"),
     ],
 )
 def test_datasets_that_cannot_be_meant_are_refused_in_a_sentence(
@@ -197,3 +196,16 @@ def test_what_is_no_model_of_logits_is_refused(
     (tmp_path / "net.keras").write_bytes(b"")
     with pytest.raises(error, match=sentence):
         evaluate(wrong, data, {"pgd": pgd})
+
+
+def test_labels_of_two_classes_may_be_true_or_false(model, data, pgd):
+    x, y = data
+    exact = tfr.verifiers.IBP(pgd.threat)
+    for run in (
+        lambda given: evaluate(model, given, {"pgd": pgd}),
+        lambda given: tfr.certify(model, given, exact, pgd, verbose=0),
+    ):
+        found, wanted = run((x, y > 0)), run((x, y))
+        assert [r.accuracy for r in found.rows] == [
+            r.accuracy for r in wanted.rows
+        ]
