@@ -212,7 +212,8 @@ class RobustModel(Wrapper):
         self._make_room(x)
         backend.build_optimizer(self)
         given.arguments["callbacks"] = with_remarks(
-            given.arguments.get("callbacks"), self.memory, self._plan.objective
+            given.arguments.get("callbacks"),
+            functools.partial(self._plan.remarks, self.memory),
         )
         return super().fit(*given.args, **given.kwargs)
 

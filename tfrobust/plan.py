@@ -12,6 +12,7 @@ from tfrobust.arguments import check_adversary, check_epsilon
 from tfrobust.backend import keras
 from tfrobust.form import Form
 from tfrobust.instances.indexed import unindexed
+from tfrobust.mismatches import short_schedules
 from tfrobust.objectives import Objective, Outcome
 from tfrobust.objectives.objective import kind_and_steps
 from tfrobust.types import Model, TensorLike
@@ -108,6 +109,14 @@ class Plan:
             self.checked(network, x, y)
             for adversary in self._all():
                 adversary.threat.checked(x)
+
+    def remarks(self, memory: Any, begin: int, end: int | None) -> list[str]:
+        """What to warn of before training from a step to another."""
+        found = [*self.objective.remarks(memory)]
+        if end:
+            tested = self.adversaries
+            found += short_schedules(self.trained, tested, begin, end)
+        return found
 
     def checked(self, network: keras.Model, x: Any, y: Any) -> Any:
         """Returns labels after checking them, and inputs but for their range.

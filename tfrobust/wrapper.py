@@ -46,6 +46,12 @@ class Wrapper(Persistent):
         """The loss on the network's outputs, None before `compile`."""
         return self._plan.recipe.get("loss")
 
+    @property
+    def trained_threats(self) -> list:
+        """The threats of the objective's adversaries; none before `compile`."""
+        trained = getattr(self._plan, "trained", {})
+        return [adversary.threat for adversary in trained.values()]
+
     @as_in_keras
     @in_one_sentence()
     def test_on_batch(self, *args, **kwargs):

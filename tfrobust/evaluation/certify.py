@@ -2,6 +2,7 @@
 
 import functools
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -20,6 +21,7 @@ from tfrobust.evaluation.run import Run
 from tfrobust.evaluation.settings import settings
 from tfrobust.evaluation.state import State
 from tfrobust.evaluation.usefulness import answers, counted, of_answers
+from tfrobust.mismatches import other_norm
 from tfrobust.types import Loss, Model, TensorLike
 from tfrobust.verifier import Verifier
 from tfrobust.verifiers import CROWN, PolyhedralEnvelope, Specification, ladder
@@ -111,6 +113,9 @@ def certify(
     parts, total = batches(data, 1 if alone else BATCH)
     verifiers = chosen(verifiers, "verifiers", epsilon, norm, ladder, verbose)
     adversaries = of_one_threat(attack, verifiers)
+    remark = other_norm(model, [*adversaries.values()][0].threat)
+    if remark:
+        warnings.warn(remark, stacklevel=2)
     with callable_of(model) as network:
         source = Provenance(network, name, dataset)
         parts = feeding.of_a_function(network, parts)

@@ -1,6 +1,7 @@
 """What a memory must hold for some training data, and for a batch of it."""
 
 import warnings
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import tensorflow as tf
@@ -50,9 +51,15 @@ def make_room(
     memory.make(size, objective.slots(*_shapes(network, inputs)))
 
 
-def with_remarks(callbacks: Any, memory: Memory, objective: Any) -> Any:
-    """The callbacks of `fit`, and one that warns of what is remembered."""
-    remarks = _Remarks(memory, objective)
+def with_remarks(callbacks: Any, remarks_of: Callable) -> Any:
+    """The callbacks of `fit`, and one that warns as training begins.
+
+    Args:
+        callbacks: What `fit` got.
+        remarks_of: Function of the first step and of the step after the last,
+            None if it isn't known, that returns sentences.
+    """
+    remarks = _Remarks(remarks_of)
     if isinstance(callbacks, keras.callbacks.CallbackList):
         callbacks.append(remarks)
         return callbacks
@@ -60,18 +67,21 @@ def with_remarks(callbacks: Any, memory: Memory, objective: Any) -> Any:
 
 
 class _Remarks(keras.callbacks.Callback):
-    """Warns of what is remembered from training of another kind.
+    """Warns before the first step.
 
     The last of `fit`'s callbacks: `BackupAndRestore` restores as training
     begins.
     """
 
-    def __init__(self, memory: Memory, objective: Any):
+    def __init__(self, remarks_of: Callable):
         super().__init__()
-        self._memory, self._objective = memory, objective
+        self._remarks_of = remarks_of
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        for remark in self._objective.remarks(self._memory):
+        begin = int(self.model.optimizer.iterations)
+        steps = self.params.get("steps")
+        end = steps and begin + steps * self.params.get("epochs", 1)
+        for remark in self._remarks_of(begin, end):
             warnings.warn(remark, stacklevel=2)
 
 
