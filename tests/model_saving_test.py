@@ -56,6 +56,7 @@ def step(model):
     return model.train_on_batch(X, Y)
 
 
+@pytest.mark.filterwarnings("ignore:The radius of:UserWarning")
 @pytest.mark.parametrize("network", [sequential, unbuilt, Subclassed])
 def test_a_reloaded_model_is_the_one_that_was_saved(
     network, tmp_path, caplog, capfd

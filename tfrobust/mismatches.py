@@ -7,6 +7,7 @@ import numpy as np
 
 from tfrobust.adversary import Adversary
 from tfrobust.backend import Schedule
+from tfrobust.remembered import Remembered
 
 # At how many steps a schedule is looked at.
 _LOOKS = 65
@@ -32,7 +33,8 @@ def short_schedules(
     steps, found = np.linspace(begin, max(begin, end - 1), _LOOKS), []
     for name, adversary in trained.items():
         epsilon = adversary.threat.epsilon
-        if not isinstance(epsilon, Schedule):
+        moves = isinstance(epsilon, Schedule)
+        if not moves or isinstance(epsilon, Remembered):
             continue
         most = max(float(epsilon(int(step))) for step in steps)
         wanted = [

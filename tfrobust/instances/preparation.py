@@ -78,7 +78,7 @@ class _Remarks(keras.callbacks.Callback):
         self._remarks_of = remarks_of
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        begin = int(self.model.optimizer.iterations)
+        begin = int(tf.convert_to_tensor(self.model.optimizer.iterations))
         steps = self.params.get("steps")
         end = steps and begin + steps * self.params.get("epochs", 1)
         for remark in self._remarks_of(begin, end):
