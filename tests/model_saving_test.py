@@ -13,6 +13,8 @@ RANDOM = np.random.default_rng(0)
 X = RANDOM.uniform(size=(20, 4)).astype("float32")
 Y = RANDOM.integers(0, 3, 20)
 LINF = tfr.threats.Linf(0.1)
+# Three steps are no training.
+pytestmark = pytest.mark.filterwarnings("ignore:The radius of:UserWarning")
 RAMP = tfr.schedules.Ramp(0.0, 0.2, end=8)
 
 
@@ -56,7 +58,6 @@ def step(model):
     return model.train_on_batch(X, Y)
 
 
-@pytest.mark.filterwarnings("ignore:The radius of:UserWarning")
 @pytest.mark.parametrize("network", [sequential, unbuilt, Subclassed])
 def test_a_reloaded_model_is_the_one_that_was_saved(
     network, tmp_path, caplog, capfd
