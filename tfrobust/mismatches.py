@@ -36,13 +36,15 @@ def short_schedules(
         moves = isinstance(epsilon, Schedule)
         if not moves or isinstance(epsilon, Remembered):
             continue
-        most = max(float(epsilon(int(step))) for step in steps)
         wanted = [
             float(np.max(other.threat.epsilon))
             for other in tested.values()
             if _ball(other.threat) == _ball(adversary.threat)
         ]
-        if wanted and most < max(wanted) * (1 - 1e-3):
+        if not wanted:
+            continue
+        most = max(float(epsilon(int(step))) for step in steps)
+        if most < max(wanted) * (1 - 1e-3):
             found.append(
                 f"The radius of {name!r} grows to {most:.4g} in the {end} "
                 f"steps of training, and {max(wanted):.4g} is tested. Let the "

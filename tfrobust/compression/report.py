@@ -7,6 +7,7 @@ import tarfile
 
 import numpy as np
 
+from tfrobust.adversary import distinct
 from tfrobust.averaging import on_network
 from tfrobust.backend import keras
 from tfrobust.compression import packing
@@ -64,12 +65,13 @@ def report(model: keras.Model) -> SizeReport:
             "`model` must have kernels. Received: "
             f"{model.name!r}, whose layers have none."
         )
-    names = _numbered([layer.name for layer, _ in pairs])
-    patterns = [_pattern(_forward(*pair)) for pair in pairs]
     return SizeReport(
         layers=[_row(layer, kernel) for layer, kernel in pairs],
         storage=_storage(layers, [kernel for _, kernel in pairs]),
-        patterns=dict(zip(names, patterns, strict=True)),
+        patterns=distinct(
+            (layer.name, _pattern(_forward(layer, kernel)))
+            for layer, kernel in pairs
+        ),
     )
 
 
@@ -86,14 +88,6 @@ def _forward(layer, kernel):
     """A kernel whose last axes are what it reads and what it returns."""
     transposed = isinstance(getattr(layer, "layer", layer), _TRANSPOSED)
     return kernel.swapaxes(-1, -2) if transposed else kernel
-
-
-def _numbered(names):
-    """The same names, those that came before with a number: dense-2."""
-    return [
-        f"{name}-{names[:k].count(name) + 1}" if name in names[:k] else name
-        for k, name in enumerate(names)
-    ]
 
 
 def _wraps(layer):
